@@ -1,0 +1,82 @@
+# The suite in a few words. `make reproduce` on a fresh clone does everything; `make help` lists the rest.
+# CORES=4 limits the cores, CONFIG=configs/smoke.yaml lays another config over config.yaml, ARGS='--dry-run'
+# hands anything else to Snakemake or pytest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CORES ?= all
+CONFIG ?=
+ARGS ?=
+REPORT ?= results/report.html
+
+VENV := .venv
+READY := $(VENV)/.installed
+# Snakemake's jobs call `python`: it must be the environment's.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Nothing of the user's other installations may leak in.
+export PYTHONNOUSERSITE := 1
+unexport PYTHONPATH
+
+SNAKEMAKE = snakemake --cores $(CORES) $(ARGS)
+OVER = $(if $(CONFIG),--configfile $(CONFIG))
+
+.PHONY: help reproduce smoke test check bench clean lock setup
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make setup      the environment: .venv with the exact versions of requirements.lock
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@for python in python3.11 python3; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; \
+	  python=; \
+	done; \
+	test -n "$$python" || { echo "make: needs Python 3.11 or newer (python3.11 or python3 on PATH)" >&2; exit 1; }; \
+	$$python -m venv --clear $(VENV)
+	python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+## make reproduce  everything: fetch the text, train, evaluate; tables, figures and results/report.html
+reproduce: $(READY)
+	$(SNAKEMAKE) $(OVER)
+	snakemake --report $(REPORT) $(OVER)
+
+## make smoke      the whole workflow at toy size (configs/smoke.yaml): does it run on this machine?
+smoke: $(READY)
+	$(SNAKEMAKE) --configfile configs/smoke.yaml
+
+## make test       the tests, with coverage
+test: $(READY)
+	python -m pytest --cov --cov-report=term $(ARGS)
+
+## make check      formatters, linters, types (ARGS is not used)
+check: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+## make bench      the timing scripts in benchmarks/, if there are any
+bench: $(READY)
+	@for script in benchmarks/*.py; do \
+	  if [ -f "$$script" ]; then echo "== $$script"; python "$$script"; else echo "benchmarks/ holds no scripts"; fi; \
+	done
+
+## make lock       rewrite requirements.lock and envs/suite.yaml from requirements.in (needs the network)
+lock:
+	rm -rf .lock-venv
+	python3.11 -m venv .lock-venv
+	.lock-venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.in
+	.lock-venv/bin/python -m pip freeze --all > .lock-venv/freeze.txt
+	.lock-venv/bin/python envs/lock.py < .lock-venv/freeze.txt
+	rm -rf .lock-venv
+
+## make clean      remove results/; the downloads (.cache) and the environment (.venv) stay
+clean:
+	rm -rf results

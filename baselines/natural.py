@@ -1,0 +1,29 @@
+"""Token-proportional mixing: α_i = n_i / Σ_j n_j over the tokens of the train splits. Costs nothing.
+
+What a shuffled concatenation of the domains gives. The counts are those after caps and deduplication, so
+the weights describe the prepared corpus, not the source it was taken from.
+"""
+
+from chameleon.errors import UserError
+from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
+from chameleon.registry import register
+
+
+@register
+class Natural(Method):
+    """Weights proportional to token counts."""
+
+    name = "natural"
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return n_i / Σ_j n_j.
+
+        Raises:
+            UserError: a domain without train tokens.
+        """
+        counts = {d: inputs.token_counts[d] for d in inputs.domains}
+        empty = [d for d, n in counts.items() if n <= 0]
+        if empty:
+            raise UserError(f"natural: domain {', '.join(empty)} has no train tokens")
+        total = sum(counts.values())
+        return MethodResult(MixtureSchedule.static({d: n / total for d, n in counts.items()}))

@@ -1,0 +1,15 @@
+"""Uniform mixing: every domain gets the same weight, α_i = 1/k. Needs nothing and costs nothing."""
+
+from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
+from chameleon.registry import register
+
+
+@register
+class Uniform(Method):
+    """The yardstick of every table: "stratified" mixing in the Aioli paper, uniform in Chameleon and DoGE."""
+
+    name = "uniform"
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return 1/k for each of the k domains."""
+        return MethodResult(MixtureSchedule.static({d: 1 / len(inputs.domains) for d in inputs.domains}))

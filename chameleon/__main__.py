@@ -1,0 +1,7 @@
+"""`python -m chameleon`."""
+
+import sys
+
+from chameleon.cli import main
+
+sys.exit(main())

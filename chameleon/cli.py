@@ -1,0 +1,184 @@
+"""`python -m chameleon STAGE ...`: one subcommand per rule of the workflow.
+
+A stage takes its spec as JSON (`chameleon.plan` makes it; Snakemake passes it) and the paths of its files.
+A user's mistake ends as one line on stderr and exit code 2; anything else is a bug and shows its traceback.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from chameleon.errors import UserError
+
+Handler = Callable[[argparse.Namespace], None]
+
+
+def _methods(args: argparse.Namespace) -> None:
+    from chameleon import registry
+
+    print("\n".join(registry.names()))
+
+
+def _check(args: argparse.Namespace) -> None:
+    from chameleon.config import load_file
+
+    cfg = load_file(args.configfile)
+    for scenario in cfg.scenarios:
+        print(f"{scenario}: {len(cfg.domains(scenario))} domains, methods {', '.join(cfg.methods(scenario))}")
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    from chameleon.corpora.fetch import fetch
+
+    fetch(args.spec, args.out)
+
+
+def _prepare(args: argparse.Namespace) -> None:
+    from chameleon.corpora.prepare import prepare
+
+    prepare(args.spec, args.out, args.threads)
+
+
+def _tokenizer(args: argparse.Namespace) -> None:
+    from chameleon.provenance import Recorder
+    from chameleon.tokenizer import train_tokenizer
+
+    recorder = Recorder("tokenizer", args.spec)
+    documents = [
+        (corpus, domain, args.corpora / corpus / f"{domain}.parquet")
+        for corpus, domains in args.spec["domains"].items()
+        for domain in domains
+    ]
+    recorder.inputs = [path for _, _, path in documents]
+    train_tokenizer(args.spec, documents, args.out)
+    recorder.write(args.out / "run.json")
+
+
+def _tokens(args: argparse.Namespace) -> None:
+    from chameleon.provenance import Recorder
+    from chameleon.tokens import tokenize
+
+    recorder = Recorder("tokens", args.spec, threads=args.threads)
+    recorder.inputs = [args.corpus / f"{d}.parquet" for d in args.spec["domains"]]
+    recorder.inputs.append(args.tokenizer / "tokenizer.json")
+    tokenize(args.spec, args.corpus, args.tokenizer, args.out)
+    recorder.write(args.out / "run.json")
+
+
+def _proxy(args: argparse.Namespace) -> None:
+    from chameleon import stages
+
+    stages.proxy(args.spec, args.tokens, args.tokenizer, args.out, args.threads)
+
+
+def _embed(args: argparse.Namespace) -> None:
+    from chameleon import stages
+
+    stages.embed(args.spec, args.tokens[0], args.model, args.out, args.threads)
+
+
+def _extra(args: argparse.Namespace) -> None:
+    from chameleon import stages
+
+    stages.extra_run(args.spec, args.tokens, args.tokenizer, args.out, args.threads)
+
+
+def _weights(args: argparse.Namespace) -> None:
+    from chameleon import weighting
+
+    weighting.weights(args.spec, args.tokens, args.embeddings, args.runs, args.out, args.threads)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from chameleon import stages
+
+    stages.train(args.spec, args.tokens, args.weights, args.tokenizer, args.out, args.threads)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from chameleon import stages
+
+    stages.evaluate(args.spec, args.tokens, args.model, args.out, args.threads)
+
+
+def _collect(args: argparse.Namespace) -> None:
+    from chameleon.collect import collect
+
+    collect(args.spec, args.results)
+
+
+def _tables(args: argparse.Namespace) -> None:
+    from chameleon.tables import make_tables
+
+    make_tables(args.results, args.out, args.spec["scenarios"])
+
+
+def _figures(args: argparse.Namespace) -> None:
+    from chameleon.figures import make_figures
+
+    make_figures(args.results, args.out, args.spec["scenarios"])
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "spec": {"type": json.loads, "required": True, "help": "the job's identity as JSON"},
+    "out": {"type": Path, "required": True, "help": "file or folder to write"},
+    "threads": {"type": int, "default": 1, "help": "threads to use"},
+    "tokens": {"type": Path, "nargs": "+", "required": True, "help": "manifest.json of each corpus"},
+    "tokenizer": {"type": Path, "required": True, "help": "folder of the tokenizer"},
+    "corpora": {"type": Path, "required": True, "help": "folder with one folder per prepared corpus"},
+    "corpus": {"type": Path, "required": True, "help": "folder of a prepared corpus"},
+    "model": {"type": Path, "required": True, "help": "checkpoint folder"},
+    "embeddings": {"type": Path, "nargs": "*", "default": [], "help": "embedding files"},
+    "runs": {"type": Path, "nargs": "*", "default": [], "help": "folders of the method's extra runs"},
+    "weights": {"type": Path, "required": True, "help": "weights file"},
+    "results": {"type": Path, "required": True, "help": "results folder"},
+    "configfile": {"type": Path, "default": Path("config.yaml"), "help": "config to check"},
+}
+
+COMMANDS: dict[str, tuple[Handler, str, tuple[str, ...]]] = {
+    "methods": (_methods, "print the registered mixing methods, one a line", ()),
+    "check": (_check, "check a config file", ("configfile",)),
+    "fetch": (_fetch, "download a corpus's packages into the cache", ("spec", "out")),
+    "prepare": (_prepare, "clean, split and deduplicate a corpus", ("spec", "out", "threads")),
+    "tokenizer": (_tokenizer, "train the experiment's tokenizer", ("spec", "corpora", "out")),
+    "tokens": (_tokens, "write a corpus's token shards", ("spec", "corpus", "tokenizer", "out", "threads")),
+    "proxy": (_proxy, "train a scenario's proxy", ("spec", "tokens", "tokenizer", "out", "threads")),
+    "embed": (_embed, "embed a corpus's domains", ("spec", "tokens", "model", "out", "threads")),
+    "extra": (_extra, "train a run that a method needs", ("spec", "tokens", "tokenizer", "out", "threads")),
+    "weights": (
+        _weights,
+        "compute a method's weights",
+        ("spec", "tokens", "embeddings", "runs", "out", "threads"),
+    ),
+    "train": (_train, "train a base model", ("spec", "tokens", "weights", "tokenizer", "out", "threads")),
+    "evaluate": (_evaluate, "test a base model", ("spec", "tokens", "model", "out", "threads")),
+    "collect": (_collect, "gather results into tidy files", ("spec", "results")),
+    "tables": (_tables, "make tables from the tidy files", ("spec", "results", "out")),
+    "figures": (_figures, "make figures from the tidy files", ("spec", "results", "out")),
+}  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    top = argparse.ArgumentParser(prog="python -m chameleon", description=__doc__.splitlines()[0])
+    commands = top.add_subparsers(dest="command", required=True, metavar="STAGE")
+    for name, (handler, text, options) in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(handler=handler)
+        for option in options:
+            sub.add_argument(f"--{option}", **OPTIONS[option])
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one stage; return the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        args.handler(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

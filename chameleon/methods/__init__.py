@@ -1,0 +1,1 @@
+"""Methods of the suite itself; the methods compared with it are in `baselines`."""

@@ -1,0 +1,67 @@
+"""Chameleon: domain weights from the kernel ridge leverage scores of domain embeddings.
+
+A method like any other: reads the embeddings that the proxy of the scenario gave, returns a static
+mixture. The equations are in `chameleon.krls`. With k domains, d features and n windows per domain the
+cost beyond the proxy is one forward pass over n·k windows and O(k²d + k³).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from chameleon import krls
+from chameleon.errors import UserError, choices
+from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
+from chameleon.registry import register
+
+#: Softmax temperature of each mode, those of the reference code.
+TEMPERATURES = {"pretrain": 5.0, "finetune": 0.2}
+
+
+@register
+class Chameleon(Method):
+    """Pretraining: α = softmax(1/s/T), common domains gain; finetuning: α = softmax(s/T), rare ones do."""
+
+    name = "chameleon"
+    version = 1
+    requires = frozenset({"embeddings"})
+    defaults = {
+        "mode": "pretrain",  # or finetune
+        "ridge": 10.0,  # λ; the affinity is regularised by kλ
+        "temperature": None,  # None: 5.0 to pretrain, 0.2 to finetune
+        "centre": True,  # False: the paper's uncentred affinity
+        "normalise": True,  # False: the paper's scores, not divided by their sum
+    }
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return the static mixture, with scores, affinity and its eigenvalues beside kλ as diagnostics.
+
+        Raises:
+            UserError: an unknown mode, or a ridge or temperature that is not a positive number.
+            ValueError: no embeddings, or embeddings that do not fit the domains.
+        """
+        params = {**self.defaults, **inputs.params}
+        mode = params["mode"]
+        if mode not in TEMPERATURES:
+            raise UserError(f"method_params.chameleon.mode: {choices(mode, TEMPERATURES)}")
+        temperature = TEMPERATURES[mode] if params["temperature"] is None else params["temperature"]
+        for key, value in (("ridge", params["ridge"]), ("temperature", temperature)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise UserError(f"method_params.chameleon.{key}: {value!r} is not a positive number")
+        k = len(inputs.domains)
+        if inputs.embeddings is None or len(inputs.embeddings) != k:
+            got = None if inputs.embeddings is None else np.shape(inputs.embeddings)
+            raise ValueError(f"chameleon needs one embedding for each of {k} domains, got {got}")
+        omega = krls.affinity(inputs.embeddings, centre=params["centre"])
+        scores = krls.leverage_scores(omega, ridge=params["ridge"], normalise=params["normalise"])
+        to_weights = krls.pretrain_weights if mode == "pretrain" else krls.finetune_weights
+        alpha = to_weights(scores, temperature=temperature)
+        diagnostics: dict[str, Any] = {
+            "scores": dict(zip(inputs.domains, scores.tolist(), strict=True)),
+            "affinity": omega.tolist(),
+            # Largest first. λ means something only beside these.
+            "eigenvalues": np.linalg.eigvalsh(omega)[::-1].tolist(),
+            "k_lambda": k * float(params["ridge"]),
+        }
+        weights = dict(zip(inputs.domains, alpha.tolist(), strict=True))
+        return MethodResult(MixtureSchedule.static(weights), diagnostics)

@@ -1,0 +1,77 @@
+"""Optimizers a scale may name: AdamW (the papers') and Muon (for small budgets).
+
+Muon orthogonalises the momentum of every matrix of the blocks; embeddings, norms and biases stay with AdamW.
+`torch.optim.Muon` runs its Newton-Schulz iteration in bfloat16, which costs three quarters of a training
+step on processors without bfloat16 units, so the iteration here takes its dtype from the hardware. With
+bfloat16 it is torch's algorithm (the tests compare them).
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+# Coefficients of the quintic iteration, as in torch.optim.Muon (K. Jordan et al., 2024).
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+
+
+def orthogonalise(gradient: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
+    """Return the approximate nearest semi-orthogonal matrix to `gradient` (rows x columns)."""
+    x = gradient.to(dtype)
+    tall = x.shape[0] > x.shape[1]
+    if tall:
+        x = x.T
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    return x.T if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum orthogonalised by Newton-Schulz, for two-dimensional parameters.
+
+    Args:
+        params: matrices of the blocks.
+        lr: step size; the update is scaled by max(1, rows/columns)^0.5.
+        momentum: of the Nesterov momentum (exponential moving average of the gradient).
+        weight_decay: decoupled, multiplied by `lr`.
+        steps: Newton-Schulz iterations.
+        dtype: of the iteration.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        steps: int = 5,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        params = list(params)
+        if any(p.ndim != 2 for p in params):
+            raise ValueError("Muon takes two-dimensional parameters only")
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "steps": steps,
+            "dtype": dtype,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(p.grad)
+                buffer = state["momentum_buffer"].lerp_(p.grad, 1 - group["momentum"])
+                update = orthogonalise(p.grad.lerp(buffer, group["momentum"]), group["steps"], group["dtype"])
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(update.to(p.dtype), alpha=-group["lr"] * max(1.0, p.shape[0] / p.shape[1]) ** 0.5)

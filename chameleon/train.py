@@ -1,0 +1,249 @@
+"""One training loop for proxies, extra runs and base models.
+
+Reads token shards, a schedule of weights (or an online method's controller) and a recipe; writes a
+checkpoint that `transformers` loads, `training.csv` (step, tokens, learning rate, loss of the batch, gradient
+norm) and `mixture.json` (what was really played). Everything that a method does not own (initialisation,
+order of the data within a domain, recipe, number of steps) comes from axes that all methods share.
+"""
+
+import contextlib
+import csv
+import io
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from chameleon.artifacts import write_json, write_text
+from chameleon.interfaces import Controller, MixtureSchedule, TrainingState
+from chameleon.model import Decoder, ModelShape, flops_per_token, save_pretrained
+from chameleon.optim import Muon
+from chameleon.provenance import Cost
+from chameleon.sampler import MixtureSampler, batches
+from chameleon.tokens import TokenStream
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a scale is trained; the keys of `scales.<name>.train` in the config.
+
+    `lr` is the step size of AdamW, and of Muon for the blocks' matrices where `optimizer` is "muon"
+    (embeddings, norms and biases then use AdamW with `adam_lr`). `batch_size` counts blocks of one step.
+    """
+
+    optimizer: str
+    lr: float
+    batch_size: int
+    steps: int
+    adam_lr: float | None = None
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    warmup: float = 0.05
+    min_lr_ratio: float = 0.1
+    grad_clip: float = 1.0
+    precision: str = "fp32"
+    grad_accumulation: int = 1
+
+    def learning_rate(self, step: int) -> float:
+        """Return the factor on the peak rate at `step`: linear warm-up, then cosine to `min_lr_ratio`."""
+        warm = max(1, round(self.warmup * self.steps))
+        if step < warm:
+            return (step + 1) / warm
+        done = (step - warm) / max(1, self.steps - warm)
+        return self.min_lr_ratio + (1 - self.min_lr_ratio) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def optimizers(model: Decoder, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Return the recipe's optimizers; weight decay acts on matrices of the blocks only."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and n.startswith("blocks.")]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    adam_lr = recipe.adam_lr or recipe.lr
+    groups: list[dict[str, Any]] = [{"params": rest, "weight_decay": 0.0}]
+    if recipe.optimizer == "adamw":
+        groups.append({"params": matrices, "weight_decay": recipe.weight_decay, "lr": recipe.lr})
+    built: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=adam_lr, betas=recipe.betas, eps=1e-8, fused=True)
+    ]
+    if recipe.optimizer == "muon":
+        dtype = torch.float32 if recipe.precision == "fp32" else torch.bfloat16
+        built.append(Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype))
+    return built
+
+
+def bf16_pays(device: torch.device, d_model: int) -> bool:
+    """Return whether bfloat16 autocast is faster than float32 here (measured: docs/DECISIONS.md)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return bool(has_amx) and d_model >= 128
+
+
+def autocast(precision: str, device: torch.device, d_model: int) -> contextlib.AbstractContextManager[Any]:
+    """Return the autocast context for "fp32", "bf16" or "auto"."""
+    enabled = precision == "bf16" or (precision == "auto" and bf16_pays(device, d_model))
+    return torch.autocast(device.type, dtype=torch.bfloat16) if enabled else contextlib.nullcontext()
+
+
+def fixed_segments(schedule: MixtureSchedule, total: int) -> Iterator[tuple[int, dict[str, float]]]:
+    yield from schedule.segments(total)
+
+
+@dataclass
+class Training:
+    """One run. `play` trains; `save` writes its files.
+
+    Args:
+        shape: sizes of the model.
+        recipe: optimizer, rates, steps.
+        streams: train split per domain, in the scenario's order.
+        init_seed: of the initial weights.
+        data_seed: of the data order.
+        max_epochs: cap on passes over a domain; None for none.
+        label: shown in the progress line.
+    """
+
+    shape: ModelShape
+    recipe: Recipe
+    streams: Mapping[str, TokenStream]
+    init_seed: int
+    data_seed: int
+    max_epochs: float | None = None
+    label: str = "train"
+
+    def __post_init__(self) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = Decoder(self.shape).initialise(self.init_seed).to(self.device)
+        blocks = {d: max(0, (len(s) - 1) // self.shape.context) for d, s in self.streams.items()}
+        self.sampler = MixtureSampler(blocks, self.data_seed, self.max_epochs)
+        self.rows: list[tuple[int, int, float, float, float]] = []
+        self.segments: list[dict[str, Any]] = []
+        self.cost = Cost()
+
+    def play(
+        self,
+        schedule: MixtureSchedule,
+        controller: Controller | None = None,
+        validation_losses: Callable[[Decoder], dict[str, float]] | None = None,
+    ) -> Decoder:
+        """Train for `recipe.steps` steps under the schedule, or under the controller if there is one.
+
+        Raises:
+            FloatingPointError: the loss is not finite; names the step.
+        """
+        steps = self.recipe.steps
+        self._optimizers = optimizers(self.model, self.recipe)
+        self._peaks = [[g["lr"] for g in o.param_groups] for o in self._optimizers]
+        self.model.train()
+        progress = Progress(self.label, steps)
+        step, realised = 0, dict[str, int]()
+        planned = fixed_segments(schedule, steps)
+        while step < steps:
+            if controller is None:
+                length, weights = next(planned)
+            else:
+                assert validation_losses is not None
+                measure = partial(validation_losses, self.model)
+                state = TrainingState(step, steps, tuple(self.streams), measure, dict(realised))
+                length, weights = controller.next_segment(state)
+            length = min(length, steps - step)
+            per_step = self.recipe.batch_size
+            before = dict(self.sampler.drawn)
+            for batch in batches(self.sampler.segment(weights, length * per_step), per_step):
+                loss = self._step(step, batch)
+                step += 1
+                progress.update(step, loss)
+            realised = {d: self.sampler.drawn[d] - before[d] for d in before}
+            self.segments.append(
+                {"start_step": step - length, "steps": length, "weights": weights, "blocks": realised}
+            )
+        progress.close()
+        return self.model
+
+    def _step(self, step: int, batch: Sequence[tuple[str, int]]) -> float:
+        recipe, context = self.recipe, self.shape.context
+        factor = recipe.learning_rate(step)
+        for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+        data = np.stack([self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch])
+        tokens = torch.from_numpy(data).to(self.device)
+        total = 0.0
+        for part in tokens.chunk(recipe.grad_accumulation):
+            with autocast(recipe.precision, self.device, self.shape.d_model):
+                loss = self.model(part[:, :-1], part[:, 1:]).sum() / (len(tokens) * context)
+            loss.backward()
+            total += float(loss.detach())
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.grad_clip))
+        if not math.isfinite(total) or not math.isfinite(norm):
+            raise FloatingPointError(
+                f"{self.label}: loss is not finite at step {step}; lower the learning rate"
+            )
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        count = len(tokens) * context
+        self.cost.add(count, flops_per_token(self.shape) * count)
+        self.rows.append((step + 1, self.cost.tokens, recipe.lr * factor, total, norm))
+        return total
+
+    def save(self, out: Path, tokenizer_dir: Path, eos_token_id: int) -> None:
+        """Write `model/` (weights, config, tokenizer), `training.csv` and `mixture.json` into `out`."""
+        folder, temporary = out / "model", out / ".model.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        save_pretrained(self.model, temporary, eos_token_id)
+        for file in sorted(tokenizer_dir.glob("*.json")):
+            if file.name != "run.json":
+                shutil.copyfile(file, temporary / file.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["step", "tokens", "learning_rate", "train_loss", "gradient_norm"])
+        writer.writerows((s, t, f"{lr:.6g}", f"{x:.6g}", f"{g:.6g}") for s, t, lr, x, g in self.rows)
+        write_text(out / "training.csv", buffer.getvalue())
+        write_json(
+            out / "mixture.json",
+            {
+                "segments": self.segments,
+                "effective_epochs": {d: round(x, 6) for d, x in self.sampler.effective_epochs().items()},
+                "block_tokens": self.shape.context,
+                "available_blocks": self.sampler.block_counts,
+            },
+        )
+
+
+class Progress:
+    """A tqdm bar on a terminal, a log line every twenty seconds elsewhere."""
+
+    def __init__(self, label: str, total: int, every: float = 20.0) -> None:
+        self.label, self.total, self.every = label, total, every
+        self.bar = tqdm(total=total, desc=label, unit="step") if sys.stderr.isatty() else None
+        self.start = self.last = time.monotonic()
+
+    def update(self, step: int, loss: float) -> None:
+        if self.bar is not None:
+            self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            self.bar.update(1)
+        elif (now := time.monotonic()) - self.last >= self.every or step == self.total:
+            self.last = now
+            rate = step / max(1e-9, now - self.start)
+            left = (self.total - step) / rate
+            print(
+                f"{self.label}: step {step}/{self.total}, loss {loss:.3f}, {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()

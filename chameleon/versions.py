@@ -1,0 +1,38 @@
+"""The version of every stage: part of every job's identity, so that a bump reruns the stage.
+
+Snakemake does not see edits in the package. Bump a stage's number when a change of its code changes its
+numbers; leave it for a comment, a faster form or a better message. A test keeps a digest of each stage's
+source, comments and docstrings left out, and fails until the change is either bumped or acknowledged.
+"""
+
+STAGES: dict[str, int] = {
+    "corpora": 1,
+    "tokenizer": 1,
+    "tokens": 1,
+    "train": 1,
+    "embeddings": 1,
+    "weights": 1,
+    "evaluate": 1,
+    "collect": 1,
+    "tables": 1,
+    "figures": 1,
+}
+
+#: Files whose code decides a stage's numbers (globs below the checkout's root).
+SOURCES: dict[str, tuple[str, ...]] = {
+    "corpora": ("chameleon/corpora/**/*.py",),
+    "tokenizer": ("chameleon/tokenizer.py",),
+    "tokens": ("chameleon/tokens.py",),
+    "train": ("chameleon/train.py", "chameleon/model.py", "chameleon/optim.py", "chameleon/sampler.py"),
+    "embeddings": ("chameleon/embeddings.py", "chameleon/domain_mean.py"),
+    "weights": ("chameleon/krls.py", "chameleon/interfaces.py", "chameleon/weighting.py"),
+    "evaluate": ("chameleon/evaluation/perplexity.py",),
+    "collect": ("chameleon/collect.py",),
+    "tables": (
+        "chameleon/tables.py",
+        "chameleon/corpus_tables.py",
+        "chameleon/stats.py",
+        "chameleon/tidy.py",
+    ),
+    "figures": ("chameleon/figures.py", "chameleon/labels.py", "chameleon/stats.py", "chameleon/tidy.py"),
+}

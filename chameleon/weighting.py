@@ -1,0 +1,124 @@
+"""The weights stage: asks a method for its weights and writes them with everything they depend on.
+
+Reads token manifests, embedding files and the results of a method's extra runs; writes
+`results/weights/{scenario}/{method}/seed{seed}.json`. Also reads such a file for base training, and refuses
+it for other domains or another tokenizer.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chameleon import embedding_files, registry
+from chameleon.artifacts import read_json, write_json
+from chameleon.errors import UserError
+from chameleon.interfaces import Method, MethodInputs, MixtureSchedule, RunResult, Stage
+from chameleon.provenance import Recorder, cpu_name
+from chameleon.tokens import TokenCorpus, TokenStream
+
+Spec = Mapping[str, Any]
+
+
+def open_corpora(manifests: list[Path], domains: Mapping[str, str]) -> dict[str, TokenCorpus]:
+    """Return domain -> its opened corpus.
+
+    Raises:
+        UserError: a domain is in no manifest, or the manifests come from different tokenizers.
+    """
+    opened = [TokenCorpus(p) for p in manifests]
+    if len({c.tokenizer_sha256 for c in opened}) > 1:
+        raise UserError(f"{', '.join(map(str, manifests))}: made with different tokenizers")
+    by_name = {c.corpus: c for c in opened}
+    for domain, corpus in domains.items():
+        if corpus not in by_name or domain not in by_name[corpus].domains:
+            raise UserError(f"{', '.join(map(str, manifests))}: no domain {domain!r} of corpus {corpus!r}")
+    return {domain: by_name[corpus] for domain, corpus in domains.items()}
+
+
+def streams(corpora: Mapping[str, TokenCorpus], split: str) -> dict[str, TokenStream]:
+    """Return domain -> token stream of a split."""
+    return {domain: corpus.stream(domain, split) for domain, corpus in corpora.items()}
+
+
+def method_inputs(
+    spec: Spec,
+    params: Mapping[str, Any],
+    seed: int,
+    steps: int,
+    corpora: Mapping[str, TokenCorpus],
+    embeddings: list[Path],
+    run_dirs: list[Path],
+) -> MethodInputs:
+    """Return what a method may look at, read from its files."""
+    domains = tuple(spec["domains"])
+    results = {}
+    for folder in run_dirs:
+        found = read_json(folder / "result.json")
+        results[folder.name] = RunResult(found["weights"], found["loss"], folder / "model")
+    return MethodInputs(
+        domains=domains,
+        token_counts={d: len(s) for d, s in streams(corpora, "train").items()},
+        params=params,
+        seed=seed,
+        total_steps=steps,
+        embeddings=embedding_files.load(embeddings, domains) if embeddings else None,
+        runs=results,
+    )
+
+
+def weights(
+    spec: Spec, manifests: list[Path], embeddings: list[Path], run_dirs: list[Path], out: Path, threads: int
+) -> None:
+    """Ask a method for its weights and write them with everything they depend on."""
+    inputs_read = [*manifests, *embeddings, *(d / "result.json" for d in run_dirs)]
+    recorder = Recorder("weights", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
+    recorder.device = cpu_name()
+    corpora = open_corpora(manifests, spec["domains"])
+    method: Method = registry.get(spec["registered"])
+    seed, steps = spec["seeds"]["method"], spec["total_steps"]
+    result = method.weights(method_inputs(spec, spec["params"], seed, steps, corpora, embeddings, run_dirs))
+    if set(result.schedule.domains) != set(spec["domains"]):
+        raise ValueError(
+            f"method {method.name} answered for {result.schedule.domains}, not for {list(spec['domains'])}"
+        )
+    first = next(iter(corpora.values()))
+    write_json(
+        out,
+        {
+            "scenario": spec["scenario"],
+            "method": spec["method"],
+            "registered": spec["registered"],
+            "method_version": spec["method_version"],
+            "params": spec["params"],
+            "seed": spec["seed"],
+            "domains": list(spec["domains"]),
+            "online": method.online,
+            "stages": [{"start_step": s.start_step, "weights": s.weights} for s in result.schedule.stages],
+            "diagnostics": result.diagnostics,
+            "tokenizer_sha256": first.tokenizer_sha256,
+            "tokenizer_fingerprint": spec["tokenizer_fingerprint"],
+            "corpora_sha256": {c.corpus: c.sha256 for c in corpora.values()},
+        },
+        schema="weights",
+    )
+    recorder.write(out.with_suffix(".run.json"))
+
+
+def read_weights(path: Path, corpora: Mapping[str, TokenCorpus]) -> MixtureSchedule:
+    """Return the schedule in a weights file.
+
+    Raises:
+        UserError: the weights are for other domains or were computed with another tokenizer.
+    """
+    found = read_json(path, "weights")
+    if set(found["domains"]) != set(corpora):
+        raise UserError(
+            f"{path}: weights for {sorted(found['domains'])}, but the corpus has {sorted(corpora)}"
+        )
+    tokenizer = next(iter(corpora.values())).tokenizer_sha256
+    if found["tokenizer_sha256"] != tokenizer:
+        raise UserError(
+            f"{path}: tokenizer_sha256 {found['tokenizer_sha256'][:12]}, the corpus has {tokenizer[:12]}: "
+            "weights belong to the tokenizer they were computed with"
+        )
+    return MixtureSchedule(tuple(Stage(s["start_step"], s["weights"]) for s in found["stages"]))

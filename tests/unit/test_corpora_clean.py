@@ -1,0 +1,74 @@
+"""Cleaning, cutting, identity and split of single documents."""
+
+import hashlib
+
+import pytest
+
+from chameleon.corpora.clean import clean, cut, document_id, normalise, sampling_key, split_of
+
+SHARES = {"validation": 0.05, "test": 0.05}
+
+
+def test_clean_normalises_lines_and_drops_what_is_not_text():
+    assert clean("\r\n a  \r\nb\rc\n\n\n\n d\x00\x0c\t\n") == " a\nb\nc\n\n d"
+
+
+def test_clean_survives_half_a_surrogate_pair():
+    assert clean("a\ud800b").encode() == b"a?b"
+
+
+def test_normalise_folds_case_width_and_space():
+    assert normalise("\uff21 Ｂ\n\n c\u00a0D\ufb01") == "a b c dfi"
+
+
+def test_cut_prefers_paragraphs_then_lines_then_words():
+    assert list(cut("aaaa\n\nbbbb\ncccc", 10)) == ["aaaa", "bbbb\ncccc"]
+    assert list(cut("aaaa bbb\ncc dd", 10)) == ["aaaa bbb", "cc dd"]
+    assert list(cut("aaaa bbb cc dd", 10)) == ["aaaa bbb", "cc dd"]
+    assert list(cut("abcdefghijkl", 5)) == ["abcde", "fghij", "kl"]
+    assert list(cut("short", 10)) == ["short"]
+    assert list(cut("", 10)) == []
+
+
+def test_cut_loses_no_words_and_keeps_the_limit():
+    text = "\n\n".join("word " * n + str(n) for n in range(1, 60))
+    pieces = list(cut(text, 200))
+    assert max(map(len, pieces)) <= 200
+    assert " ".join(pieces).split() == text.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "doc_id", "split"),
+    [
+        ("The cat sat on the mat.", "f9066d39daaa0894", "train"),
+        ("Document  51", "12ded9e07cc4d6b3", "validation"),
+        ("document 21", "00f63db7fe1354e2", "test"),
+    ],
+)
+def test_split_goldens(text, doc_id, split):
+    """Splits must never move between versions: published perplexities hang on them."""
+    found = document_id(normalise(text))
+    assert found.startswith(doc_id)
+    assert split_of(found, SHARES) == split
+
+
+def test_split_ignores_case_and_spacing():
+    one, two = document_id(normalise("Some  TEXT\nhere")), document_id(normalise("some text here"))
+    assert one == two == hashlib.sha256(b"some text here").hexdigest()
+
+
+def test_split_shares_are_met():
+    splits = [split_of(document_id(str(i)), {"validation": 0.1, "test": 0.2}) for i in range(4000)]
+    assert splits.count("test") / 4000 == pytest.approx(0.2, abs=0.02)
+    assert splits.count("validation") / 4000 == pytest.approx(0.1, abs=0.02)
+
+
+def test_raising_the_validation_share_moves_no_test_document():
+    ids = [document_id(str(i)) for i in range(500)]
+    before = [split_of(i, SHARES) for i in ids]
+    after = [split_of(i, {"validation": 0.3, "test": 0.05}) for i in ids]
+    assert [s == "test" for s in before] == [s == "test" for s in after]
+
+
+def test_sampling_key_depends_on_the_seed():
+    assert sampling_key(0, "ab") == sampling_key(0, "ab") != sampling_key(1, "ab")

@@ -1,0 +1,99 @@
+"""Intervals, paired differences and seeds needed, against scipy and by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from chameleon.stats import mean_interval, paired_difference, relative_difference, seeds_needed
+
+RNG = np.random.default_rng(11)
+A, B = RNG.normal(20, 1, 5), RNG.normal(21, 1, 5)
+
+
+def test_interval_by_hand():
+    """1, 2, 3: sd 1, t(0.975, 2) = 4.302653, so 2 ± 2.484138."""
+    estimate = mean_interval([1, 2, 3])
+    assert (estimate.mean, estimate.sd, estimate.n) == (2, 1, 3)
+    assert estimate.half_width == pytest.approx(2.4841377, abs=1e-6)
+    assert (estimate.low, estimate.high) == pytest.approx((2 - 2.4841377, 2 + 2.4841377))
+    assert not estimate.excludes_zero
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+def test_interval_against_scipy(level):
+    estimate = mean_interval(A, level)
+    expected = scipy.stats.t.interval(level, 4, A.mean(), scipy.stats.sem(A))
+    assert (estimate.low, estimate.high) == pytest.approx(expected, rel=1e-12)
+    assert estimate.excludes_zero
+
+
+def test_paired_difference_against_scipy():
+    test = scipy.stats.ttest_rel(A, B)
+    expected = test.confidence_interval(0.95)
+    estimate = paired_difference(A, B)
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
+    assert estimate.excludes_zero == (test.pvalue < 0.05)
+
+
+def test_pairing_removes_what_the_seeds_share():
+    shared = np.array([0.0, 10.0, -10.0, 5.0])
+    estimate = paired_difference(shared + [1.0, 1.1, 0.9, 1.0], shared)
+    assert estimate.mean == pytest.approx(1)
+    assert estimate.excludes_zero and estimate.half_width < 0.2
+
+
+def test_relative_difference_is_the_mean_of_ratios():
+    estimate = relative_difference([11.0, 18.0], [10.0, 20.0])
+    assert estimate.mean == pytest.approx(0)
+    assert estimate.sd == pytest.approx(math.sqrt(200))
+
+
+def test_one_seed_has_no_interval():
+    for estimate in (mean_interval([3.5]), paired_difference([3.5], [0.0])):
+        assert estimate == (3.5, None, None, None, 1)
+        assert estimate.half_width is None and not estimate.excludes_zero
+
+
+def test_equal_values_have_an_interval_of_width_zero():
+    estimate = mean_interval([0.1] * 7)
+    assert (estimate.mean, estimate.low, estimate.high, estimate.sd) == (0.1, 0.1, 0.1, 0.0)
+    assert not paired_difference(A, A).excludes_zero
+
+
+@pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf], [[1.0, 2.0]]])
+def test_broken_values(values):
+    with pytest.raises(ValueError, match="non-empty vector of finite"):
+        mean_interval(values)
+
+
+def test_broken_arguments():
+    with pytest.raises(ValueError, match="level"):
+        mean_interval([1.0, 2.0], 1.0)
+    with pytest.raises(ValueError, match="one length"):
+        paired_difference([1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="positive"):
+        relative_difference([1.0, 1.0], [0.0, 1.0])
+    for sd, difference in ((-1, 1), (1, 0), (math.nan, 1), (1, math.inf)):
+        with pytest.raises(ValueError, match="difference other than 0"):
+            seeds_needed(sd, difference)
+
+
+def test_seeds_needed_textbook():
+    """Paired t test, 5 %, power 0.8: effect 0.5 needs 34 pairs, 0.8 needs 15, 1.0 needs 10."""
+    assert [seeds_needed(1.0, d) for d in (0.5, 0.8, -1.0)] == [34, 15, 10]
+    assert seeds_needed(2.0, 1.0) == 34
+
+
+def test_seeds_needed_by_simulation():
+    n = seeds_needed(1.0, 1.5, power=0.9)
+    draws = np.random.default_rng(0).normal(1.5, 1.0, size=(4000, n))
+    seen = np.mean(scipy.stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05)
+    assert 0.88 < seen < 0.96
+
+
+def test_seeds_needed_extremes():
+    assert seeds_needed(0.0, 1.0) == 2
+    assert seeds_needed(1e-9, 1.0) == 2
+    assert seeds_needed(1.0, 1e-6) is None

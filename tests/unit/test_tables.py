@@ -1,0 +1,232 @@
+"""Tables from tidy files with known answers."""
+
+import math
+
+import pandas as pd
+import pytest
+import scipy.stats
+from tidy_results import DOMAINS, SEEDS, frames, perplexity, write
+
+from chameleon.catalogue import CORPUS_TABLES, TABLES
+from chameleon.errors import UserError
+from chameleon.tables import _BUILDERS, make_tables
+
+T = scipy.stats.t.ppf(0.975, 2)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """The tables of the default results: a function name -> (frame, markdown)."""
+    root = tmp_path_factory.mktemp("tables")
+    return build(root)
+
+
+def build(root, **kwargs):
+    make_tables(write(root / "results", frames(**kwargs)), root / "out", ["toy"])
+
+    def load(name):
+        stem = name if name in CORPUS_TABLES else f"toy_{name}"
+        frame = pd.read_csv(root / "out" / f"{stem}.csv", keep_default_na=False, na_values=[""])
+        return frame, (root / "out" / f"{stem}.md").read_text(encoding="utf-8")
+
+    return load
+
+
+def row(frame, **where):
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    assert len(frame) == 1, where
+    return frame.iloc[0]
+
+
+def cells(markdown: str, first: str) -> list[str]:
+    """Return the cells of the row that begins with `first`."""
+    (line,) = [x for x in markdown.splitlines() if x.startswith(f"| {first} |")]
+    return [c.strip() for c in line.strip("|").split(" | ")]
+
+
+def test_names_are_predictable(tmp_path):
+    build(tmp_path)
+    written = {p.name for p in (tmp_path / "out").iterdir()}
+    names = {f"toy_{t}" for t in TABLES} | set(CORPUS_TABLES)
+    assert written == {f"{n}.{suffix}" for n in names for suffix in ("csv", "md")}
+    assert set(_BUILDERS) == set(TABLES)
+
+
+def test_perplexity(tables):
+    frame, text = tables("perplexity")
+    found = row(frame, method="uniform", domain="papers")
+    assert (found["mean"], found["sd"], found["n"]) == (21, 1, 3)
+    assert found["high"] - found["mean"] == pytest.approx(T / math.sqrt(3))
+    means = [sum(perplexity("chameleon", d, s) for d in DOMAINS) / 3 for s in SEEDS]
+    assert row(frame, method="chameleon", metric="mean_perplexity")["mean"] == pytest.approx(sum(means) / 3)
+    assert cells(text, "uniform")[1] == "21.00 ± 2.48"
+    assert "3 seeds" in text.splitlines()[0]
+    # Uniform first, ours last.
+    assert frame["method"].drop_duplicates().tolist() == ["uniform", "natural", "chameleon"]
+
+
+def test_difference_is_paired_and_marked_only_outside_the_interval(tables):
+    frame, text = tables("difference")
+    assert "uniform" not in set(frame["method"])
+    found = row(frame, method="chameleon", domain="papers")
+    assert found["mean"] == pytest.approx(5) and found["unit"] == "%"
+    assert found["high"] - found["mean"] == pytest.approx(T / math.sqrt(3))
+    marked = {(r["method"], r["domain"], r["metric"]): r["excludes_zero"] for _, r in frame.iterrows()}
+    assert marked["natural", "papers", "perplexity"] and marked["chameleon", "books", "perplexity"]
+    assert not marked["natural", "books", "perplexity"] and not marked["natural", "code", "perplexity"]
+    logs = [sum(math.log(perplexity("chameleon", d, s) / perplexity("uniform", d, s)) for d in DOMAINS) / 3
+            for s in SEEDS]  # fmt: skip
+    found = row(frame, method="chameleon", metric="mean_log_perplexity")
+    assert found["mean"] == pytest.approx(sum(logs) / 3) and found["unit"] == "nats/token"
+    natural = cells(text, "natural")
+    assert natural[1:4] == ["**−2.00 ± 0.00**", "0.00 ± 0.00", "0.00 ± 4.97"]
+
+
+def test_difference_uses_only_seeds_that_both_have(tmp_path):
+    rows = frames()
+    rows["metrics"] = [r for r in rows["metrics"] if not (r["method"] == "natural" and r["seed"] == 1)]
+    make_tables(write(tmp_path, rows), tmp_path / "out", ["toy"])
+    frame = pd.read_csv(tmp_path / "out" / "toy_difference.csv")
+    found = row(frame, method="natural", domain="code")
+    assert found["n"] == 2 and found["mean"] == pytest.approx(0)
+    assert row(frame, method="chameleon", domain="code")["n"] == 3
+
+
+def test_weights(tables):
+    frame, text = tables("weights")
+    found = row(frame, method="chameleon", domain="papers")
+    assert found[["mean", "sd", "min", "max"]].tolist() == pytest.approx([0.3, 0.1, 0.2, 0.4])
+    assert frame.groupby("method")["mean"].sum().tolist() == pytest.approx([1, 1, 1])
+    assert cells(text, "chameleon")[1:] == ["0.300 (0.100)", "0.400 (0.100)", "0.300 (0.000)"]
+
+
+def test_weights_that_move_show_first_and_last(tmp_path):
+    rows = frames()
+    for step in (100, 200):
+        rows["weights"] += [{**r, "step": step} for r in rows["weights"]
+                            if r["method"] == "natural" and r["step"] == 0]  # fmt: skip
+    make_tables(write(tmp_path, rows), tmp_path / "out", ["toy"])
+    text = (tmp_path / "out" / "toy_weights.md").read_text()
+    assert "natural, step 0" in text and "natural, step 200" in text and "step 100" not in text
+    assert set(pd.read_csv(tmp_path / "out" / "toy_weights.csv")["step"]) == {0, 100, 200}
+
+
+def test_costs(tables):
+    frame, text = tables("costs")
+    found = row(frame, method="chameleon", stage="weighting")
+    assert found[["tokens", "flops", "seconds"]].tolist() == [150000, 7e11, 10]
+    assert found["flops_per_base_flop"] == pytest.approx(7 / 60)
+    assert row(frame, method="chameleon", stage="total")["seconds"] == 115
+    assert row(frame, method="uniform", stage="weighting")["flops"] == 0
+    assert cells(text, "chameleon")[7] == "11.7"
+
+
+def test_krls(tables):
+    frame, text = tables("krls")
+    assert row(frame, quantity="k_lambda")["mean"] == 30
+    assert row(frame, quantity="eigenvalue", other=0)["mean"] == 91
+    assert row(frame, quantity="score", domain="papers")["sd"] == pytest.approx(0.1)
+    assert "kλ = 30; eigenvalues 91, 12, 0." in text
+
+
+def test_epochs(tables):
+    frame, text = tables("epochs")
+    assert row(frame, method="natural", domain="papers")["mean"] == pytest.approx(1.5)
+    assert cells(text, "chameleon")[1:] == ["0.90 (0.60 to 1.20)", "1.20 (0.90 to 1.50)", "0.90"]
+
+
+def test_noise(tables):
+    frame, text = tables("noise")
+    uniform = row(frame, method="uniform", domain="mean")
+    assert uniform["sd"] == pytest.approx(1) and pd.isna(uniform["paired_sd_percent"])
+    code = row(frame, method="natural", domain="code")
+    assert code["paired_sd_percent"] == pytest.approx(2)
+    assert code["half_width_percent"] == pytest.approx(2 * T / math.sqrt(3))
+    assert code["seeds_for_1_percent"] == 34
+    assert cells(text, "uniform")[1:4] == ["24.33", "1.00", "4.11"]
+
+
+def test_corpora_and_licences(tables):
+    frame, text = tables("corpora")
+    assert frame["domain"].tolist() == list(DOMAINS)
+    assert frame["train_documents"].tolist() == [1200] * 3 and frame["near_duplicates"].tolist() == [5] * 3
+    assert cells(text, "slim/books")[1:5] == ["Novels", "Books", "Fewer.", "1,200 / 2.40"]
+    frame, text = tables("licences")
+    assert len(frame) == 6 and set(frame["redistributable"]) == {True, False}
+    assert "| slim/code | some-books | 1.2 | pypi | `abababababab` | CC0 \\| public | yes |" in text
+    assert "| slim/code | more | 1.2 | pypi | – | CC0 \\| public | no |" in text
+
+
+def test_one_seed_has_no_intervals_and_says_so(tmp_path):
+    load = build(tmp_path, seeds=(0,))
+    for name in ("perplexity", "difference"):
+        frame, text = load(name)
+        assert frame["low"].isna().all() and (frame["n"] == 1).all()
+        assert "one seed, so no intervals" in text and "±" not in text and "**" not in text
+    assert not load("difference")[0]["excludes_zero"].any()
+    frame, text = load("noise")
+    assert frame.empty and "one seed shows no noise" in text
+
+
+def test_without_uniform_the_comparisons_are_empty_and_say_why(tmp_path):
+    load = build(tmp_path, methods=("natural", "chameleon"))
+    for name in ("difference", "noise"):
+        frame, text = load(name)
+        assert frame.empty and len(frame.columns) > 5
+        assert "uniform is not among its methods" in text
+    assert len(load("perplexity")[0]) == 2 * 5
+
+
+def test_uniform_alone(tmp_path):
+    load = build(tmp_path, methods=("uniform",))
+    assert load("difference")[0].empty and "uniform is its only method" in load("difference")[1]
+    assert load("krls")[0].empty and "no method of it computes leverage scores" in load("krls")[1]
+    assert row(load("noise")[0], domain="mean")["sd"] == pytest.approx(1)
+
+
+def test_the_order_of_rows_does_not_matter_and_bytes_are_stable(tmp_path):
+    rows = frames()
+    kept = ("perplexity", "difference", "costs", "noise")
+    for name in ("a", "b"):
+        make_tables(write(tmp_path / name, rows), tmp_path / name / "out", ["toy"])
+        first = {k: [r for r in v if r["method"] == "uniform"] for k, v in rows.items()}
+        rows = {k: first[k] + [r for r in reversed(v) if r["method"] != "uniform"] for k, v in rows.items()}
+    for table in kept:
+        a, b = ((tmp_path / name / "out" / f"toy_{table}.md").read_bytes() for name in ("a", "b"))
+        assert a == b, table
+
+
+def test_a_domain_called_null_survives(tmp_path):
+    rows = frames()
+    for name in ("metrics", "weights", "diagnostics"):
+        for r in rows[name]:
+            for column in ("domain", "domain_or_task", "other"):
+                if r.get(column) == "code":
+                    r[column] = "null"
+    make_tables(write(tmp_path, rows), tmp_path / "out", ["toy"])
+    assert "| null |" in (tmp_path / "out" / "toy_perplexity.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("metrics.csv", None, "metrics.csv: no such file"),
+        ("metrics.csv", "a,b\n1,2\n", "columns a, b; expected scenario, corpus"),
+        ("weights.csv", "", "not a table"),
+        ("weights.csv", "scenario,method,seed,step,domain,weight\ntoy,u,0,0,x,many\n", "column weight"),
+        ("corpora/slim/report.json", None, "report.json: no such file"),
+        ("corpora/slim/report.json", "{}", "not a corpus report"),
+    ],
+)
+def test_broken_files_are_one_clear_line(tmp_path, file, content, words):
+    write(tmp_path)
+    (tmp_path / file).unlink() if content is None else (tmp_path / file).write_text(content)
+    with pytest.raises(UserError, match=words) as caught:
+        make_tables(tmp_path, tmp_path / "out", ["toy"])
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_scenario_names_those_there_are(tmp_path):
+    with pytest.raises(UserError, match="scenario 'tou' is not one of toy"):
+        make_tables(write(tmp_path), tmp_path / "out", ["tou"])

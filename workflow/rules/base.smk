@@ -1,0 +1,51 @@
+# Stages 4 and 5: base models under every method's weights, and their test.
+
+
+rule train:
+    input:
+        tokens=manifests,
+        weights="<results>/weights/{scenario}/{method}/seed{seed}.json",
+        tokenizer="<results>/tokenizer/tokenizer.json",
+    output:
+        model=directory("<results>/runs/{scenario}/{method}/seed{seed}/model"),
+        log="<results>/runs/{scenario}/{method}/seed{seed}/training.csv",
+        mixture="<results>/runs/{scenario}/{method}/seed{seed}/mixture.json",
+        record="<results>/runs/{scenario}/{method}/seed{seed}/run.json",
+    log:
+        "<logs>/train/{scenario}/{method}/seed{seed}.log",
+    params:
+        spec=spec("train", "scenario", "method", "seed"),
+    threads: CFG.raw["threads"]["train"]
+    resources:
+        mem_mb=2000,
+        runtime=2880,
+        gpu=GPUS,
+    conda:
+        "../../envs/suite.yaml"
+    shell:
+        "python -m chameleon train --spec {params.spec:q} --tokens {input.tokens} --weights {input.weights}"
+        " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+rule evaluate:
+    input:
+        tokens=manifests,
+        model="<results>/runs/{scenario}/{method}/seed{seed}/model",
+    output:
+        metrics="<results>/metrics/{scenario}/{method}/seed{seed}.json",
+        record="<results>/metrics/{scenario}/{method}/seed{seed}.run.json",
+    log:
+        "<logs>/evaluate/{scenario}/{method}/seed{seed}.log",
+    params:
+        spec=spec("evaluate", "scenario", "method", "seed"),
+    threads: CFG.raw["threads"]["evaluate"]
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=GPUS,
+    conda:
+        "../../envs/suite.yaml"
+    shell:
+        "python -m chameleon evaluate --spec {params.spec:q} --tokens {input.tokens} --model {input.model}"
+        " --out {output.metrics} --threads {threads} 2>&1 | tee {log}"

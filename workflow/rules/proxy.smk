@@ -1,0 +1,53 @@
+# Stages 2 and 3: the uniform proxy, and domain embeddings under it.
+
+
+rule proxy:
+    input:
+        tokens=manifests,
+        tokenizer="<results>/tokenizer/tokenizer.json",
+    output:
+        model=directory("<results>/proxies/{scenario}/seed{seed}/model"),
+        log="<results>/proxies/{scenario}/seed{seed}/training.csv",
+        mixture="<results>/proxies/{scenario}/seed{seed}/mixture.json",
+        record="<results>/proxies/{scenario}/seed{seed}/run.json",
+    log:
+        "<logs>/proxy/{scenario}/seed{seed}.log",
+    params:
+        spec=spec("proxy", "scenario", "seed"),
+    threads: CFG.raw["threads"]["train"]
+    # Everything that needs weights waits for the proxies: start them before the base runs that need none.
+    priority: 10
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+        gpu=GPUS,
+    conda:
+        "../../envs/suite.yaml"
+    shell:
+        "python -m chameleon proxy --spec {params.spec:q} --tokens {input.tokens}"
+        " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+rule embed:
+    input:
+        tokens="<results>/tokens/{corpus}/manifest.json",
+        model="<results>/proxies/{scenario}/seed{seed}/model",
+    output:
+        embeddings="<results>/embeddings/{scenario}/seed{seed}/{corpus}.json",
+        record="<results>/embeddings/{scenario}/seed{seed}/{corpus}.run.json",
+    log:
+        "<logs>/embed/{scenario}/seed{seed}/{corpus}.log",
+    params:
+        spec=spec("embed", "scenario", "corpus", "seed"),
+    threads: CFG.raw["threads"]["evaluate"]
+    priority: 10
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=GPUS,
+    conda:
+        "../../envs/suite.yaml"
+    shell:
+        "python -m chameleon embed --spec {params.spec:q} --tokens {input.tokens} --model {input.model}"
+        " --out {output.embeddings} --threads {threads} 2>&1 | tee {log}"
