@@ -29,7 +29,9 @@ rule all:
     input:
         TIDY,
         TABLES,
+        TABLE_PAGES,
         FIGURES,
+        FIGURE_PDFS,
 
 
 # Stop after training and testing: what a cluster does while tables are made elsewhere.

@@ -1,8 +1,8 @@
 """Tables of the results: mean and interval over seeds, paired differences to uniform, weights, costs.
 
 Last stage of the flow. Reads the tidy files metrics.csv, weights.csv, costs.csv and diagnostics.csv, and
-results/corpora/*/report.json for the corpus tables; nothing else. Writes each table twice: `.csv` (tidy,
-full precision) and `.md` (one sentence on what it shows, rounded).
+results/corpora/*/report.json for the corpus tables; nothing else. Writes each table as `.csv` (tidy, full
+precision), and as `.md` and `.html` (one sentence on what it shows, rounded).
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +14,7 @@ import pandas as pd
 from chameleon import artifacts, stats, tidy
 from chameleon.catalogue import CORPUS_TABLES, TABLES
 from chameleon.corpus_tables import corpus_tables
+from chameleon.pages import page
 from chameleon.stats import Estimate
 from chameleon.tidy import YARDSTICK, first_seen, markdown, method_order, series, to_uniform
 
@@ -36,8 +37,8 @@ class Table(NamedTuple):
 def make_tables(results: Path, out: Path, scenarios: list[str]) -> None:
     """Write every table of every scenario, and the corpus tables, into `out`.
 
-    File names: `{scenario}_{name}.csv` and `.md` for each name in TABLES; `{name}.csv` and `.md` for each
-    in CORPUS_TABLES.
+    File names: `{scenario}_{name}.csv`, `.md` and `.html` for each name in TABLES; the same with `{name}`
+    for each in CORPUS_TABLES.
 
     Raises:
         UserError: a tidy file or corpus report is missing or malformed, or holds no row of a scenario.
@@ -56,7 +57,9 @@ def make_tables(results: Path, out: Path, scenarios: list[str]) -> None:
 
 def _write(stem: Path, table: Table) -> None:
     artifacts.write_csv(f"{stem}.csv", table.csv)
-    artifacts.write_text(f"{stem}.md", f"{table.caption}\n\n{table.body}\n")
+    text = f"{table.caption}\n\n{table.body}\n"
+    artifacts.write_text(f"{stem}.md", text)
+    artifacts.write_text(f"{stem}.html", page(stem.name.replace("_", " "), text))
 
 
 def _perplexity(scenario: str, frames: Frames) -> Table:

@@ -33,6 +33,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/corpus_tables.py",
         "chameleon/stats.py",
         "chameleon/tidy.py",
+        "chameleon/pages.py",
     ),
     "figures": ("chameleon/figures.py", "chameleon/labels.py", "chameleon/stats.py", "chameleon/tidy.py"),
 }

@@ -13,15 +13,15 @@ rule train:
         record="<results>/runs/{scenario}/{method}/seed{seed}/run.json",
     log:
         "<logs>/train/{scenario}/{method}/seed{seed}.log",
-    params:
-        spec=spec("train", "scenario", "method", "seed"),
+    conda:
+        "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["train"]
     resources:
         mem_mb=2000,
         runtime=2880,
         gpu=GPUS,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=spec("train", "scenario", "method", "seed"),
     shell:
         "python -m chameleon train --spec {params.spec:q} --tokens {input.tokens} --weights {input.weights}"
         " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
@@ -37,15 +37,15 @@ rule evaluate:
         record="<results>/metrics/{scenario}/{method}/seed{seed}.run.json",
     log:
         "<logs>/evaluate/{scenario}/{method}/seed{seed}.log",
-    params:
-        spec=spec("evaluate", "scenario", "method", "seed"),
+    conda:
+        "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]
     resources:
         mem_mb=2000,
         runtime=240,
         gpu=GPUS,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=spec("evaluate", "scenario", "method", "seed"),
     shell:
         "python -m chameleon evaluate --spec {params.spec:q} --tokens {input.tokens} --model {input.model}"
         " --out {output.metrics} --threads {threads} 2>&1 | tee {log}"

@@ -10,11 +10,11 @@ rule fetch:
         "<results>/corpora/{corpus}/sources.json",
     log:
         "<logs>/fetch/{corpus}.log",
-    params:
-        spec=spec("fetch", "corpus"),
     retries: 2
     conda:
         "../../envs/suite.yaml"
+    params:
+        spec=spec("fetch", "corpus"),
     shell:
         "python -m chameleon fetch --spec {params.spec:q} --out {output} 2>&1 | tee {log}"
 
@@ -26,14 +26,14 @@ rule prepare:
         report="<results>/corpora/{corpus}/report.json",
     log:
         "<logs>/prepare/{corpus}.log",
-    params:
-        spec=spec("prepare", "corpus"),
+    conda:
+        "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["prepare"]
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=spec("prepare", "corpus"),
     shell:
         "python -m chameleon prepare --spec {params.spec:q} --out $(dirname {output.report}) --threads {threads}"
         " 2>&1 | tee {log}"
@@ -41,25 +41,24 @@ rule prepare:
 
 rule tokenizer:
     input:
-        expand("<results>/corpora/{corpus}/report.json", corpus=CFG.corpora),
+        first=f"<results>/corpora/{CFG.corpora[0]}/report.json",
+        reports=expand("<results>/corpora/{corpus}/report.json", corpus=CFG.corpora[1:]),
     output:
-        "<results>/tokenizer/tokenizer.json",
-        "<results>/tokenizer/run.json",
+        tokenizer="<results>/tokenizer/tokenizer.json",
+        record="<results>/tokenizer/run.json",
     log:
         "<logs>/tokenizer.log",
-    params:
-        spec=lambda wildcards: plan.dump(plan.tokenizer(CFG)),
-        corpora=f"{CFG.results}/corpora",
-        out=f"{CFG.results}/tokenizer",
+    conda:
+        "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["tokenize"]
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=lambda wildcards: plan.dump(plan.tokenizer(CFG)),
     shell:
-        "python -m chameleon tokenizer --spec {params.spec:q} --corpora {params.corpora} --out {params.out}"
-        " 2>&1 | tee {log}"
+        "python -m chameleon tokenizer --spec {params.spec:q} --corpora $(dirname $(dirname {input.first}))"
+        " --out $(dirname {output.tokenizer}) 2>&1 | tee {log}"
 
 
 rule tokens:
@@ -71,14 +70,14 @@ rule tokens:
         record="<results>/tokens/{corpus}/run.json",
     log:
         "<logs>/tokens/{corpus}.log",
-    params:
-        spec=spec("tokens", "corpus"),
+    conda:
+        "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["tokenize"]
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=spec("tokens", "corpus"),
     shell:
         "python -m chameleon tokens --spec {params.spec:q} --corpus $(dirname {input.report})"
         " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.manifest}) --threads {threads}"

@@ -12,17 +12,17 @@ rule proxy:
         record="<results>/proxies/{scenario}/seed{seed}/run.json",
     log:
         "<logs>/proxy/{scenario}/seed{seed}.log",
-    params:
-        spec=spec("proxy", "scenario", "seed"),
-    threads: CFG.raw["threads"]["train"]
     # Everything that needs weights waits for the proxies: start them before the base runs that need none.
     priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["train"]
     resources:
         mem_mb=2000,
         runtime=1440,
         gpu=GPUS,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=spec("proxy", "scenario", "seed"),
     shell:
         "python -m chameleon proxy --spec {params.spec:q} --tokens {input.tokens}"
         " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
@@ -38,16 +38,16 @@ rule embed:
         record="<results>/embeddings/{scenario}/seed{seed}/{corpus}.run.json",
     log:
         "<logs>/embed/{scenario}/seed{seed}/{corpus}.log",
-    params:
-        spec=spec("embed", "scenario", "corpus", "seed"),
-    threads: CFG.raw["threads"]["evaluate"]
     priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["evaluate"]
     resources:
         mem_mb=2000,
         runtime=240,
         gpu=GPUS,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=spec("embed", "scenario", "corpus", "seed"),
     shell:
         "python -m chameleon embed --spec {params.spec:q} --tokens {input.tokens} --model {input.model}"
         " --out {output.embeddings} --threads {threads} 2>&1 | tee {log}"

@@ -11,50 +11,56 @@ rule collect:
     input:
         METRICS,
     output:
-        TIDY,
+        metrics="<results>/metrics.csv",
+        others=TIDY[1:],
     log:
         "<logs>/collect.log",
-    params:
-        spec=lambda wildcards: plan.dump(plan.collect(CFG)),
-        results=CFG.results,
     conda:
         "../../envs/suite.yaml"
+    params:
+        spec=lambda wildcards: plan.dump(plan.collect(CFG)),
     shell:
-        "python -m chameleon collect --spec {params.spec:q} --results {params.results} 2>&1 | tee {log}"
+        "python -m chameleon collect --spec {params.spec:q} --results $(dirname {output.metrics}) 2>&1 | tee {log}"
 
 
 rule tables:
     input:
+        metrics="<results>/metrics.csv",
         tidy=TIDY,
         corpora=expand("<results>/corpora/{corpus}/report.json", corpus=CFG.corpora),
     output:
-        report(TABLES, category="Tables", caption="../report/table.rst"),
+        pages=[
+            shown("tables", stem, name, "html") for stem, name in TABLE_STEMS.items()
+        ],
+        corpora=TABLES[:1],
+        tables=TABLES[1:],
     log:
         "<logs>/tables.log",
-    params:
-        spec=lambda wildcards: plan.dump(plan.tables(CFG)),
-        results=CFG.results,
-        out=f"{CFG.results}/tables",
     conda:
         "../../envs/suite.yaml"
+    params:
+        spec=lambda wildcards: plan.dump(plan.tables(CFG)),
     shell:
-        "python -m chameleon tables --spec {params.spec:q} --results {params.results} --out {params.out}"
+        "python -m chameleon tables --spec {params.spec:q} --results $(dirname {input.metrics}) --out $(dirname {output.corpora})"
         " 2>&1 | tee {log}"
 
 
 rule figures:
     input:
-        TIDY,
+        metrics="<results>/metrics.csv",
+        tidy=TIDY,
     output:
-        FIGURES,
+        weights=FIGURE_PDFS[:1],
+        pdfs=FIGURE_PDFS[1:],
+        figures=[
+            shown("figures", stem, name, "png") for stem, name in FIGURE_STEMS.items()
+        ],
     log:
         "<logs>/figures.log",
-    params:
-        spec=lambda wildcards: plan.dump(plan.figures(CFG)),
-        results=CFG.results,
-        out=f"{CFG.results}/figures",
     conda:
         "../../envs/suite.yaml"
+    params:
+        spec=lambda wildcards: plan.dump(plan.figures(CFG)),
     shell:
-        "python -m chameleon figures --spec {params.spec:q} --results {params.results} --out {params.out}"
+        "python -m chameleon figures --spec {params.spec:q} --results $(dirname {input.metrics}) --out $(dirname {output.weights})"
         " 2>&1 | tee {log}"

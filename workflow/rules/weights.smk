@@ -6,23 +6,25 @@ rule extra:
         tokens=manifests,
         tokenizer="<results>/tokenizer/tokenizer.json",
     output:
-        model=directory("<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/model"),
+        model=directory(
+            "<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/model"
+        ),
         log="<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/training.csv",
         mixture="<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/mixture.json",
         result="<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/result.json",
         record="<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/run.json",
     log:
         "<logs>/extra/{scenario}/{method}/seed{seed}/{run}.log",
-    params:
-        spec=spec("extra_run", "scenario", "method", "seed", "run"),
-    threads: CFG.raw["threads"]["train"]
     priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["train"]
     resources:
         mem_mb=2000,
         runtime=1440,
         gpu=GPUS,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=spec("extra_run", "scenario", "method", "seed", "run"),
     shell:
         "python -m chameleon extra --spec {params.spec:q} --tokens {input.tokens}"
         " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
@@ -39,16 +41,16 @@ rule weights:
         record="<results>/weights/{scenario}/{method}/seed{seed}.run.json",
     log:
         "<logs>/weights/{scenario}/{method}/seed{seed}.log",
-    params:
-        spec=spec("weights", "scenario", "method", "seed"),
-        runs=lambda wildcards, input: [path.rsplit("/", 1)[0] for path in input.runs],
-    threads: CFG.raw["threads"]["evaluate"]
     priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["evaluate"]
     resources:
         mem_mb=2000,
         runtime=240,
-    conda:
-        "../../envs/suite.yaml"
+    params:
+        spec=spec("weights", "scenario", "method", "seed"),
+        runs=lambda wildcards, input: [path.rsplit("/", 1)[0] for path in input.runs],
     shell:
         "python -m chameleon weights --spec {params.spec:q} --tokens {input.tokens}"
         " --embeddings {input.embeddings} --runs {params.runs} --out {output.weights} --threads {threads}"

@@ -1,0 +1,49 @@
+"""Turns the tables' Markdown into small HTML pages, which is what a Snakemake report shows in place."""
+
+import html
+import re
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 1rem; color: #222; }
+div { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .7rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
+thead th { border-bottom: 2px solid #888; white-space: nowrap; }
+p { max-width: 50rem; }
+""".strip()
+
+
+def _inline(text: str) -> str:
+    """Return the HTML of one cell or sentence: escaped, with **bold** and `code`."""
+    text = html.escape(text.replace("\\|", "|"), quote=False)
+    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
+    return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
+
+
+def _cells(line: str) -> list[str]:
+    return [_inline(c.strip()) for c in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+
+
+def page(title: str, markdown: str) -> str:
+    """Return a self-contained HTML page of paragraphs and pipe tables.
+
+    Args:
+        title: of the browser's tab.
+        markdown: paragraphs and tables as `chameleon.tidy.markdown` writes them, separated by empty lines.
+    """
+    blocks = []
+    for block in re.split(r"\n\s*\n", markdown.strip()):
+        lines = block.splitlines()
+        if len(lines) > 1 and lines[0].startswith("|") and set(lines[1]) <= set("|-: "):
+            head = "".join(f"<th>{c}</th>" for c in _cells(lines[0]))
+            rows = "".join(
+                "<tr>" + "".join(f"<td>{c}</td>" for c in _cells(line)) + "</tr>\n" for line in lines[2:]
+            )
+            blocks.append(
+                f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>"
+            )
+        else:
+            blocks.append(f"<p>{_inline(' '.join(lines))}</p>")
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title>\n<style>\n{STYLE}\n</style>'
+    body = "\n".join(blocks)
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'

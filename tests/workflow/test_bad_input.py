@@ -1,0 +1,39 @@
+"""A user's mistake in the config ends the call before any job, with one line that says what to change."""
+
+import pytest
+from conftest import Checkout, make_checkout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """One checkout without results for all cases."""
+    return make_checkout(tmp_path_factory.mktemp("bad"))
+
+
+CASES = {
+    "unknown_key": ("trainning: {}\n", ["trainning", "scenarios"]),
+    "unknown_nested_key": ("data: {min_chars: 3}\n", ["data", "min_chars", "min_characters"]),
+    "wrong_type": ("seeds: 3\n", ["seeds", "3"]),
+    "unknown_method": ("scenarios: {pretrain: {methods: [uniform, doremy]}}\n", ["doremy", "uniform", "chameleon"]),
+    "unknown_parameter": ("method_params: {chameleon: {lambda: 3}}\n", ["lambda", "ridge"]),
+    "unknown_domain": ("corpora: {toy: {domains: [twin_one, nope]}}\n", ["nope", "twin_two"]),
+    "unknown_corpus": ("scenarios: {pretrain: {corpora: [toys]}}\n", ["toys", "slim7"]),
+    "unknown_scale": ("scenarios: {pretrain: {base: {scale: huge}}}\n", ["huge", "cpu"]),
+    "unknown_scenario": ("run: [finetoon]\n", ["finetoon", "pretrain"]),
+    "missing_folder": ("corpora: {whale: {path: no/such/folder}}\n", ["whale", "no/such/folder"]),
+    "unknown_kind": ("corpora: {toy: {kind: magic}}\n", ["magic", "local"]),
+    "results_not_writable": ("results_dir: Snakefile/results\n", ["Snakefile/results", "results_dir"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_clear_line(checkout: Checkout, name: str) -> None:
+    text, words = CASES[name]
+    done = checkout.snakemake("--configfile", *checkout.overlay(text)[1:])
+    assert done.returncode != 0
+    output = done.stdout + done.stderr
+    errors = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, output
+    assert not [word for word in words if word not in errors[0]], errors[0]
+    assert "Traceback" not in output
+    assert not (checkout.root / "results").exists(), "a job ran"

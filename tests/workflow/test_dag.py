@@ -1,0 +1,121 @@
+"""The real workflow at toy size: what a run leaves, and what a change makes Snakemake run again."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Checkout, make_checkout
+
+from chameleon.catalogue import CORPUS_TABLES, FIGURES, TABLES, TIDY
+
+pytestmark = pytest.mark.slow
+METHODS = ("uniform", "natural", "chameleon")
+SEEDS = (0, 1)
+#: What follows from any new number: the tidy files and everything drawn from them.
+LAST = {"collect", "tables", "figures", "all"}
+
+
+def test_run_leaves_every_file(smoke: Checkout) -> None:
+    results = smoke.root / "results" / "smoke"
+    wanted = [f"{name}.csv" for name in TIDY]
+    wanted += [f"tables/{t}.{kind}" for t in CORPUS_TABLES for kind in ("csv", "md")]
+    wanted += [f"tables/pretrain_{t}.{kind}" for t in TABLES for kind in ("csv", "md")]
+    wanted += [f"figures/pretrain_{f}.{kind}" for f in FIGURES for kind in ("png", "pdf")]
+    for method in METHODS:
+        for seed in SEEDS:
+            run = f"pretrain/{method}/seed{seed}"
+            wanted += [f"weights/{run}.json", f"metrics/{run}.json", f"runs/{run}/run.json"]
+            wanted += [f"runs/{run}/model/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json")]
+    missing = [name for name in wanted if not (results / name).is_file() or not (results / name).stat().st_size]
+    assert not missing
+    assert not list(results.rglob("*.tmp")), "temporary files were left behind"
+
+
+def test_second_run_has_nothing_to_do(smoke: Checkout) -> None:
+    assert smoke.plan() == {}
+
+
+def test_a_method_parameter_reruns_that_method_only(smoke: Checkout) -> None:
+    plan = smoke.plan("--configfile", *smoke.overlay("method_params: {chameleon: {temperature: 2.5}}\n")[1:])
+    assert set(plan) == {"weights", "train", "evaluate"} | LAST
+    for rule in ("weights", "train", "evaluate"):
+        assert {p.split("/")[4] for p in plan[rule]} == {"chameleon"}
+
+
+def test_a_new_seed_reruns_no_old_one(smoke: Checkout) -> None:
+    plan = smoke.plan("--configfile", *smoke.overlay("seeds: [0, 1, 7]\n")[1:])
+    assert set(plan) == {"proxy", "embed", "weights", "train", "evaluate"} | LAST
+    made = {path for rule in set(plan) - LAST for path in plan[rule]}
+    assert made and all("seed7" in path for path in made)
+
+
+@pytest.fixture
+def package(smoke: Checkout) -> Iterator[Path]:
+    """The smoke checkout's own copy of the package, to be edited; the link is put back afterwards."""
+    link = smoke.root / "chameleon"
+    target = link.readlink()
+    link.unlink()
+    shutil.copytree(target, link, ignore=shutil.ignore_patterns("__pycache__"))
+    yield link
+    shutil.rmtree(link)
+    link.symlink_to(target)
+
+
+def test_a_comment_in_the_package_reruns_nothing(smoke: Checkout, package: Path) -> None:
+    for file in package.rglob("*.py"):
+        file.write_text(file.read_text(encoding="utf-8") + "# A remark.\n", encoding="utf-8")
+    assert smoke.plan() == {}
+
+
+@pytest.mark.parametrize(
+    ("stage", "rules"),
+    [
+        ("train", {"proxy", "embed", "weights", "train", "evaluate"} | LAST),
+        ("evaluate", {"evaluate"} | LAST),
+        ("tables", {"tables", "all"}),
+    ],
+)
+def test_a_stage_version_reruns_the_stage(smoke: Checkout, package: Path, stage: str, rules: set[str]) -> None:
+    versions = package / "versions.py"
+    text, count = re.subn(rf'"{stage}": (\d+)', lambda m: f'"{stage}": {int(m[1]) + 1}', versions.read_text())
+    assert count == 1
+    versions.write_text(text)
+    assert set(smoke.plan()) == rules
+
+
+def test_weights_and_metrics_are_the_same_bytes_elsewhere(smoke: Checkout, tmp_path: Path) -> None:
+    """A second checkout in another folder computes one seed of one method from the start."""
+    paths = [f"results/smoke/{kind}/pretrain/chameleon/seed0.json" for kind in ("weights", "metrics")]
+    other = make_checkout(tmp_path)
+    done = other.snakemake(*paths)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path in paths:
+        assert (other.root / path).read_bytes() == (smoke.root / path).read_bytes(), path
+
+
+def test_report_is_made_from_the_results(smoke: Checkout) -> None:
+    done = smoke.snakemake("--report", "results/smoke/report.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (smoke.root / "results/smoke/report.html").read_text(encoding="utf-8")
+    for name in (f"pretrain_{FIGURES[0]}", f"pretrain_{TABLES[0]}"):
+        assert name in text, f"{name} is not in the report"
+
+
+def test_weights_of_another_tokenizer_are_refused(smoke: Checkout, tmp_path: Path) -> None:
+    results = smoke.root / "results" / "smoke"
+    weights = json.loads((results / "weights/pretrain/uniform/seed0.json").read_text())
+    weights["tokenizer_sha256"] = "0" * 64
+    foreign = tmp_path / "foreign.json"
+    foreign.write_text(json.dumps(weights))
+    spec = json.loads((results / "runs/pretrain/uniform/seed0/run.json").read_text())["spec"]
+    manifests = [str(results / "tokens" / c / "manifest.json") for c in ("toy", "whale")]
+    done = smoke.run(
+        *("python", "-m", "chameleon", "train", "--spec", json.dumps(spec), "--tokens", *manifests),
+        *("--weights", str(foreign), "--tokenizer", str(results / "tokenizer"), "--out", str(tmp_path / "run")),
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "tokenizer" in done.stderr and "foreign.json" in done.stderr
+    assert not (tmp_path / "run").exists()
