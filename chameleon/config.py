@@ -29,8 +29,10 @@ class Config:
         check(dict(self.raw), "config", self.source)
         for scenario in self.raw["run"]:
             self._pick(scenario, "run", self.raw["scenarios"])
+        # All corpora first: the tokenizer's identity, which methods may check, spans the scenarios.
+        domains = {name: self._check_corpora(name) for name in self.scenarios}
         for name in self.scenarios:
-            self._check_scenario(name)
+            self._check_scenario(name, domains[name])
         for label in self.raw.get("method_params", {}):
             self.method(label)
         if self.raw["tokenizer"]["kind"] == "bpe":
@@ -43,32 +45,40 @@ class Config:
             raise UserError(f"{self.source}: {key}: {choices(name, table)}")
         return table[name]
 
-    def _check_scenario(self, name: str) -> None:
-        scenario, where = self.raw["scenarios"][name], f"scenarios.{name}"
+    def _check_corpora(self, name: str) -> tuple[str, ...]:
+        where = f"scenarios.{name}.corpora"
         seen: dict[str, str] = {}
-        for corpus in scenario["corpora"]:
-            self._pick(corpus, f"{where}.corpora", self.raw["corpora"])
+        for corpus in self.raw["scenarios"][name]["corpora"]:
+            self._pick(corpus, where, self.raw["corpora"])
             for domain in self.domains_of(corpus):
                 if domain in seen:
                     raise UserError(
-                        f"{self.source}: {where}.corpora: domain {domain!r} is in {seen[domain]} and {corpus}"
+                        f"{self.source}: {where}: domain {domain!r} is in {seen[domain]} and {corpus}"
                     )
                 seen[domain] = corpus
+        return tuple(seen)
+
+    def _check_scenario(self, name: str, domains: tuple[str, ...]) -> None:
+        scenario, where = self.raw["scenarios"][name], f"scenarios.{name}"
         for role in ("proxy", "base"):
             scale = self._pick(scenario[role]["scale"], f"{where}.{role}.scale", self.raw["scales"])
             width, heads = scale["model"]["d_model"], scale["model"]["n_head"]
             if width % heads:
                 key = f"scales.{scenario[role]['scale']}.model"
                 raise UserError(f"{self.source}: {key}: d_model {width} is not divisible by n_head {heads}")
-        depth = self.raw["scales"][scenario["proxy"]["scale"]]["model"]["n_layer"]
-        layer = self.raw["embeddings"]["layer"]
+        proxy = self.raw["scales"][scenario["proxy"]["scale"]]["model"]
+        depth, context = proxy["n_layer"], proxy["context"]
+        layer, length = (self.raw["embeddings"][key] for key in ("layer", "window_length"))
         if layer is not None and layer > depth:
             raise UserError(
                 f"{self.source}: embeddings.layer: {layer} is deeper than the proxy's {depth} blocks"
             )
+        if length is not None and length > context:
+            key = f"{self.source}: embeddings.window_length"
+            raise UserError(f"{key}: {length} is longer than the proxy's context {context}")
         for label in scenario["methods"]:
             method, params = self.method(label, f"{where}.methods")
-            method.check(params, tuple(seen), {"tokenizer_fingerprint": self.tokenizer_fingerprint})
+            method.check(params, domains, {"tokenizer_fingerprint": self.tokenizer_fingerprint})
 
     @property
     def scenarios(self) -> list[str]:

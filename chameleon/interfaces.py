@@ -170,6 +170,10 @@ class MixingMethod(Protocol):
         """
         ...
 
+    def files(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the user's files that the weights depend on; a newer file reruns the method's jobs."""
+        ...
+
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the runs needed, known before anything has run: the DAG stays static."""
         ...
@@ -194,6 +198,9 @@ class Method:
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         pass
+
+    def files(self, params: Mapping[str, Any]) -> list[str]:
+        return []
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         return []

@@ -87,18 +87,18 @@ class Decoder(nn.Module):
         return self
 
     def hidden(self, tokens: Tensor, layers: int | None = None) -> Tensor:
-        """Return the residual stream after `layers` blocks (None: all, and the final norm).
+        """Return the residual stream after `layers` blocks, normed after the last (None: all).
 
         Args:
             tokens: batch x length token ids.
 
         Returns:
-            batch x length x d_model. For `layers` this is `hidden_states[layers]` of transformers.
+            batch x length x d_model: `hidden_states[layers]` of transformers, whose last entry is normed too.
         """
         x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
         for block in self.blocks[:layers]:
             x = block(x)
-        return self.ln_f(x) if layers is None else x
+        return self.ln_f(x) if layers is None or layers == len(self.blocks) else x
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every token, batch x length, in nats."""
@@ -189,8 +189,10 @@ def load_pretrained(folder: Path) -> Decoder:
     c = read_json(folder / "config.json")
     if c.get("model_type") != "gpt2":
         raise UserError(f"{folder / 'config.json'}: model_type: {choices(c.get('model_type'), ['gpt2'])}")
-    shape = ModelShape(c["n_layer"], c["n_head"], c["n_embd"], c["n_positions"], c["vocab_size"])
-    model = Decoder(shape)
+    sizes = ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size")
+    if missing := [key for key in sizes if key not in c]:
+        raise UserError(f"{folder / 'config.json'}: {', '.join(missing)}: missing")
+    model = Decoder(ModelShape(*(c[key] for key in sizes)))
     try:
         found = load_file(folder / "model.safetensors")
     except (OSError, SafetensorError) as error:
@@ -205,5 +207,7 @@ def load_pretrained(folder: Path) -> Decoder:
             }
         )
     except (KeyError, RuntimeError) as error:
-        raise UserError(f"{folder / 'model.safetensors'}: does not fit its config: {error}") from error
+        # torch lists every tensor on a line of its own.
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder / 'model.safetensors'}: does not fit its config: {reason}") from error
     return model

@@ -6,6 +6,7 @@ block of a domain is the same block under every mixture. How many blocks a segme
 the largest-remainder rounding of its weights: what is played is what the weights say.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -43,7 +44,8 @@ def allocate(
                 raise ValueError(f"{left} of {total} blocks are over when every domain is at its cap")
             counts = {}
             break
-        scale = left / sum(free.values())
+        # fsum: a plain sum depends on the order of the domains, and its last bit decides ties.
+        scale = left / math.fsum(free.values())
         exact = {d: w * scale for d, w in free.items()}
         over = {} if limits is None else {d: limits[d] for d in free if exact[d] > limits[d]}
         if over:

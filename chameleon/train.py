@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from chameleon.artifacts import write_json, write_text
-from chameleon.interfaces import Controller, MixtureSchedule, TrainingState
+from chameleon.interfaces import Controller, MixtureSchedule, Stage, TrainingState
 from chameleon.model import Decoder, ModelShape, flops_per_token, save_pretrained
 from chameleon.optim import Muon
 from chameleon.provenance import Cost
@@ -154,7 +154,7 @@ class Training:
                 assert validation_losses is not None
                 measure = partial(validation_losses, self.model)
                 state = TrainingState(step, steps, tuple(self.streams), measure, dict(realised))
-                length, weights = controller.next_segment(state)
+                length, weights = self._asked(controller, state)
             length = min(length, steps - step)
             per_step = self.recipe.batch_size
             before = dict(self.sampler.drawn)
@@ -168,6 +168,19 @@ class Training:
             )
         progress.close()
         return self.model
+
+    def _asked(self, controller: Controller, state: TrainingState) -> tuple[int, dict[str, float]]:
+        """Return the controller's next segment.
+
+        Raises:
+            ValueError: no steps, other domains, or weights off the simplex; names the step.
+        """
+        length, weights = controller.next_segment(state)
+        if length < 1 or set(weights) != set(self.streams):
+            raise ValueError(
+                f"{self.label}: at step {state.step} the controller asked for {length} steps of {sorted(weights)}"
+            )
+        return int(length), Stage(state.step, {d: float(weights[d]) for d in self.streams}).weights
 
     def _step(self, step: int, batch: Sequence[tuple[str, int]]) -> float:
         recipe, context = self.recipe, self.shape.context

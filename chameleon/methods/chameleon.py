@@ -5,6 +5,7 @@ mixture. The equations are in `chameleon.krls`. With k domains, d features and n
 cost beyond the proxy is one forward pass over n·k windows and O(k²d + k³).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,18 @@ from chameleon.registry import register
 
 #: Softmax temperature of each mode, those of the reference code.
 TEMPERATURES = {"pretrain": 5.0, "finetune": 0.2}
+
+
+def _temperature(params: Mapping[str, Any]) -> float:
+    """Return the softmax temperature after checking the parameters (UserError)."""
+    mode = params["mode"]
+    if mode not in TEMPERATURES:
+        raise UserError(f"method_params.chameleon.mode: {choices(mode, TEMPERATURES)}")
+    temperature = TEMPERATURES[mode] if params["temperature"] is None else params["temperature"]
+    for key, value in (("ridge", params["ridge"]), ("temperature", temperature)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise UserError(f"method_params.chameleon.{key}: {value!r} is not a positive number")
+    return float(temperature)
 
 
 @register
@@ -33,21 +46,19 @@ class Chameleon(Method):
         "normalise": True,  # False: the paper's scores, not divided by their sum
     }
 
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Raise UserError for an unknown mode, or a ridge or temperature that is not a positive number."""
+        _temperature(params)
+
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the static mixture, with scores, affinity and its eigenvalues beside kλ as diagnostics.
 
         Raises:
-            UserError: an unknown mode, or a ridge or temperature that is not a positive number.
+            UserError: as `check`.
             ValueError: no embeddings, or embeddings that do not fit the domains.
         """
         params = {**self.defaults, **inputs.params}
-        mode = params["mode"]
-        if mode not in TEMPERATURES:
-            raise UserError(f"method_params.chameleon.mode: {choices(mode, TEMPERATURES)}")
-        temperature = TEMPERATURES[mode] if params["temperature"] is None else params["temperature"]
-        for key, value in (("ridge", params["ridge"]), ("temperature", temperature)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-                raise UserError(f"method_params.chameleon.{key}: {value!r} is not a positive number")
+        mode, temperature = params["mode"], _temperature(params)
         k = len(inputs.domains)
         if inputs.embeddings is None or len(inputs.embeddings) != k:
             got = None if inputs.embeddings is None else np.shape(inputs.embeddings)

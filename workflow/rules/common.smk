@@ -95,6 +95,12 @@ def embedding_files(wildcards):
     ]
 
 
+def user_files(wildcards):
+    """The user's own files that a method reads."""
+    method, params = CFG.method(wildcards.method)
+    return method.files(params)
+
+
 def extra_results(wildcards):
     """Results of the runs that a method needs before it can answer."""
     runs = plan.extra_runs(

@@ -36,6 +36,7 @@ rule weights:
         tokens=manifests,
         embeddings=embedding_files,
         runs=extra_results,
+        files=user_files,
     output:
         weights="<results>/weights/{scenario}/{method}/seed{seed}.json",
         record="<results>/weights/{scenario}/{method}/seed{seed}.run.json",
