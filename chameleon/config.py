@@ -5,6 +5,7 @@ questions about it. What exists (corpora, scales) is declared apart from what is
 Imports nothing heavy.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -129,6 +130,20 @@ class Config:
         raw = self.raw
         entries = {c: [raw["corpora"][c], self.domains_of(c)] for c in self.corpora}
         return fingerprint([raw["tokenizer"], entries, raw["data"]])
+
+
+def check_results_dir(cfg: Config) -> None:
+    """Refuse a results folder that cannot be made or written.
+
+    Raises:
+        UserError: names the folder that stands in the way.
+    """
+    existing = Path(cfg.results)
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        why = "is not a folder" if not existing.is_dir() else "cannot be written"
+        raise UserError(f"{cfg.source}: results_dir: {cfg.results!r}: {existing} {why}")
 
 
 def load(raw: Mapping[str, Any], source: str = "config") -> Config:

@@ -18,13 +18,13 @@ def load(paths: list[Path], domains: tuple[str, ...]) -> np.ndarray:
     """Return the embeddings of `domains` from one or more files: k x d float64.
 
     Raises:
-        UserError: a domain is missing, or files of different tokenizers or widths are mixed.
+        UserError: a domain is missing, or files of different tokenizers, proxies or layers are mixed.
     """
     artefacts = [read_json(p, "embeddings") for p in paths]
     rows = {d: r for a in artefacts for d, r in a["rows"].items()}
     for domain in domains:
         if domain not in rows:
             raise UserError(f"{', '.join(map(str, paths))}: no embedding of domain {domain!r}")
-    if len({a["tokenizer_sha256"] for a in artefacts}) > 1 or len({len(rows[d]) for d in domains}) > 1:
-        raise UserError(f"{', '.join(map(str, paths))}: made with different tokenizers or proxies")
+    if any(len({a[key] for a in artefacts}) > 1 for key in ("tokenizer_sha256", "proxy_sha256", "layer")):
+        raise UserError(f"{', '.join(map(str, paths))}: made with different tokenizers, proxies or layers")
     return np.array([rows[d] for d in domains], dtype=np.float64)

@@ -98,14 +98,17 @@ def versions() -> dict[str, str]:
 
 def git_state() -> dict[str, Any]:
     """Return commit and dirty flag of the code's own checkout; nulls when it is not one."""
-    folder = Path(__file__).resolve().parent
+    file = Path(__file__).resolve()
 
     def git(*args: str) -> str:
-        command = ["git", "-C", str(folder), *args]
+        command = ["git", "-C", str(file.parents[1]), *args]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "."))}
+        # Fails for an installed copy that merely lies inside somebody's repository.
+        git("ls-files", "--error-unmatch", str(file))
+        changed = git("status", "--porcelain", "--", file.parent.name, "baselines")
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
 

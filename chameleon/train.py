@@ -173,13 +173,12 @@ class Training:
         """Return the controller's next segment.
 
         Raises:
-            ValueError: no steps, other domains, or weights off the simplex; names the step.
+            ValueError: no steps, other domains, or weights off the simplex.
         """
         length, weights = controller.next_segment(state)
         if length < 1 or set(weights) != set(self.streams):
-            raise ValueError(
-                f"{self.label}: at step {state.step} the controller asked for {length} steps of {sorted(weights)}"
-            )
+            asked = f"{length} steps of {sorted(weights)}"
+            raise ValueError(f"{self.label}: at step {state.step} the controller asked for {asked}")
         return int(length), Stage(state.step, {d: float(weights[d]) for d in self.streams}).weights
 
     def _step(self, step: int, batch: Sequence[tuple[str, int]]) -> float:

@@ -60,7 +60,9 @@ def test_the_core_never_imports_a_baseline() -> None:
     files = sorted((ROOT / "chameleon").rglob("*.py"))
     assert len(files) > 20
     guilty = {
-        str(path.relative_to(ROOT)): sorted(name for name in imported(path) if name.split(".")[0] == "baselines")
+        str(path.relative_to(ROOT)): sorted(
+            name for name in imported(path) if name.split(".")[0] == "baselines"
+        )
         for path in files
     }
     assert {path: names for path, names in guilty.items() if names} == {}

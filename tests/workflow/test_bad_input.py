@@ -14,7 +14,10 @@ CASES = {
     "unknown_key": ("trainning: {}\n", ["trainning", "scenarios"]),
     "unknown_nested_key": ("data: {min_chars: 3}\n", ["data", "min_chars", "min_characters"]),
     "wrong_type": ("seeds: 3\n", ["seeds", "3"]),
-    "unknown_method": ("scenarios: {pretrain: {methods: [uniform, doremy]}}\n", ["doremy", "uniform", "chameleon"]),
+    "unknown_method": (
+        "scenarios: {pretrain: {methods: [uniform, doremy]}}\n",
+        ["doremy", "uniform", "chameleon"],
+    ),
     "unknown_parameter": ("method_params: {chameleon: {lambda: 3}}\n", ["lambda", "ridge"]),
     "unknown_domain": ("corpora: {toy: {domains: [twin_one, nope]}}\n", ["nope", "twin_two"]),
     "unknown_corpus": ("scenarios: {pretrain: {corpora: [toys]}}\n", ["toys", "slim7"]),

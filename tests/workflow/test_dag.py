@@ -28,8 +28,9 @@ def test_run_leaves_every_file(smoke: Checkout) -> None:
         for seed in SEEDS:
             run = f"pretrain/{method}/seed{seed}"
             wanted += [f"weights/{run}.json", f"metrics/{run}.json", f"runs/{run}/run.json"]
-            wanted += [f"runs/{run}/model/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json")]
-    missing = [name for name in wanted if not (results / name).is_file() or not (results / name).stat().st_size]
+            model = ("config.json", "model.safetensors", "tokenizer.json")
+            wanted += [f"runs/{run}/model/{name}" for name in model]
+    missing = [n for n in wanted if not (results / n).is_file() or not (results / n).stat().st_size]
     assert not missing
     assert not list(results.rglob("*.tmp")), "temporary files were left behind"
 
@@ -78,7 +79,7 @@ def test_a_comment_in_the_package_reruns_nothing(smoke: Checkout, package: Path)
         ("tables", {"tables", "all"}),
     ],
 )
-def test_a_stage_version_reruns_the_stage(smoke: Checkout, package: Path, stage: str, rules: set[str]) -> None:
+def test_a_version_reruns_its_stage(smoke: Checkout, package: Path, stage: str, rules: set[str]) -> None:
     versions = package / "versions.py"
     text, count = re.subn(rf'"{stage}": (\d+)', lambda m: f'"{stage}": {int(m[1]) + 1}', versions.read_text())
     assert count == 1
@@ -111,11 +112,15 @@ def test_weights_of_another_tokenizer_are_refused(smoke: Checkout, tmp_path: Pat
     foreign = tmp_path / "foreign.json"
     foreign.write_text(json.dumps(weights))
     spec = json.loads((results / "runs/pretrain/uniform/seed0/run.json").read_text())["spec"]
-    manifests = [str(results / "tokens" / c / "manifest.json") for c in ("toy", "whale")]
-    done = smoke.run(
-        *("python", "-m", "chameleon", "train", "--spec", json.dumps(spec), "--tokens", *manifests),
-        *("--weights", str(foreign), "--tokenizer", str(results / "tokenizer"), "--out", str(tmp_path / "run")),
-    )
+    files = {
+        "--weights": foreign,
+        "--tokenizer": results / "tokenizer",
+        "--out": tmp_path / "run",
+    }
+    command = ["python", "-m", "chameleon", "train", "--spec", json.dumps(spec)]
+    command += [str(part) for pair in files.items() for part in pair]
+    command += ["--tokens", *(str(results / "tokens" / c / "manifest.json") for c in ("toy", "whale"))]
+    done = smoke.run(*command)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "tokenizer" in done.stderr and "foreign.json" in done.stderr
     assert not (tmp_path / "run").exists()

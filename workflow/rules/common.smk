@@ -14,6 +14,7 @@ from chameleon.catalogue import (
 
 try:
     CFG = chameleon_config.load(config, "config.yaml and what was merged into it")
+    chameleon_config.check_results_dir(CFG)
 except UserError as error:
     sys.exit(f"error: {error}")
 

@@ -1,0 +1,70 @@
+"""Muon against torch's own, and what its orthogonalisation does."""
+
+import pytest
+import torch
+
+from chameleon.optim import Muon, orthogonalise
+
+SHAPES = [(24, 8), (8, 24), (16, 16)]
+
+
+def matrices(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator) for shape in SHAPES]
+
+
+def test_muon_is_torchs_muon():
+    """With bfloat16 iterations, the default (original) rate adjustment, Nesterov momentum, weight decay."""
+    ours = [torch.nn.Parameter(m.clone()) for m in matrices(0)]
+    theirs = [torch.nn.Parameter(m.clone()) for m in matrices(0)]
+    settings = {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.1}
+    a, b = Muon(ours, dtype=torch.bfloat16, **settings), torch.optim.Muon(theirs, **settings)
+    for step in range(5):
+        for group in (*a.param_groups, *b.param_groups):
+            group["lr"] = 0.02 / (1 + step)
+        for p, q, gradient in zip(ours, theirs, matrices(10 + step), strict=True):
+            p.grad, q.grad = gradient.clone(), gradient.clone()
+        before = [p.detach().clone() for p in ours]
+        a.step()
+        b.step()
+        for p, q, old in zip(ours, theirs, before, strict=True):
+            # An update is about lr in size; bfloat16 keeps three digits of it.
+            assert (p - old).abs().mean() > 1e-4
+            torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_singular_values_come_near_one(shape, dtype):
+    """The quintic's fixed range; the direction of the singular vectors is kept."""
+    gradient = 1e3 * torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    result = orthogonalise(gradient, steps=5, dtype=dtype).float()
+    values = torch.linalg.svdvals(result)
+    assert result.shape == shape and values.min() > 0.6 and values.max() < 1.3
+    u, _, vt = torch.linalg.svd(gradient, full_matrices=False)
+    inside = u.T @ result @ vt.T
+    assert (inside - torch.diag(inside.diag())).abs().max() < (1e-4 if dtype == torch.float32 else 0.1)
+    assert (inside.diag() > 0.5).all()
+
+
+def test_float32_is_close_to_bfloat16():
+    for gradient in matrices(4):
+        exact = orthogonalise(gradient, 5, torch.float32)
+        rough = orthogonalise(gradient, 5, torch.bfloat16).float()
+        assert (rough - exact).norm() / exact.norm() < 0.05
+
+
+def test_a_zero_gradient_stays_zero():
+    assert torch.equal(orthogonalise(torch.zeros(3, 4), 5, torch.float32), torch.zeros(3, 4))
+
+
+def test_parameters_without_a_gradient_are_left_alone():
+    used, unused = (torch.nn.Parameter(torch.ones(3, 3)) for _ in range(2))
+    used.grad = torch.eye(3)
+    Muon([used, unused], lr=0.1, weight_decay=0.5).step()
+    assert torch.equal(unused, torch.ones(3, 3)) and not torch.equal(used, torch.ones(3, 3))
+
+
+def test_only_matrices_are_taken():
+    with pytest.raises(ValueError, match="two-dimensional"):
+        Muon([torch.nn.Parameter(torch.ones(3, 3)), torch.nn.Parameter(torch.ones(3))], lr=0.1)
