@@ -38,8 +38,11 @@ def _fetch(args: argparse.Namespace) -> None:
 
 def _prepare(args: argparse.Namespace) -> None:
     from chameleon.corpora.prepare import prepare
+    from chameleon.provenance import Recorder
 
+    recorder = Recorder("prepare", args.spec, [args.out / "sources.json"], threads=args.threads)
     prepare(args.spec, args.out, args.threads)
+    recorder.write(args.out / "run.json")
 
 
 def _tokenizer(args: argparse.Namespace) -> None:
@@ -104,22 +107,37 @@ def _evaluate(args: argparse.Namespace) -> None:
     stages.evaluate(args.spec, args.tokens, args.model, args.out, args.threads)
 
 
+def _tidy(results: Path) -> list[Path]:
+    from chameleon.catalogue import TIDY
+
+    return [results / f"{name}.csv" for name in TIDY]
+
+
 def _collect(args: argparse.Namespace) -> None:
     from chameleon.collect import collect
+    from chameleon.provenance import Recorder
 
+    recorder = Recorder("collect", args.spec)
     collect(args.spec, args.results)
+    recorder.write(args.results / "run.json")
 
 
 def _tables(args: argparse.Namespace) -> None:
+    from chameleon.provenance import Recorder
     from chameleon.tables import make_tables
 
+    recorder = Recorder("tables", args.spec, _tidy(args.results))
     make_tables(args.results, args.out, args.spec["scenarios"])
+    recorder.write(args.out / "run.json")
 
 
 def _figures(args: argparse.Namespace) -> None:
     from chameleon.figures import make_figures
+    from chameleon.provenance import Recorder
 
+    recorder = Recorder("figures", args.spec, _tidy(args.results))
     make_figures(args.results, args.out, args.spec["scenarios"])
+    recorder.write(args.out / "run.json")
 
 
 OPTIONS: dict[str, dict[str, Any]] = {

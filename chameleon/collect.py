@@ -106,8 +106,8 @@ def diagnostics(paths: Paths, domains: Mapping[str, str], embeddings: bool) -> I
     for i, a in enumerate(order if "affinity" in said else []):
         for j, b in enumerate(order):
             yield (*paths.key, "affinity", a, b, said["affinity"][i][j])
-    for domain, value in said.get("scores", {}).items():
-        yield (*paths.key, "score", domain, "", value)
+    for domain in order if "scores" in said else []:
+        yield (*paths.key, "score", domain, "", said["scores"][domain])
     for i, value in enumerate(said.get("eigenvalues", [])):
         yield (*paths.key, "eigenvalue", "", str(i), value)
     if "k_lambda" in said:

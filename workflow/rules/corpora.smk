@@ -24,6 +24,7 @@ rule prepare:
         "<results>/corpora/{corpus}/sources.json",
     output:
         report="<results>/corpora/{corpus}/report.json",
+        record="<results>/corpora/{corpus}/run.json",
     log:
         "<logs>/prepare/{corpus}.log",
     conda:

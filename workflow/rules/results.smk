@@ -13,6 +13,7 @@ rule collect:
     output:
         metrics="<results>/metrics.csv",
         others=TIDY[1:],
+        record="<results>/run.json",
     log:
         "<logs>/collect.log",
     conda:
@@ -34,6 +35,7 @@ rule tables:
         ],
         corpora=TABLES[:1],
         tables=TABLES[1:],
+        record="<results>/tables/run.json",
     log:
         "<logs>/tables.log",
     conda:
@@ -52,6 +54,7 @@ rule figures:
     output:
         weights=FIGURE_PDFS[:1],
         pdfs=FIGURE_PDFS[1:],
+        record="<results>/figures/run.json",
         figures=[
             shown("figures", stem, name, "png") for stem, name in FIGURE_STEMS.items()
         ],
