@@ -36,7 +36,7 @@ $(READY): requirements.lock pyproject.toml
 	  python=; \
 	done; \
 	test -n "$$python" || { echo "make: needs Python 3.11 or newer (python3.11 or python3 on PATH)" >&2; exit 1; }; \
-	$$python -m venv --clear $(VENV)
+	$$python -m venv $(VENV)
 	python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -18,6 +18,11 @@ from chameleon.artifacts import read_json, write_json
 from chameleon.errors import UserError, choices
 
 
+def pick_device() -> torch.device:
+    """Return where models run: on a GPU if one is in sight."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @dataclass(frozen=True)
 class ModelShape:
     """Sizes of a decoder: blocks, heads, width, positions, vocabulary."""

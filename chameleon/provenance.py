@@ -21,6 +21,16 @@ from chameleon.artifacts import fingerprint, sha256_file, write_json
 PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "datasets", "pandas", "snakemake")
 
 
+@cache
+def cpu_name() -> str:
+    """Return the processor's model name."""
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
 @dataclass
 class Cost:
     """Tokens processed, floating-point operations (formula: `model.flops_per_token`), wall seconds."""
@@ -48,7 +58,7 @@ class Recorder:
     spec: Mapping[str, Any]
     inputs: list[Path] = field(default_factory=list)
     cost: Cost = field(default_factory=Cost)
-    device: str = "cpu"
+    device: str = field(default_factory=cpu_name)
     threads: int = 1
     seeds: dict[str, int] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -138,13 +148,3 @@ def keep_pages() -> None:
         return  # another C library: nothing to tune
     mallopt(m_mmap_max, 0)
     mallopt(m_trim_threshold, 2**31 - 1)
-
-
-@cache
-def cpu_name() -> str:
-    """Return the processor's model name."""
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

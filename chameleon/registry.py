@@ -4,6 +4,7 @@
 CHAMELEON_METHOD_PATH (separated like PATH), so that a method needs one file and no reinstallation.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -60,7 +61,8 @@ def _scan() -> None:
             if key in _scanned:
                 continue
             _scanned.add(key)
-            name = f"chameleon_user_methods_{file.stem}"
+            # Folders may hold files of one name.
+            name = f"chameleon_user_methods_{file.stem}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
             spec = importlib.util.spec_from_file_location(name, file)
             assert spec is not None and spec.loader is not None
             module = importlib.util.module_from_spec(spec)

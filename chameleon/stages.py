@@ -12,13 +12,24 @@ from chameleon import embedding_files, embeddings, registry
 from chameleon.artifacts import sha256_file, write_json
 from chameleon.evaluation.perplexity import blocks, domain_loss, summary
 from chameleon.interfaces import Controller, MixtureSchedule
-from chameleon.model import Decoder, ModelShape, flops_per_token, load_pretrained, parameter_count
+from chameleon.model import (
+    Decoder,
+    ModelShape,
+    flops_per_token,
+    load_pretrained,
+    parameter_count,
+    pick_device,
+)
 from chameleon.provenance import Cost, Recorder, setup_torch
 from chameleon.tokens import TokenCorpus
 from chameleon.train import Recipe, Training
 from chameleon.weighting import method_inputs, open_corpora, read_weights, streams
 
 Spec = Mapping[str, Any]
+
+
+def _load(model_dir: Path) -> Decoder:
+    return load_pretrained(model_dir).to(pick_device()).eval()
 
 
 def _recipe(train: Mapping[str, Any]) -> Recipe:
@@ -75,7 +86,7 @@ def embed(spec: Spec, manifest: Path, model_dir: Path, out: Path, threads: int) 
     """Embed the domains of one corpus with a proxy."""
     recorder = Recorder("embed", spec, [manifest, model_dir / "model.safetensors"], threads=threads)
     recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
-    model, corpus = load_pretrained(model_dir).eval(), TokenCorpus(manifest)
+    model, corpus = _load(model_dir), TokenCorpus(manifest)
     artefact, tokens = embeddings.embed(model, corpus, dict(spec))
     artefact["proxy_sha256"] = sha256_file(model_dir / "model.safetensors")
     embedding_files.save(out, artefact)
@@ -129,7 +140,7 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
     recorder = Recorder("evaluate", spec, [*manifests, model_dir / "model.safetensors"], threads=threads)
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
-    losses = _losses(load_pretrained(model_dir), corpora, "test", spec["test_tokens"], recorder.cost)
+    losses = _losses(_load(model_dir), corpora, "test", spec["test_tokens"], recorder.cost)
     kept = ("scenario", "scale", "method", "seed", "domains", "test_tokens")
     write_json(out, {**{k: spec[k] for k in kept}, **summary(losses)}, schema="metrics")
     recorder.write(out.with_suffix(".run.json"))

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from chameleon.artifacts import write_json, write_text
 from chameleon.interfaces import Controller, MixtureSchedule, Stage, TrainingState
-from chameleon.model import Decoder, ModelShape, flops_per_token, save_pretrained
+from chameleon.model import Decoder, ModelShape, flops_per_token, pick_device, save_pretrained
 from chameleon.optim import Muon
 from chameleon.provenance import Cost
 from chameleon.sampler import MixtureSampler, batches
@@ -121,7 +121,7 @@ class Training:
     label: str = "train"
 
     def __post_init__(self) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = pick_device()
         self.model = Decoder(self.shape).initialise(self.init_seed).to(self.device)
         blocks = {d: max(0, (len(s) - 1) // self.shape.context) for d, s in self.streams.items()}
         self.sampler = MixtureSampler(blocks, self.data_seed, self.max_epochs)

@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 SKIPPED = re.compile(r"^(pip|wheel|triton|chameleon-mixing-bench|nvidia-.*|cuda-.*)==", re.IGNORECASE)
 
 LOCK_HEADER = """\
-# Every package of the environment at the version it was tested with. Made by `make lock` from requirements.in;
-# do not edit by hand.
+# Every package of the environment at the version it was tested with. Made by `make lock` from
+# requirements.in; do not edit by hand.
 """
 
 ENV_HEADER = """\
-# The environment of every rule under `snakemake --use-conda`: python and pip from conda-forge, everything else
-# at the pins of requirements.lock by pip. Made by `make lock`; do not edit by hand.
+# The environment of every rule under `snakemake --use-conda`: python and pip from conda-forge, everything
+# else at the pins of requirements.lock by pip. Made by `make lock`; do not edit by hand.
 name: chameleon-mixing-bench
 channels:
   - conda-forge

@@ -1,6 +1,6 @@
 """For every test: no network of the Hugging Face libraries, no display, no thread fights on small machines.
 
-Also a toy experiment shared by the tests: a config, its token shards, and a stand-in for a tokenizer's folder.
+Also a toy experiment shared by the tests: a config, its token shards, and a stand-in tokenizer folder.
 """
 
 import copy
@@ -113,9 +113,7 @@ def _write_shards(folder: Path, corpus: str, streams: Streams, tokenizer_sha256:
 def write_shards() -> Callable[..., Path]:
     """Return a function that writes one corpus's shards and returns the manifest's path."""
 
-    def write(
-        folder: Path, corpus: str, streams: Streams, tokenizer_sha256: str = TOKENIZER_SHA256
-    ) -> Path:
+    def write(folder: Path, corpus: str, streams: Streams, tokenizer_sha256: str = TOKENIZER_SHA256) -> Path:
         return _write_shards(folder, corpus, streams, tokenizer_sha256)
 
     return write
@@ -131,7 +129,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
             root / "tokens" / corpus,
             corpus,
             {
-                d: {s: chain(d, s, sizes[d] if s == "train" else 400) for s in ("train", "validation", "test")}
+                d: {
+                    s: chain(d, s, sizes[d] if s == "train" else 400) for s in ("train", "validation", "test")
+                }
                 for d in entry["domains"]
             },
             TOKENIZER_SHA256,

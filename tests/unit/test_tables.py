@@ -49,7 +49,7 @@ def test_names_are_predictable(tmp_path):
     build(tmp_path)
     written = {p.name for p in (tmp_path / "out").iterdir()}
     names = {f"toy_{t}" for t in TABLES} | set(CORPUS_TABLES)
-    assert written == {f"{n}.{suffix}" for n in names for suffix in ("csv", "md")}
+    assert written == {f"{n}.{suffix}" for n in names for suffix in ("csv", "md", "html")}
     assert set(_BUILDERS) == set(TABLES)
 
 

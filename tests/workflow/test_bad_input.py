@@ -1,13 +1,20 @@
 """A user's mistake in the config ends the call before any job, with one line that says what to change."""
 
+import json
+
 import pytest
-from conftest import Checkout, make_checkout
+from checkout import Checkout, make_checkout
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """One checkout without results for all cases."""
-    return make_checkout(tmp_path_factory.mktemp("bad"))
+    made = make_checkout(tmp_path_factory.mktemp("bad"))
+    domains = ("twin_one", "twin_two", "unique", "blend", "moby_dick")
+    stage = {"start_step": 0, "weights": dict.fromkeys(domains, 0.2)}
+    foreign = {"stages": [stage], "tokenizer_fingerprint": "0" * 64}
+    (made.root / "foreign.json").write_text(json.dumps(foreign), encoding="utf-8")
+    return made
 
 
 CASES = {
@@ -25,6 +32,10 @@ CASES = {
     "unknown_scenario": ("run: [finetoon]\n", ["finetoon", "pretrain"]),
     "missing_folder": ("corpora: {whale: {path: no/such/folder}}\n", ["whale", "no/such/folder"]),
     "unknown_kind": ("corpora: {toy: {kind: magic}}\n", ["magic", "local"]),
+    "weights_of_another_tokenizer": (
+        "scenarios: {pretrain: {methods: [fixed]}}\nmethod_params: {fixed: {file: foreign.json}}\n",
+        ["foreign.json", "tokenizer"],
+    ),
     "results_not_writable": ("results_dir: Snakefile/results\n", ["Snakefile/results", "results_dir"]),
 }
 

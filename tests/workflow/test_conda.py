@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Checkout
+from checkout import ROOT, Checkout
 
 STANDIN = Path(__file__).parent / "standin" / "bin"
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Checkout, make_checkout
+from checkout import Checkout, make_checkout
 
 from chameleon.catalogue import CORPUS_TABLES, FIGURES, TABLES, TIDY
 
@@ -54,8 +54,11 @@ def test_a_new_seed_reruns_no_old_one(smoke: Checkout) -> None:
 
 
 @pytest.fixture
-def package(smoke: Checkout) -> Iterator[Path]:
+def package(smoke: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The smoke checkout's own copy of the package, to be edited; the link is put back afterwards."""
+    # Coverage would report on the copy, which is gone by then.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
     link = smoke.root / "chameleon"
     target = link.readlink()
     link.unlink()

@@ -1,0 +1,101 @@
+"""One training step at the CPU scales, in the forms that were weighed against each other.
+
+Prints tokens/s and the ratio to the form the suite uses (eager float32, `chameleon.optim.Muon`). Forms take
+turns, and the median of their rounds counts, so that a machine that slows down slows all of them. One thread,
+as the default config trains. Run: `make bench`, or `python benchmarks/training_step.py [--rounds N]`.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from chameleon.model import Decoder, ModelShape, flops_per_token
+from chameleon.optim import Muon
+from chameleon.provenance import cpu_name, keep_pages
+
+SHAPES = {"cpu_proxy": ModelShape(4, 2, 64, 128, 2048, 0.05), "cpu": ModelShape(3, 3, 96, 128, 2048, 0.05)}
+BATCH = 8
+
+
+def step(shape: ModelShape, optimizer: str, bf16: bool = False, compiled: bool = False) -> Callable[[], None]:
+    """Return a function that trains one step of a model on random tokens."""
+    model = Decoder(shape).initialise(0)
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and n.startswith("blocks.")]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    first: torch.optim.Optimizer
+    if optimizer == "torch":
+        first = torch.optim.Muon(matrices, lr=0.02)
+    else:
+        first = Muon(matrices, lr=0.02, dtype=torch.float32)
+    both = [first, torch.optim.AdamW(rest, lr=0.02, fused=True)]
+    forward = torch.compile(model) if compiled else model
+    tokens = torch.randint(shape.vocab_size, (BATCH, shape.context + 1))
+
+    def run() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = forward(tokens[:, :-1], tokens[:, 1:]).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for part in both:
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    return run
+
+
+FORMS: dict[str, dict[str, object]] = {
+    "eager, float32, our Muon (used)": {"optimizer": "ours"},
+    "eager, float32, torch.optim.Muon": {"optimizer": "torch"},
+    "eager, bfloat16 autocast, our Muon": {"optimizer": "ours", "bf16": True},
+    "torch.compile, float32, our Muon": {"optimizer": "ours", "compiled": True},
+}
+
+
+def gemm() -> float:
+    """Return GFLOP/s of a 1024 x 1024 float32 product."""
+    a = torch.randn(1024, 1024)
+    start = time.perf_counter()
+    for _ in range(5):
+        a @ a
+    return 5 * 2 * 1024**3 / (time.perf_counter() - start) / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds per form")
+    rounds = parser.parse_args().rounds
+    keep_pages()
+    torch.set_num_threads(1)
+    print(f"{cpu_name()}; 1 thread; torch {torch.__version__}; Python {platform.python_version()}")
+    print(f"float32 product 1024 x 1024: {statistics.median(gemm() for _ in range(5)):.0f} GFLOP/s")
+    for scale, shape in SHAPES.items():
+        steps = {name: step(shape, **form) for name, form in FORMS.items()}  # type: ignore[arg-type]
+        first: dict[str, float] = {}
+        times: dict[str, list[float]] = {name: [] for name in steps}
+        for name, run in steps.items():
+            start = time.perf_counter()
+            run()
+            first[name] = time.perf_counter() - start
+            run()
+        for _ in range(rounds):
+            for name, run in steps.items():
+                start = time.perf_counter()
+                run()
+                times[name].append(time.perf_counter() - start)
+        used = statistics.median(times[next(iter(steps))])
+        print(f"\n{scale}: {shape.n_layer} blocks of width {shape.d_model}, {BATCH} x {shape.context} tokens")
+        print(f"{'form':40} {'tokens/s':>9} {'GFLOP/s':>8} {'time / used':>12} {'first step, s':>14}")
+        for name, values in times.items():
+            median = statistics.median(values)
+            rate = BATCH * shape.context / median
+            flops = rate * flops_per_token(shape) / 1e9
+            print(f"{name:40} {rate:9.0f} {flops:8.1f} {median / used:12.2f} {first[name]:14.1f}")
+
+
+if __name__ == "__main__":
+    main()

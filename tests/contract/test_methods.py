@@ -1,0 +1,188 @@
+"""What every mixing method must do, run on each registered one at toy size.
+
+A new method is tested by being there. Only a method that cannot work with its defaults needs a line here, in
+EXAMPLES. Methods of your own are tested too: CHAMELEON_METHOD_PATH=folder pytest tests/contract
+"""
+
+import ast
+import copy
+import inspect
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from chameleon import registry
+from chameleon.artifacts import dumps
+from chameleon.errors import UserError
+from chameleon.interfaces import REQUIREMENTS, Method, MethodInputs, MixtureSchedule, RunResult
+
+DOMAINS = ("papers", "books", "code", "wiki")
+COUNTS = {"papers": 3000, "books": 1000, "code": 500, "wiki": 2000, "unused": 7}
+X = np.random.default_rng(0).normal(size=(4, 6))
+X.flags.writeable = False
+STEPS = 12
+
+#: Parameters for methods whose defaults alone cannot work: name -> domains -> parameters.
+EXAMPLES = {
+    "fixed": lambda domains: {"weights": {d: (i + 1) / 10 for i, d in enumerate(DOMAINS) if d in domains}
+                              if len(domains) == 4 else dict.fromkeys(domains, 1 / len(domains))},
+}  # fmt: skip
+
+every_method = pytest.mark.parametrize("name", registry.names())
+
+
+def parameters(name, domains):
+    return registry.parameters(name, EXAMPLES.get(name, lambda domains: {})(domains), "here")
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory):
+    """A checkpoint for methods that look into those of their extra runs."""
+    from chameleon.model import Decoder, ModelShape, save_pretrained
+
+    folder = tmp_path_factory.mktemp("extra") / "model"
+    save_pretrained(Decoder(ModelShape(1, 1, 8, 8, 16)).initialise(0), folder, eos_token_id=0)
+    return folder
+
+
+@pytest.fixture
+def solve(model_dir):
+    """Return a function that runs a method at once and returns its result."""
+
+    def solve(name, domains=DOMAINS, runs_for=None, seed=11):
+        method, params = registry.get(name), parameters(name, domains)
+        method.check(params, tuple(domains), {"tokenizer_fingerprint": "0" * 64})
+        runs = {}
+        for run in method.extra_runs(tuple(runs_for or domains), params, seed):
+            # The more of a domain, the lower its loss.
+            losses = {d: 4.0 + 0.1 * DOMAINS.index(d) - math.log1p(w) for d, w in run.weights.items()}
+            runs[run.run_id] = RunResult(dict(run.weights), losses, model_dir)
+        rows = X[[DOMAINS.index(d) for d in domains]] if "embeddings" in method.requires else None
+        inputs = MethodInputs(tuple(domains), dict(COUNTS), params, seed, STEPS, rows, runs)
+        before = copy.deepcopy((inputs.token_counts, inputs.params, inputs.runs))
+        result = method.weights(inputs)
+        assert (inputs.token_counts, inputs.params, inputs.runs) == before, "inputs are read only"
+        return result
+
+    return solve
+
+
+def on_the_simplex(weights, domains):
+    return (
+        set(weights) == set(domains)
+        and all(type(w) is float and math.isfinite(w) and w >= 0 for w in weights.values())
+        and abs(math.fsum(weights.values()) - 1) <= 1e-12
+    )
+
+
+@every_method
+def test_declaration(name):
+    method = registry.get(name)
+    assert isinstance(method, Method) and method.name == name and inspect.getdoc(type(method))
+    assert isinstance(method.version, int) and method.version >= 1
+    assert method.requires <= REQUIREMENTS
+    assert json.loads(json.dumps(dict(method.defaults))) == dict(method.defaults)
+    assert method.online == (type(method).controller is not Method.controller)
+    assert all(isinstance(file, str) for file in method.files(parameters(name, DOMAINS)))
+
+
+@every_method
+def test_weights_are_on_the_simplex(name, solve):
+    result = solve(name)
+    assert isinstance(result.schedule, MixtureSchedule)
+    for stage in result.schedule.stages:
+        assert on_the_simplex(stage.weights, DOMAINS), stage
+        assert stage.start_step < STEPS, "a stage that never starts"
+    assert json.loads(dumps(result.diagnostics)) == result.diagnostics, "diagnostics are plain JSON"
+
+
+@every_method
+def test_the_order_of_domains_plays_no_part(name, solve):
+    moved = ("wiki", "papers", "code", "books")
+    one, other = solve(name), solve(name, moved, runs_for=DOMAINS)
+    for a, b in zip(one.schedule.stages, other.schedule.stages, strict=True):
+        assert a.start_step == b.start_step and b.weights == pytest.approx(a.weights, rel=1e-9, abs=1e-12)
+
+
+@every_method
+def test_the_same_seed_gives_the_same_bytes(name, solve):
+    def text(result):
+        stages = [[s.start_step, s.weights] for s in result.schedule.stages]
+        return dumps([stages, result.diagnostics])
+
+    assert text(solve(name)) == text(solve(name))
+
+
+@every_method
+@pytest.mark.parametrize("k", [1, 2])
+def test_few_domains(name, solve, k):
+    domains = DOMAINS[1 : 1 + k]
+    for stage in solve(name, domains).schedule.stages:
+        assert on_the_simplex(stage.weights, domains)
+
+
+@every_method
+def test_extra_runs_are_known_beforehand(name):
+    method, params = registry.get(name), parameters(name, DOMAINS)
+    runs = method.extra_runs(DOMAINS, params, 5)
+    assert runs == method.extra_runs(DOMAINS, params, 5)
+    ids = [run.run_id for run in runs]
+    assert len(set(ids)) == len(ids)
+    for run in runs:
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+", run.run_id) and run.run_id not in (".", "..")
+        assert on_the_simplex(run.weights, DOMAINS)
+        assert run.steps is None or run.steps >= 1
+
+
+@every_method
+def test_unknown_parameters_are_refused(name):
+    with pytest.raises(UserError, match=f"unknown parameter 'no_such_parameter'; method {name} takes: "):
+        registry.parameters(name, {"no_such_parameter": 1}, "here")
+
+
+@every_method
+def test_nothing_heavy_is_imported_with_the_module(name):
+    """Imports inside functions are fine. tests/unit/test_packaging.py sees what these imports import."""
+    tree = ast.parse(inspect.getsource(inspect.getmodule(type(registry.get(name)))))
+    found, nodes = set(), list(tree.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            nodes += ast.iter_child_nodes(node)
+    assert "chameleon" in found
+    assert not found & {"torch", "transformers", "pandas", "datasets", "scipy", "sklearn", "matplotlib"}
+
+
+@every_method
+def test_a_controller_plays_a_run(name, toy):
+    """Online methods only: on the toy shards, until the steps are used up; twice alike."""
+    method = registry.get(name)
+    if not method.online:
+        with pytest.raises(NotImplementedError):
+            method.controller(MethodInputs(DOMAINS, COUNTS, dict(method.defaults), 0, STEPS))
+        return
+    from chameleon.model import ModelShape
+    from chameleon.tokens import TokenCorpus
+    from chameleon.train import Recipe, Training
+
+    corpora = [TokenCorpus(m) for m in toy.manifests]
+    streams = {d: c.stream(d, "train") for c in corpora for d in c.domains}
+    domains = tuple(streams)
+    counts = {d: len(s) for d, s in streams.items()}
+    inputs = MethodInputs(domains, counts, parameters(name, domains), 3, STEPS)
+    start = MixtureSchedule.static({d: 1 / len(domains) for d in domains})
+    played = []
+    for _ in range(2):
+        recipe = Recipe(optimizer="adamw", lr=0.01, batch_size=4, steps=STEPS)
+        run = Training(ModelShape(1, 1, 8, 16, 64), recipe, streams, init_seed=0, data_seed=0)
+        run.play(start, method.controller(inputs), lambda model: dict.fromkeys(domains, 3.0))
+        assert sum(s["steps"] for s in run.segments) == STEPS
+        played.append(dumps(run.segments))
+    assert played[0] == played[1]
