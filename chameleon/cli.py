@@ -98,7 +98,16 @@ def _weights(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from chameleon import stages
 
-    stages.train(args.spec, args.tokens, args.weights, args.tokenizer, args.out, args.threads)
+    stages.train(
+        args.spec,
+        args.tokens,
+        args.weights,
+        args.tokenizer,
+        args.out,
+        args.threads,
+        args.embeddings,
+        args.runs,
+    )
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -171,7 +180,11 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[str, ...]]] = {
         "compute a method's weights",
         ("spec", "tokens", "embeddings", "runs", "out", "threads"),
     ),
-    "train": (_train, "train a base model", ("spec", "tokens", "weights", "tokenizer", "out", "threads")),
+    "train": (
+        _train,
+        "train a base model",
+        ("spec", "tokens", "weights", "embeddings", "runs", "tokenizer", "out", "threads"),
+    ),
     "evaluate": (_evaluate, "test a base model", ("spec", "tokens", "model", "out", "threads")),
     "collect": (_collect, "gather results into tidy files", ("spec", "results")),
     "tables": (_tables, "make tables from the tidy files", ("spec", "results", "out")),

@@ -77,6 +77,12 @@ class Config:
         if length is not None and length > context:
             key = f"{self.source}: embeddings.window_length"
             raise UserError(f"{key}: {length} is longer than the proxy's context {context}")
+        window = max(context, self.raw["scales"][scenario["base"]["scale"]]["model"]["context"])
+        for key, value in self.raw["evaluation"].items():
+            if value < window:
+                raise UserError(
+                    f"{self.source}: evaluation.{key}: {value} is less than a context of {window}"
+                )
         for label in scenario["methods"]:
             method, params = self.method(label, f"{where}.methods")
             method.check(params, domains, {"tokenizer_fingerprint": self.tokenizer_fingerprint})

@@ -108,6 +108,7 @@ class MethodInputs:
         total_steps: optimizer steps of the base run.
         embeddings: k x d float64, rows in the order of `domains`; None unless required.
         runs: results of `extra_runs` by run id.
+        start: for a controller, the mixture that `weights` answered; None before that.
     """
 
     domains: tuple[str, ...]
@@ -117,6 +118,7 @@ class MethodInputs:
     total_steps: int
     embeddings: np.ndarray | None = None
     runs: Mapping[str, RunResult] = field(default_factory=dict)
+    start: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class MixingMethod(Protocol):
         ...
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
-        """Return the schedule (for an online method: the mixture it starts from)."""
+        """Return the schedule; an online method's has one stage, where its controller starts."""
         ...
 
     def controller(self, inputs: MethodInputs) -> Controller:

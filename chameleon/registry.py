@@ -60,7 +60,6 @@ def _scan() -> None:
             key = str(file.resolve())
             if key in _scanned:
                 continue
-            _scanned.add(key)
             # Folders may hold files of one name.
             name = f"chameleon_user_methods_{file.stem}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
             spec = importlib.util.spec_from_file_location(name, file)
@@ -68,6 +67,7 @@ def _scan() -> None:
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
             spec.loader.exec_module(module)
+            _scanned.add(key)
 
 
 def names() -> list[str]:

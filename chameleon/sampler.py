@@ -52,10 +52,8 @@ def allocate(
             fixed |= over
             continue
         counts = {d: int(x) for d, x in exact.items()}
+        # Caps are whole numbers: a domain at its cap has no remainder, stands last and gets nothing more.
         by_remainder = sorted(free, key=lambda d: (counts[d] - exact[d], d))
-        if limits is not None:
-            # Rounding up must not lift a domain over its cap.
-            by_remainder = [d for d in by_remainder if counts[d] < limits[d]] or by_remainder
         for d in by_remainder[: left - sum(counts.values())]:
             counts[d] += 1
         break
@@ -102,7 +100,8 @@ class MixtureSampler:
         limits = None
         if self.max_epochs is not None:
             limits = {
-                d: max(0, int(n * self.max_epochs) - self.drawn[d]) for d, n in self.block_counts.items()
+                d: max(0, math.floor(n * self.max_epochs + 1e-9) - self.drawn[d])
+                for d, n in self.block_counts.items()
             }
         try:
             counts = allocate(weights, total, limits)

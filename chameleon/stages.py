@@ -4,7 +4,8 @@ Thin glue between the modules that do the work; `chameleon.cli` calls these, one
 The weights stage is in `chameleon.weighting`: it needs no torch unless its method does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,21 @@ def extra_run(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, thr
 
 
 def train(
-    spec: Spec, manifests: list[Path], weights_file: Path, tokenizer: Path, out: Path, threads: int
+    spec: Spec,
+    manifests: list[Path],
+    weights_file: Path,
+    tokenizer: Path,
+    out: Path,
+    threads: int,
+    embedding_paths: Sequence[Path] = (),
+    run_dirs: Sequence[Path] = (),
 ) -> None:
-    """Train a base model under a method's schedule, or under its controller if the method is online."""
-    recorder = Recorder("base", spec, [*manifests, weights_file], threads=threads, seeds=dict(spec["seeds"]))
+    """Train a base model under a method's schedule, or under its controller if the method is online.
+
+    Embeddings and extra runs are for an online method's controller only.
+    """
+    inputs_read = [*manifests, weights_file, *embedding_paths, *(d / "result.json" for d in run_dirs)]
+    recorder = Recorder("base", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
     schedule = read_weights(weights_file, corpora)
@@ -123,8 +135,15 @@ def train(
     if spec["online"] is not None:
         online = spec["online"]
         inputs = method_inputs(
-            spec, online["params"], online["method_seed"], spec["train"]["steps"], corpora, [], []
+            spec,
+            online["params"],
+            online["method_seed"],
+            spec["train"]["steps"],
+            corpora,
+            list(embedding_paths),
+            list(run_dirs),
         )
+        inputs = replace(inputs, start=dict(schedule.stages[0].weights))
         controller = registry.get(online["registered"]).controller(inputs)
 
         def validate(model: Decoder) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Two methods written here as a user would, in a folder of their own, run end to end at toy size.
+"""Two methods written as a user would (tests/data/methods), run end to end at toy size.
 
 One asks for extra runs and weighs domains by their losses, the other moves its weights while the base model
 trains. No file of the suite knows either name.
@@ -19,57 +19,7 @@ from chameleon.model import Decoder, ModelShape, flops_per_token, load_pretraine
 from chameleon.sampler import allocate
 from chameleon.tokens import TokenCorpus
 
-PROBE = '''
-"""Weights in proportion to a domain's loss after a short run that leaves it out."""
-from chameleon.interfaces import Method, MethodResult, MixtureSchedule, RunSpec
-from chameleon.registry import register
-
-@register
-class Probe(Method):
-    """Toy."""
-    name = "probe"
-    defaults = {"steps": 2, "power": 1.0}
-
-    def extra_runs(self, domains, params, seed):
-        share = 1 / (len(domains) - 1)
-        return [RunSpec(f"no_{left}", {d: 0.0 if d == left else share for d in domains}, params["steps"])
-                for left in domains]
-
-    def weights(self, inputs):
-        loss = {d: inputs.runs[f"no_{d}"].losses[d] ** inputs.params["power"] for d in inputs.domains}
-        weights = {d: x / sum(loss.values()) for d, x in loss.items()}
-        found = {i: (r.model_dir / "config.json").is_file() for i, r in inputs.runs.items()}
-        return MethodResult(MixtureSchedule.static(weights), {"runs": found})
-'''
-
-SWING = '''
-"""Every few steps, weights in proportion to the validation losses."""
-from chameleon.interfaces import Method, MethodResult, MixtureSchedule
-from chameleon.registry import register
-
-@register
-class Swing(Method):
-    """Toy."""
-    name = "swing"
-    online = True
-    defaults = {"every": 3}
-
-    def weights(self, inputs):
-        return MethodResult(MixtureSchedule.static({d: 1 / len(inputs.domains) for d in inputs.domains}))
-
-    def controller(self, inputs):
-        return Controller(inputs)
-
-class Controller:
-    def __init__(self, inputs):
-        self.inputs = inputs
-
-    def next_segment(self, state):
-        losses = state.validation_losses()
-        assert tuple(losses) == state.domains == self.inputs.domains
-        return self.inputs.params["every"], {d: x / sum(losses.values()) for d, x in losses.items()}
-'''
-
+METHODS = Path(__file__).parents[1] / "data" / "methods"
 DOMAINS = ("twin_one", "unique", "blend")
 SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=16, vocab_size=64)
 TRAIN, FORWARD = flops_per_token(SHAPE), flops_per_token(SHAPE, training=False)
@@ -79,14 +29,10 @@ CHECK = 3 * 64  # tokens of one evaluation on the validation split
 
 @pytest.fixture
 def cfg(raw, tmp_path, monkeypatch):
-    folder = tmp_path / "methods"
-    folder.mkdir()
-    (folder / "probe.py").write_text(PROBE)
-    (folder / "swing.py").write_text(SWING)
     registry.names()
     monkeypatch.setattr(registry, "_methods", dict(registry._methods))
     monkeypatch.setattr(registry, "_scanned", set(registry._scanned))
-    monkeypatch.setenv(registry.METHOD_PATH, str(folder))
+    monkeypatch.setenv(registry.METHOD_PATH, str(METHODS))
     raw["seeds"] = [0]
     raw["scenarios"]["toy"]["methods"] = ["probe", "swing"]
     return load(raw)

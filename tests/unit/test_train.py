@@ -156,6 +156,25 @@ def test_every_optimizer_follows_the_schedule(streams):
     assert adam.param_groups[0]["weight_decay"] == 0 and muon.param_groups[0]["weight_decay"] == 0.1
 
 
+def test_gradients_are_clipped_and_their_own_norm_is_logged(streams):
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    seen = []
+
+    def norm(optimizer, args, kwargs):
+        gradients = [p.grad.norm() for g in optimizer.param_groups for p in g["params"]]
+        seen.append(torch.stack(gradients).norm().item())
+
+    run = training(streams, replace(RECIPE, optimizer="adamw", steps=3, grad_clip=0.25))
+    handle = register_optimizer_step_pre_hook(norm)
+    try:
+        run.play(UNIFORM)
+    finally:
+        handle.remove()
+    assert seen == pytest.approx([0.25] * 3, rel=1e-3)
+    assert all(row[4] > 0.3 for row in run.rows)
+
+
 def test_divergence_names_the_step(streams):
     run = training(streams, replace(RECIPE, optimizer="adamw", lr=1e30, adam_lr=1e30, warmup=0.0))
     with pytest.raises(FloatingPointError, match=r"^toy run: loss is not finite at step \d+; lower the"):

@@ -5,6 +5,8 @@ rule train:
     input:
         tokens=manifests,
         weights="<results>/weights/{scenario}/{method}/seed{seed}.json",
+        embeddings=branch(is_online, then=embedding_files, otherwise=[]),
+        runs=branch(is_online, then=extra_results, otherwise=[]),
         tokenizer="<results>/tokenizer/tokenizer.json",
     output:
         model=directory("<results>/runs/{scenario}/{method}/seed{seed}/model"),
@@ -22,8 +24,10 @@ rule train:
         gpu=GPUS,
     params:
         spec=spec("train", "scenario", "method", "seed"),
+        runs=run_folders,
     shell:
         "python -m chameleon train --spec {params.spec:q} --tokens {input.tokens} --weights {input.weights}"
+        " --embeddings {input.embeddings} --runs {params.runs}"
         " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
         " 2>&1 | tee {log}"
 

@@ -96,6 +96,16 @@ def embedding_files(wildcards):
     ]
 
 
+def run_folders(wildcards, input):
+    """Folders of a method's extra runs; their names are the run ids."""
+    return [path.rsplit("/", 1)[0] for path in input.runs]
+
+
+def is_online(wildcards):
+    """Whether a method's weights move while the base model trains."""
+    return CFG.method(wildcards.method)[0].online
+
+
 def user_files(wildcards):
     """The user's own files that a method reads."""
     method, params = CFG.method(wildcards.method)

@@ -51,7 +51,7 @@ rule weights:
         runtime=240,
     params:
         spec=spec("weights", "scenario", "method", "seed"),
-        runs=lambda wildcards, input: [path.rsplit("/", 1)[0] for path in input.runs],
+        runs=run_folders,
     shell:
         "python -m chameleon weights --spec {params.spec:q} --tokens {input.tokens}"
         " --embeddings {input.embeddings} --runs {params.runs} --out {output.weights} --threads {threads}"
