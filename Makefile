@@ -22,6 +22,12 @@ unexport PYTHONPATH
 SNAKEMAKE = snakemake --cores $(CORES) $(ARGS)
 OVER = $(if $(CONFIG),--configfile $(CONFIG))
 
+# A run that was killed (kill -9, power) leaves Snakemake's lock behind. It is removed only where no Snakemake is
+# alive to own it; what was complete stays, what was half done starts over.
+UNLOCK = if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ] && command -v pgrep > /dev/null \
+  && ! pgrep -x snakemake > /dev/null; then \
+    echo "make: removing the lock of a run that was cut off"; snakemake --unlock $(OVER) > /dev/null 2>&1; fi
+
 .PHONY: help reproduce smoke test check bench clean lock setup
 
 help:
@@ -43,6 +49,7 @@ $(READY): requirements.lock pyproject.toml
 
 ## make reproduce  everything: fetch the text, train, evaluate; tables, figures and results/report.html
 reproduce: $(READY)
+	@$(UNLOCK)
 	$(SNAKEMAKE) $(OVER)
 	snakemake --report $(REPORT) $(OVER)
 

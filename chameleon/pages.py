@@ -8,7 +8,9 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 1rem; color: #222; }
 div { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
-thead th { border-bottom: 2px solid #888; white-space: nowrap; }
+thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
+.n { text-align: right; }
+td.n { white-space: nowrap; }
 p { max-width: 50rem; }
 """.strip()
 
@@ -24,6 +26,13 @@ def _cells(line: str) -> list[str]:
     return [_inline(c.strip()) for c in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
+def _row(line: str, tag: str, right: list[bool]) -> str:
+    """Return one row; columns that the Markdown aligns to the right hold numbers."""
+    kinds = ["<{} class=n>" if number else "<{}>" for number in right]
+    cells = zip(kinds, _cells(line), strict=True)
+    return "<tr>" + "".join(f"{kind.format(tag)}{cell}</{tag}>" for kind, cell in cells) + "</tr>"
+
+
 def page(title: str, markdown: str) -> str:
     """Return a self-contained HTML page of paragraphs and pipe tables.
 
@@ -35,13 +44,10 @@ def page(title: str, markdown: str) -> str:
     for block in re.split(r"\n\s*\n", markdown.strip()):
         lines = block.splitlines()
         if len(lines) > 1 and lines[0].startswith("|") and set(lines[1]) <= set("|-: "):
-            head = "".join(f"<th>{c}</th>" for c in _cells(lines[0]))
-            rows = "".join(
-                "<tr>" + "".join(f"<td>{c}</td>" for c in _cells(line)) + "</tr>\n" for line in lines[2:]
-            )
-            blocks.append(
-                f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>"
-            )
+            right = [rule.endswith(":") for rule in _cells(lines[1])]
+            head = _row(lines[0], "th", right)
+            rows = "".join(f"{_row(line, 'td', right)}\n" for line in lines[2:])
+            blocks.append(f"<div><table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table></div>")
         else:
             blocks.append(f"<p>{_inline(' '.join(lines))}</p>")
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title>\n<style>\n{STYLE}\n</style>'
