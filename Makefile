@@ -55,6 +55,7 @@ reproduce: $(READY)
 
 ## make smoke      the whole workflow at toy size (configs/smoke.yaml): does it run on this machine?
 smoke: $(READY)
+	@$(UNLOCK)
 	$(SNAKEMAKE) --configfile configs/smoke.yaml
 
 ## make test       the tests, with coverage
