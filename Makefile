@@ -85,6 +85,6 @@ lock:
 	.lock-venv/bin/python envs/lock.py < .lock-venv/freeze.txt
 	rm -rf .lock-venv
 
-## make clean      remove results/; the downloads (.cache) and the environment (.venv) stay
+## make clean      empty results/; the downloads (.cache) and the environment (.venv) stay
 clean:
-	rm -rf results
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
