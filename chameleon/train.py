@@ -81,7 +81,7 @@ def optimizers(model: Decoder, recipe: Recipe) -> list[torch.optim.Optimizer]:
 
 
 def bf16_pays(device: torch.device, d_model: int) -> bool:
-    """Return whether bfloat16 autocast is faster than float32 here (measured: docs/DECISIONS.md)."""
+    """Return whether to expect bfloat16 autocast to be faster here: a GPU that has it, or a CPU with AMX."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
