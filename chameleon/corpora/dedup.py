@@ -6,7 +6,7 @@ signature about ten times cheaper than datasketch's default.
 
 import re
 import zlib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,10 +89,13 @@ class Index:
         self._lsh.insert(key, signature, check_duplication=False)
         self._texts[key] = text
 
+    def candidates(self, signature: Any) -> list[Any]:
+        """Return the keys of the documents that may be near duplicates, sorted. Cheap: needs no text."""
+        return sorted(self._lsh.query(signature))
+
     def matches(self, text: str, signature: Any) -> list[Any]:
         """Return the keys of the near duplicates of a document, sorted."""
-        candidates: Sequence[Any] = sorted(self._lsh.query(signature))
-        return [key for key in candidates if self._near.same(text, self._texts[key])]
+        return [key for key in self.candidates(signature) if self._near.same(text, self._texts[key])]
 
 
 class _WordCodes(dict[str, int]):

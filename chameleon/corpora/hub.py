@@ -6,14 +6,17 @@
 - `configs: {name: config}`: one configuration of the data set per domain;
 - `data_dirs: {name: folder}`: one folder of the data set per domain.
 Optional: `name` (configuration, where `configs` is not used), `revision` (pin it), `streaming`,
-`max_documents` (per domain, from the front).
+`max_documents` (per domain, from the front), `substitutions` (pairs of regular expression and replacement,
+for markers that a set keeps in its text).
 """
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chameleon.corpora.base import Entry, Source, register
+from chameleon.corpora.readers import substitute
 from chameleon.errors import UserError, choices
 
 _LAYOUTS = ("domains", "configs", "data_dirs")
@@ -25,7 +28,7 @@ class HubCorpus:
 
     keys = frozenset(
         {"path", "name", "revision", "split", "text_field", "domain_field", "streaming", "max_documents"}
-        | set(_LAYOUTS)
+        | {"substitutions", *_LAYOUTS}
     )
 
     def domains(self, name: str, entry: Entry) -> list[str]:
@@ -42,6 +45,7 @@ class HubCorpus:
             raise UserError(
                 f"corpora.{name}.{given[0]}: must map a domain name to its value, not {entry[given[0]]!r}"
             )
+        _check_substitutions(name, entry.get("substitutions") or ())
         return list(entry[given[0]])
 
     def documents(self, entry: Entry, domain: str) -> Iterator[str]:
@@ -50,7 +54,8 @@ class HubCorpus:
         if entry.get("domain_field"):
             rows = _matching(rows, entry, entry["domains"][domain])
         texts = (_dig(row, entry["text_field"], entry["path"]) for row in rows)
-        yield from itertools.islice((text for text in texts if text), entry.get("max_documents"))
+        kept = itertools.islice((text for text in texts if text), entry.get("max_documents"))
+        yield from (substitute(text, entry.get("substitutions") or ()) for text in kept)
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
         """Return the data set's name; its licence is on its card and is not known here."""
@@ -70,6 +75,18 @@ class HubCorpus:
     def about(self, entry: Entry, domain: str) -> dict[str, str]:
         """Return the domain's own name: it stands for itself."""
         return {"title": domain, "stands_for": domain, "differs": ""}
+
+
+def _check_substitutions(name: str, substitutions: Any) -> None:
+    """Refuse what is not a list of (regular expression, replacement) pairs."""
+    for pair in substitutions:
+        try:
+            pattern, _ = pair
+            re.compile(pattern)
+        except (TypeError, ValueError, re.error) as error:
+            raise UserError(
+                f"corpora.{name}.substitutions: {pair!r} is not [regular expression, replacement]: {error}"
+            ) from error
 
 
 def _open(entry: Entry, domain: str) -> Any:

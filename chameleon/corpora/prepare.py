@@ -214,15 +214,17 @@ def _drop_leaks(domains: Mapping[str, Domain], near: NearDuplicates) -> None:
                 if found_split != split:
                     kept.append(position)
                     continue
-                text = normalise(domain.texts[position])
-                matches = index.matches(text, domain.signatures[position]) if split != "test" else []
-                if any(PRIORITY[rank] != split for rank, _, _ in matches):
-                    domain.counts["cross_split_duplicates"] += 1
-                    continue
+                text, signature = domain.texts[position], domain.signatures[position]
+                # Texts are normalised again only if they are needed: most have no candidate.
+                if any(PRIORITY[rank] != split for rank, _, _ in index.candidates(signature)):
+                    matches = index.matches(normalise(text), signature)
+                    if any(PRIORITY[rank] != split for rank, _, _ in matches):
+                        domain.counts["cross_split_duplicates"] += 1
+                        continue
                 kept.append(position)
                 if split != "train":
                     key = (PRIORITY.index(split), name, domain.ids[position])
-                    index.add(key, text, domain.signatures[position])
+                    index.add(key, normalise(text), signature)
             domain.keep(kept)
 
 

@@ -36,7 +36,10 @@ def test_slim7_has_seven_domains_in_a_fixed_order():
     [
         ({"kind": "web"}, "corpora.x.kind: 'web' is not one of hf, local, registry, synthetic"),
         ({}, "corpora.x.kind: None is not one of"),
-        ({"kind": "registry", "set": "slim8"}, "corpora.x.set: 'slim8' is not one of slim7"),
+        (
+            {"kind": "registry", "set": "slim8"},
+            "corpora.x.set: 'slim8' is not one of code7, languages, pile_new, slim7",
+        ),
         (
             {"kind": "registry", "set": "slim7", "domains": ["bocks"]},
             "domains: 'bocks' is not one of papers, books",

@@ -51,7 +51,7 @@ def test_json_and_jsonl():
 
 
 def test_unknown_reader_lists_generic_and_own_ones():
-    with pytest.raises(UserError, match="'xls' is not one of text, csv, jsonl, json, mail, pubmed"):
+    with pytest.raises(UserError, match="'xls' is not one of text, csv, jsonl, json, aws, factbook, mail"):
         find_reader("xls")
 
 
