@@ -1,0 +1,291 @@
+"""Aioli: measures during base training which domain lowers which validation loss, and mixes accordingly.
+
+Chen et al., "Aioli: a unified optimization framework for language model data mixing" (2025). The run is cut
+into rounds. Each begins with LearnParams: short probes on mixtures that lean on one domain each, with the
+validation losses measured between them; the drops β of domain i's loss on probe j give A from β_i = P A_i
+(P: the probes' mixtures), the matrix of the linear law L_i ← L_i − Σ_j A_ij p_j. Then p ∝ exp(η Σ_i A_ij)
+until the next round. Probes are real training steps, so no extra run is needed; the price is validation
+passes, in (1 + k · lp_rounds) per round, counted with the base run.
+
+Needs nothing before base training, unless `prior` names a method on whose weights the run starts (the paper's
+restricted setting). Writes nothing: the training loop records every segment played.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chameleon.errors import UserError
+from chameleon.interfaces import (
+    Controller,
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    TrainingState,
+)
+from chameleon.registry import register
+from chameleon.seeds import generator
+
+Segment = tuple[int, dict[str, float]]
+#: Probes take at most this part of a round (δ in the paper, .13 to .29 there; its 7-domain script has .70):
+#: where a run is too short for `lp_steps`, probes become shorter.
+MOST_PROBING = 0.5
+
+
+def probe_mixtures(k: int, one_hot_factor: float) -> np.ndarray:
+    """Return P (k x k, rows on the simplex): row j has the factor on domain j, equal parts elsewhere.
+
+    The paper's ε is (1 − f)·k/(k − 1).
+    """
+    if k == 1:
+        return np.ones((1, 1))
+    off = (1 - one_hot_factor) / (k - 1)
+    return np.full((k, k), off) + (one_hot_factor - off) * np.eye(k)
+
+
+def solve_law(drops: np.ndarray, mixtures: np.ndarray, diagonal: bool = False) -> np.ndarray:
+    """Return A (k x k) of the linear law: drops[i, j] = Σ_l A[i, l] · mixtures[j, l].
+
+    Args:
+        drops: β; drop of domain i's validation loss (nats/token) while training on probe j.
+        mixtures: P; row j is the mixture of probe j.
+        diagonal: keep only A_ii = β_ii / P_ii.
+    """
+    if diagonal:
+        return np.diag(np.diag(drops) / np.diag(mixtures))
+    # Least squares: the solution where P has full rank, and the smallest one where caps made probes alike.
+    return np.linalg.lstsq(mixtures, drops.T, rcond=None)[0].T
+
+
+def normalised(law: np.ndarray) -> np.ndarray:
+    """Return A shifted to be non-negative, then divided by its sum; equal entries if nothing is left."""
+    shifted = law - min(float(law.min()), 0.0)
+    total = float(shifted.sum())
+    return shifted / total if total > 0 else np.full_like(law, 1 / law.size)
+
+
+def moving_average(old: np.ndarray | None, new: np.ndarray, ema: float | None) -> np.ndarray:
+    """Return (1 − ema)·new + ema·old; `new` itself in the first round or without averaging."""
+    return new if old is None or ema is None else (1 - ema) * new + ema * old
+
+
+def exponentiated(base: np.ndarray, law: np.ndarray, eta: float) -> np.ndarray:
+    """Return p_j ∝ base_j · exp(η Σ_i A_ij)."""
+    logits = eta * law.sum(axis=0)
+    weights = base * np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is cut: `start` steps on the starting mixture, then one round per entry of `rounds` (steps).
+
+    `lp_steps` is the length of a probe; 0: the run is too short to probe at all.
+    """
+
+    start: int
+    rounds: tuple[int, ...]
+    lp_steps: int
+
+
+def plan(total_steps: int, k: int, params: Mapping[str, Any]) -> Plan:
+    """Return the rounds of a run of `total_steps` steps over k domains; their steps sum to `total_steps`."""
+    start = total_steps // 10 if params["prior_steps"] is None else int(params["prior_steps"])
+    start = min(start, total_steps)
+    left, probes = total_steps - start, k * params["lp_rounds"]
+    shortest = int(np.ceil(probes / MOST_PROBING))
+    if k == 1 or left < shortest:
+        return Plan(start, (left,) if left else (), 0)
+    if params["update_steps"] is None:
+        count = max(1, params["validation_passes"] // (1 + probes))
+        count = min(count, left // shortest)
+        ends = [start + left * (i + 1) // count for i in range(count)]
+    else:
+        # A round shorter than it takes to probe would be all measurement; a rest goes to the last round.
+        length = max(params["update_steps"], shortest)
+        count = max(1, left // length)
+        ends = [start + length * (i + 1) for i in range(count - 1)] + [total_steps]
+    rounds = tuple(int(b - a) for a, b in zip([start, *ends], ends, strict=False))
+    most = int(min(rounds) * MOST_PROBING) // probes
+    return Plan(start, rounds, min(int(params["lp_steps"]), most))
+
+
+@register
+class Aioli(Method):
+    """Online; with `prior` on top of another method's weights, else from uniform ones.
+
+    The paper's settings (160M parameters; 5,000 steps for 2 and 3 domains, 40,000 for 7) for A/SE, A/B/SE
+    and all of SlimPajama: eta 0.2, 0.1, 1; ema 0.1, 0.5, 0.1; update_steps 250, 250, 200; lp_rounds 4, 4, 2;
+    lp_steps 4, 6, 10; one_hot_factor 0.625, 0.5, 0.75. Its 200 rounds of 15 validation passes would cost
+    many times a run of 1,000 steps. The defaults keep eta, ema and factor of its seven domains, probe once a
+    round for 8 steps (64 blocks at the default batch: the smallest share of 7 domains is 2 or 3 blocks) and
+    spend 32 validation passes: four rounds of 7 domains, two of 15, with a quarter of the steps in probes.
+
+    With `ema` every round restarts from uniform and A sums to one: no two weights differ by more than the
+    factor e^eta, and with many domains the mixture stays near uniform. That is the reference's behaviour.
+    """
+
+    name = "aioli"
+    version = 1
+    online = True
+    defaults = {
+        "eta": 1.0,
+        "ema": 0.1,  # part of the old A in the average; None: none, and weights accumulate over rounds
+        "update_steps": None,  # steps of a round; None: as many rounds as `validation_passes` allow
+        "validation_passes": 32,
+        "lp_rounds": 1,  # sweeps over the probes per round
+        "lp_steps": 8,  # training steps per probe
+        "one_hot_factor": 0.75,  # share of the favoured domain in its probe, above 1/k
+        "normalise": True,
+        "diagonal": False,  # only what a domain does to its own loss
+        "played": True,  # solve with the counts really drawn; False: the asked mixtures, as in the reference
+        "prior": None,  # label of the method whose weights the run starts on; None: uniform
+        # Static steps first; None: a tenth of the run. The reference has none without a prior, but a short
+        # run's first steps lower every loss so steeply that the first probe of its sweep would look best.
+        "prior_steps": None,
+        # True: updates start from the prior. Reference: the prior plays no part in the update.
+        "prior_in_update": False,
+    }
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Raise UserError for a parameter outside its range."""
+        k = len(domains)
+
+        def refuse(key: str, wanted: str) -> None:
+            raise UserError(f"method_params.aioli.{key}: {params[key]!r} is not {wanted}")
+
+        for key in ("update_steps", "validation_passes", "lp_rounds", "lp_steps", "prior_steps"):
+            least = 0 if key == "prior_steps" else 1
+            optional = key in ("update_steps", "prior_steps")
+            if not (optional and params[key] is None or _is_int(params[key]) and params[key] >= least):
+                refuse(key, f"a whole number from {least} on" + (", or null" if optional else ""))
+        for key in ("normalise", "diagonal", "played", "prior_in_update"):
+            if not isinstance(params[key], bool):
+                refuse(key, "true or false")
+        if not (_is_number(params["eta"]) and 0 < params["eta"] <= 700):
+            refuse("eta", "a number above 0 (and at most 700)")
+        if params["ema"] is not None and not (_is_number(params["ema"]) and 0 <= params["ema"] < 1):
+            refuse("ema", "a number from 0 to below 1, or null")
+        factor = params["one_hot_factor"]
+        if k > 1 and not (_is_number(factor) and 1 / k < factor <= 1):
+            refuse(
+                "one_hot_factor", f"a number above 1/{k} and at most 1: the probes of {k} domains must differ"
+            )
+        if params["prior"] is not None and not (isinstance(params["prior"], str) and params["prior"]):
+            refuse("prior", "the label of a method, or null")
+
+    def uses(self, params: Mapping[str, Any]) -> list[str]:
+        return [] if params["prior"] is None else [params["prior"]]
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return where the run starts; how it will be cut and what it will measure as diagnostics."""
+        params = {**self.defaults, **inputs.params}
+        k = len(inputs.domains)
+        cut = plan(inputs.total_steps, k, params)
+        probes = k * params["lp_rounds"] if cut.lp_steps else 0
+        diagnostics = {
+            "prior_steps": cut.start,
+            "rounds": list(cut.rounds),
+            "lp_steps": cut.lp_steps,
+            "probe_share_of_rounds": probes * cut.lp_steps * len(cut.rounds) / max(1, sum(cut.rounds)),
+            "validation_passes": len(cut.rounds) * (1 + probes) if probes else 0,
+        }
+        return MethodResult(MixtureSchedule.static(_start(inputs, params["prior"])), diagnostics)
+
+    def controller(self, inputs: MethodInputs) -> Controller:
+        return AioliController(inputs, {**self.defaults, **inputs.params})
+
+
+class AioliController:
+    """Plays one run. `history` holds, per round, what was measured (arrays in the order of the domains)."""
+
+    def __init__(self, inputs: MethodInputs, params: Mapping[str, Any]) -> None:
+        self.inputs, self.params = inputs, params
+        self.history: list[dict[str, np.ndarray]] = []
+        self._script: Generator[Segment, TrainingState, None] | None = None
+
+    def next_segment(self, state: TrainingState) -> Segment:
+        """Return the next probe, or the steps until the next round."""
+        if self._script is None:
+            self._script = self._play(state)
+            return next(self._script)
+        return self._script.send(state)
+
+    def _play(self, state: TrainingState) -> Generator[Segment, TrainingState, None]:
+        params, domains = self.params, state.domains
+        cut = plan(state.total_steps, len(domains), params)
+        start = dict(self.inputs.start or _start(self.inputs, params["prior"]))
+        begin = np.array([start[d] for d in domains])
+        uniform = np.full(len(domains), 1 / len(domains))
+        base = begin if params["prior_in_update"] else uniform
+        weights, average = begin, None
+        if cut.start:
+            state = yield cut.start, start
+        for number, length in enumerate(cut.rounds):
+            if not cut.lp_steps:
+                state = yield length, start
+                continue
+            drops, mixtures, state = yield from self._learn_params(state, number, cut.lp_steps)
+            law = solve_law(drops, mixtures, params["diagonal"])
+            if params["normalise"]:
+                law = normalised(law)
+            average = moving_average(average, law, params["ema"])
+            # With an average every round starts afresh; without one, the weights accumulate.
+            weights = exponentiated(base, average, params["eta"])
+            if params["ema"] is None:
+                base = weights
+            self.history.append(
+                {"drops": drops, "mixtures": mixtures, "law": law, "average": average, "weights": weights}
+            )
+            rest = length - cut.lp_steps * params["lp_rounds"] * len(domains)
+            state = yield rest, _named(domains, weights)
+
+    def _learn_params(
+        self, state: TrainingState, number: int, steps: int
+    ) -> Generator[Segment, TrainingState, tuple[np.ndarray, np.ndarray, TrainingState]]:
+        """Play the sweeps of one round; return drops (β), the probes' mixtures, and the state after them."""
+        params, domains = self.params, state.domains
+        asked = probe_mixtures(len(domains), params["one_hot_factor"])
+        mixtures, drops = np.zeros_like(asked), np.zeros_like(asked)
+        # By name, so that the order in which the domains are listed does not matter.
+        names = sorted(domains)
+        before = _values(domains, state.validation_losses())
+        for sweep in range(params["lp_rounds"]):
+            order = generator(self.inputs.seed, "sweep", number, sweep).permutation(len(names))
+            for j in (domains.index(names[i]) for i in order):
+                state = yield steps, _named(domains, asked[j])
+                after = _values(domains, state.validation_losses())
+                drops[:, j] += (before - after) / params["lp_rounds"]
+                drawn = _values(domains, state.realised)
+                played = drawn / drawn.sum() if params["played"] else asked[j]
+                # The law is linear in p, so drops averaged over sweeps belong to averaged mixtures.
+                mixtures[j] += played / params["lp_rounds"]
+                before = after
+        return drops, mixtures, state
+
+
+def _start(inputs: MethodInputs, prior: str | None) -> dict[str, float]:
+    if prior is None:
+        return {d: 1 / len(inputs.domains) for d in inputs.domains}
+    if prior not in inputs.others:
+        raise ValueError(f"aioli needs the weights of {prior!r}, got those of {sorted(inputs.others)}")
+    return {d: float(inputs.others[prior][d]) for d in inputs.domains}
+
+
+def _values(domains: tuple[str, ...], by_name: Mapping[str, float]) -> np.ndarray:
+    return np.array([by_name[d] for d in domains], dtype=np.float64)
+
+
+def _named(domains: tuple[str, ...], weights: np.ndarray) -> dict[str, float]:
+    return {d: float(w) for d, w in zip(domains, weights / weights.sum(), strict=True)}
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

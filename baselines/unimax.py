@@ -1,0 +1,75 @@
+"""UniMax: as uniform as a cap on epochs allows. Costs nothing.
+
+Chung et al., "UniMax: fairer and more effective language sampling" (2023), Algorithm 1, on token counts (the
+paper counts characters): from the smallest domain on, each takes an equal part of what is left of the budget,
+but no more than `max_epochs` passes over its train split.
+
+Where every domain holds more than budget/k tokens no cap binds, and UniMax is uniform mixing exactly; so it
+is at the suite's CPU scales, whose budget of a million tokens is far below the domains' sizes. It differs
+where budgets are large or domains small. If every cap binds, the budget is not used up and the weights are
+proportional to the counts; what the base run does then is up to the scenario's own `max_epochs`.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from chameleon.errors import UserError
+from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
+from chameleon.registry import register
+
+
+def unimax(counts: Mapping[str, float], budget: float, max_epochs: float) -> dict[str, float]:
+    """Return the tokens that each domain gets of `budget`, in the order of `counts`; some may be unspent."""
+    left, given = float(budget), dict[str, float]()
+    ascending = sorted(counts, key=lambda d: (counts[d], d))
+    for i, domain in enumerate(ascending):
+        given[domain] = min(left / (len(ascending) - i), counts[domain] * max_epochs)
+        left -= given[domain]
+    return {d: given[d] for d in counts}
+
+
+@register
+class UniMax(Method):
+    """Uniform up to a cap on the passes over a domain."""
+
+    name = "unimax"
+    version = 1
+    defaults = {
+        # Passes over a domain. One: no text is repeated while another domain has fresh text.
+        "max_epochs": 1.0,
+        "budget": None,  # tokens; None: those that the base run trains on
+    }
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Raise UserError unless max_epochs and budget are positive numbers."""
+        for key in ("max_epochs", "budget"):
+            value = params[key]
+            if key == "budget" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise UserError(f"method_params.unimax.{key}: {value!r} is not a positive number")
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return U_i / Σ_j U_j; which domains are at their cap and the unspent tokens as diagnostics.
+
+        Raises:
+            UserError: a domain without train tokens.
+            ValueError: no budget was given.
+        """
+        counts = {d: inputs.token_counts[d] for d in inputs.domains}
+        empty = [d for d, n in counts.items() if n <= 0]
+        if empty:
+            raise UserError(f"unimax: domain {', '.join(empty)} has no train tokens")
+        budget, epochs = inputs.params["budget"], inputs.params["max_epochs"]
+        budget = inputs.token_budget if budget is None else budget
+        if budget <= 0:
+            raise ValueError(f"unimax needs the base run's token budget, got {budget!r}")
+        given = unimax(counts, budget, epochs)
+        total = math.fsum(given.values())
+        diagnostics = {
+            "budget": budget,
+            "capped": [d for d in sorted(counts) if given[d] >= counts[d] * epochs],
+            "unspent_tokens": max(0.0, budget - total),
+        }
+        return MethodResult(MixtureSchedule.static({d: u / total for d, u in given.items()}), diagnostics)
