@@ -1,0 +1,155 @@
+"""A swarm's CSV files: RegMix's names, Olmix's names, joins, targets, and mistakes in one line."""
+
+import re
+
+import numpy as np
+import pytest
+
+from chameleon.errors import UserError
+from chameleon.regression.tables import domain_names, read_swarm, read_table
+
+REGMIX = (
+    "index,train_the_pile_arxiv,train_the_pile_pile_cc,train_the_pile_github\n"
+    "1,0.2,0.3,0.5\n2,0.1,0.9,0.0\n3,0.333,0.333,0.333\n",
+    "index,metric/the_pile_arxiv_val_loss,metric/the_pile_pile_cc_val_loss\n3,4.3,5.3\n1,4.1,5.1\n2,4.2,5.2\n",
+)
+OLMIX = (
+    "run,name,index,web,code\na1,swarm-0000,0,0.25,0.75\na2,swarm-0001,1,1.0,0.0\na3,swarm-0002,2,0.5,0.5\n",
+    "run,name,index,arc_bpb,code_val_loss\na2,swarm-0001,0,1.2,3.2\na3,swarm-0002,1,,3.3\na1,swarm-0000,2,1.1,3.1\n",
+)
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(pair):
+        paths = tmp_path / "m.csv", tmp_path / "l.csv"
+        for path, text in zip(paths, pair, strict=True):
+            path.write_text(text)
+        return paths
+
+    return write
+
+
+@pytest.mark.parametrize("target", ["pile_cc", "metric/the_pile_pile_cc_val_loss"])
+def test_regmix_files(files, target):
+    found = read_swarm(*files(REGMIX), target)
+    assert found.domains == ("arxiv", "pile_cc", "github") and found.left_out == 0
+    assert found.target == "metric/the_pile_pile_cc_val_loss"
+    assert found.losses.tolist() == [5.1, 5.2, 5.3], "joined on index, not on the row"
+    assert found.mixtures.tolist() == [[0.2, 0.3, 0.5], [0.1, 0.9, 0.0], [0.333] * 3], "as published"
+
+
+def test_olmix_files(files):
+    """The run names itself; row numbers need not agree. Gaps in a metric are left out."""
+    found = read_swarm(*files(OLMIX), "arc_bpb")
+    assert found.domains == ("web", "code") and found.mixtures.tolist() == [[0.25, 0.75], [1.0, 0.0]]
+    assert found.losses.tolist() == [1.1, 1.2] and found.left_out == 1
+    assert read_swarm(*files(OLMIX), "code").losses.tolist() == [3.1, 3.2, 3.3]
+
+
+def test_run_id_is_olmixs_other_name_for_run(files):
+    mixtures, losses = OLMIX
+    found = read_swarm(*files((mixtures.replace("run,name,index", "run_id,name,index"), losses)), "code")
+    assert found.losses.tolist() == [3.1, 3.2, 3.3]
+
+
+def test_runs_of_one_file_only_are_left_out(files):
+    mixtures, losses = REGMIX
+    found = read_swarm(*files((mixtures + "4,1,0,0\n", losses.replace("3,4.3,5.3\n", "9,4,5\n"))), "arxiv")
+    assert found.losses.tolist() == [4.1, 4.2] and found.left_out == 3
+
+
+def test_row_numbers_that_went_through_floats(files):
+    mixtures, losses = REGMIX
+    assert read_swarm(*files((mixtures, re.sub(r"(?m)^(\d),", r"\1.0,", losses))), "arxiv").losses[0] == 4.1
+
+
+def test_columns_without_numbers_and_pandas_row_numbers_are_no_domains(files):
+    mixtures = ",Unnamed: 0,index,note,web,code\n0,0,1,good,0.5,0.5\n1,1,2,bad,1,0\n"
+    assert read_swarm(*files((mixtures, "index,x\n1,2\n2,3\n")), "x").domains == ("web", "code")
+
+
+def test_a_test_set_comes_in_the_swarms_order(files):
+    domains = ("github", "arxiv", "pile_cc")
+    found = read_swarm(*files(REGMIX), "arxiv", domains)
+    assert found.domains == domains and found.mixtures[0].tolist() == [0.5, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (["train_the_pile_arxiv", "train_the_pile_pile_cc"], ["arxiv", "pile_cc"]),
+        (["train_web", "train_code"], ["web", "code"]),
+        (["train_logs", "web"], ["train_logs", "web"]),
+        (["train_", "train_web"], ["train_", "train_web"]),
+        (["web"], ["web"]),
+    ],
+)
+def test_what_all_columns_share_is_not_part_of_a_domain(columns, names):
+    assert domain_names(columns) == names
+
+
+@pytest.mark.parametrize(
+    ("change", "target", "message"),
+    [
+        (("", ""), "books", "--target: 'books' is no column of .*l.csv; valid: arxiv, pile_cc$"),
+        (
+            ("3,0.333,0.333,0.333", "3,0.9,0.3,0.3"),
+            "arxiv",
+            r"m.csv: run 3: the weights are no mixture: they sum to 1.5$",
+        ),
+        (("2,0.1,0.9,0.0", "2,-0.1,1.1,0.0"), "arxiv", "m.csv: run 2: the weights are no mixture"),
+        (("2,0.1,0.9,0.0", "2,,1.0,0.0"), "arxiv", "m.csv: run 2: the weights are no mixture"),
+        (("2,0.1,0.9,0.0", "2,0.1,0.9"), "arxiv", "m.csv: row 3 has 3 fields, the header has 4"),
+        (("2,0.1,0.9,0.0", "1,0.1,0.9,0.0"), "arxiv", "m.csv: index '1' names two rows"),
+        (("index,train", "number,train"), "arxiv", "m.csv: no column names the runs; one of run, index"),
+        (("index,train", "run,train"), "arxiv", "runs are named by run in .*m.csv, by index in .*l.csv$"),
+        (("\n1,", "\n11,"), "arxiv", None),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line(files, change, target, message):
+    paths = files((REGMIX[0].replace(*change), REGMIX[1]))
+    if message is None:
+        assert read_swarm(*paths, target).left_out == 2
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        read_swarm(*paths, target)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_ambiguous_target_names_its_columns(files):
+    losses = "index,metric/arxiv_val_loss,train_arxiv,x\n1,2,3,4\n"
+    with pytest.raises(
+        UserError, match="'arxiv' is ambiguous .*; give one of metric/arxiv_val_loss, train_arxiv"
+    ):
+        read_swarm(*files((REGMIX[0], losses)), "arxiv")
+    assert read_swarm(*files((REGMIX[0], losses)), "train_arxiv").losses.tolist() == [3]
+
+
+def test_other_domains_than_the_swarms(files):
+    with pytest.raises(
+        UserError, match="m.csv: domain 'books' is missing; the swarm has arxiv, books, github"
+    ):
+        read_swarm(*files(REGMIX), "arxiv", ("arxiv", "books", "github", "pile_cc"))
+    with pytest.raises(UserError, match="domain 'github' is unknown"):
+        read_swarm(*files(REGMIX), "arxiv", ("arxiv", "pile_cc"))
+
+
+def test_nothing_in_common_and_nothing_to_read(files, tmp_path):
+    with pytest.raises(UserError, match="no run is in both files"):
+        read_swarm(*files((REGMIX[0], "index,x\n7,1\n8,2\n")), "x")
+    with pytest.raises(UserError, match="no run of .* has a number in column 'x'"):
+        read_swarm(*files((REGMIX[0], "index,x\n1,\n7,2\n")), "x")
+    with pytest.raises(UserError, match="none.csv: no such file"):
+        read_table(tmp_path / "none.csv")
+    for text, message in [
+        ("index,x\n", "no rows below a header"),
+        ("index,x\n1,a\n", "no column holds numbers"),
+        ("index,x,x\n1,2,3\n", "column 'x' stands there twice"),
+    ]:
+        (tmp_path / "t.csv").write_text(text)
+        with pytest.raises(UserError, match=message):
+            read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("index,x,y\n1,,2\n")
+    assert np.isnan(read_swarm(*files(REGMIX), "arxiv").losses).sum() == 0
+    assert list(read_table(tmp_path / "t.csv").columns) == ["y"], "a column without any number is none"
