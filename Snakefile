@@ -16,6 +16,8 @@ include: "workflow/rules/corpora.smk"
 include: "workflow/rules/proxy.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/base.smk"
+include: "workflow/rules/fewshot.smk"
+include: "workflow/rules/sensitivity.smk"
 include: "workflow/rules/results.smk"
 
 
@@ -32,6 +34,7 @@ rule all:
         TABLE_PAGES,
         FIGURES,
         FIGURE_PDFS,
+        SENSITIVITY,
 
 
 # Stop after training and testing: what a cluster does while tables are made elsewhere.

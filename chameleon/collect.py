@@ -1,8 +1,8 @@
 """Gathers what the jobs left into tidy files that anyone can load.
 
-Reads weights, metrics, embeddings and run records below a results folder; writes `metrics.csv`,
-`weights.csv`, `costs.csv` and `diagnostics.csv`. Tables and figures read these files and nothing else (and
-the corpora's reports).
+Reads weights, metrics, learning curves, embeddings, few-shot results and run records below a results folder;
+writes `metrics.csv`, `weights.csv`, `curves.csv`, `costs.csv` and `diagnostics.csv`. Tables and figures read
+these files and nothing else (and the corpora's reports).
 """
 
 import math
@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from chameleon.artifacts import read_json, write_csv
+from chameleon.evaluation.fewshot_rows import rows as fewshot_rows
 from chameleon.tidy import COLUMNS
 
 Spec = Mapping[str, Any]
 Row = tuple[Any, ...]
 #: Stages whose cost is the price of a method's weights, in order; then the run that all methods pay.
-WEIGHTING = ("proxy", "embed", "extra", "weights")
+WEIGHTING = ("proxy", "embed", "reference", "extra", "swarm", "weights", "validation")
 
 
 def collect(spec: Spec, results: Path) -> None:
@@ -28,39 +29,68 @@ def collect(spec: Spec, results: Path) -> None:
     for scenario, what in spec["scenarios"].items():
         for method, needs in what["methods"].items():
             for seed in spec["seeds"]:
-                paths = Paths(results, scenario, method, seed)
-                rows["metrics"] += metrics(paths, what["domains"])
+                paths = Paths(results, scenario, method, seed, needs["embedder"])
+                rows["metrics"] += metrics(paths, what)
                 rows["weights"] += weights(paths)
-                rows["costs"] += costs(paths, what["domains"], needs["embeddings"], needs["runs"][str(seed)])
-                rows["diagnostics"] += diagnostics(paths, what["domains"], needs["embeddings"])
+                rows["costs"] += costs(paths, needs)
+                rows["diagnostics"] += diagnostics(paths, what["domains"])
+                rows["curves"] += curves(paths)
+        if what["fewshot"]:
+            rows["metrics"] += fewshot_rows(read_json(results / "fewshot" / f"{scenario}.json", "fewshot"))
+            rows["costs"] += fewshot_costs(results, scenario)
     for name, columns in COLUMNS.items():
         write_csv(results / f"{name}.csv", pd.DataFrame(rows[name], columns=list(columns)))
 
 
 class Paths:
-    """Where the files of one (scenario, method, seed) lie."""
+    """Where the files of one (scenario, method, seed) lie; `embedder` made its embeddings, if it has any."""
 
-    def __init__(self, results: Path, scenario: str, method: str, seed: int) -> None:
+    def __init__(self, results: Path, scenario: str, method: str, seed: int, embedder: str | None) -> None:
         self.key = (scenario, method, seed)
         name = f"seed{seed}"
+        self.results, self.name = results, name
         self.proxy = results / "proxies" / scenario / name
-        self.embeddings = results / "embeddings" / scenario / name
+        self.embeddings = None if embedder is None else results / "embeddings" / embedder / name
         self.weights = results / "weights" / scenario / method / f"{name}.json"
         self.run = results / "runs" / scenario / method / name
         self.metrics = results / "metrics" / scenario / method / f"{name}.json"
 
 
-def metrics(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
-    """Yield the rows of metrics.csv: loss and perplexity per domain, then the two means."""
+MEANS = {"mean_perplexity": "perplexity", "mean_log_perplexity": "nats/token"}
+
+
+def metrics(paths: Paths, what: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of metrics.csv: loss and perplexity per domain, then the means.
+
+    Of a finetuned model also what it kept: `kept_*` on the domains that it was pretrained on, and
+    `forgetting`, the loss there minus that of the model it started from.
+    """
     found = read_json(paths.metrics, "metrics")
     scenario, method, seed = paths.key
-    for domain, corpus in domains.items():
-        head = (scenario, corpus, found["scale"], method, seed, domain)
-        yield (*head, "loss", found["loss"][domain], "nats/token")
-        yield (*head, "perplexity", found["perplexity"][domain], "perplexity")
-    head = (scenario, "all", found["scale"], method, seed, "mean")
-    yield (*head, "mean_perplexity", found["mean_perplexity"], "perplexity")
-    yield (*head, "mean_log_perplexity", found["mean_log_perplexity"], "nats/token")
+    start = (scenario, found["scale"], method, seed)
+
+    def row(corpus: str, domain: str, metric: str, value: float, unit: str) -> Row:
+        return (start[0], corpus, *start[1:], domain, metric, value, unit)
+
+    for domain, corpus in what["domains"].items():
+        yield row(corpus, domain, "loss", found["loss"][domain], "nats/token")
+        yield row(corpus, domain, "perplexity", found["perplexity"][domain], "perplexity")
+    for name, means in {"mean": found, **found["groups"]}.items():
+        for metric, unit in MEANS.items():
+            yield row("all", name, metric, means[metric], unit)
+    if what["kept"]:
+        of, origin = what["start"]
+        before = read_json(paths.results / "metrics" / of / origin / f"{paths.name}.json", "metrics")["loss"]
+        kept = found["kept"]
+        lost = {d: kept["loss"][d] - before[d] for d in what["kept"]}
+        for domain, corpus in what["kept"].items():
+            yield row(corpus, domain, "kept_loss", kept["loss"][domain], "nats/token")
+            yield row(corpus, domain, "kept_perplexity", kept["perplexity"][domain], "perplexity")
+            yield row(corpus, domain, "forgetting", round(lost[domain], 9), "nats/token")
+        for metric, unit in MEANS.items():
+            yield row("all", "mean", f"kept_{metric}", kept[metric], unit)
+        mean = math.fsum(lost.values()) / len(lost)
+        yield row("all", "mean", "mean_forgetting", round(mean, 9), "nats/token")
 
 
 def weights(paths: Paths) -> Iterator[Row]:
@@ -74,32 +104,65 @@ def weights(paths: Paths) -> Iterator[Row]:
             yield (*paths.key, stage["start_step"], domain, stage["weights"][domain])
 
 
-def costs(paths: Paths, domains: Mapping[str, str], embeddings: bool, runs: list[str]) -> Iterator[Row]:
-    """Yield the rows of costs.csv. A proxy shared by methods is counted under each that needs it."""
+def curves(paths: Paths) -> Iterator[Row]:
+    """Yield the rows of curves.csv: test loss per domain along a base run (a part of the test split)."""
+    per_step = None
+    segments = read_json(paths.run / "mixture.json")
+    for point in read_json(paths.run / "curve.json")["points"]:
+        if per_step is None:
+            blocks = sum(sum(s["blocks"].values()) for s in segments["segments"])
+            per_step = blocks * segments["block_tokens"] / sum(s["steps"] for s in segments["segments"])
+        step = round(point["tokens"] / per_step)
+        for domain, loss in point["loss"].items():
+            yield (*paths.key, step, point["tokens"], domain, loss)
+
+
+def costs(paths: Paths, needs: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of costs.csv. What methods share is counted in full under each that needs it.
+
+    Not counted: a proxy, and embeddings of the domains it was trained on, that another scenario left
+    (`charged_proxy`, `charged_corpora`); transfer and finetuning are about reusing them.
+    """
     records: dict[str, list[Path]] = {stage: [] for stage in WEIGHTING}
-    if embeddings:
+    if needs["charged_proxy"]:
         records["proxy"] = [paths.proxy / "run.json"]
-        records["embed"] = [paths.embeddings / f"{c}.run.json" for c in dict.fromkeys(domains.values())]
-    records["extra"] = [paths.run / "extra" / run / "run.json" for run in runs]
+    if paths.embeddings is not None:
+        records["embed"] = [paths.embeddings / f"{c}.run.json" for c in needs["charged_corpora"]]
+    if needs["reference"]:
+        records["reference"] = [paths.proxy / "run.json"]
+    records["extra"] = [paths.run / "extra" / r / "run.json" for r in needs["runs"][str(paths.key[2])]]
+    parts = needs["swarm"][str(paths.key[2])]
+    records["swarm"] = [paths.run / "swarm" / f"{part}.run.json" for part in parts]
     records["weights"] = [paths.weights.with_suffix(".run.json")]
     records["base"] = [paths.run / "run.json"]
     records["evaluate"] = [paths.metrics.with_suffix(".run.json")]
+    ordered = read_json(paths.run / "run.json", "run").get("validation_cost", {"tokens": 0, "seconds": 0})
     for stage, files in records.items():
         found = [read_json(f, "run") for f in files]
+        if stage == "validation" and ordered["tokens"]:
+            device = read_json(paths.run / "run.json", "run")["device"]
+            yield _cost(paths.key, stage, ordered, device)
         if found:
             total = {k: math.fsum(r["cost"][k] for r in found) for k in ("tokens", "flops", "seconds")}
-            device = "; ".join(dict.fromkeys(r["device"] for r in found))
-            yield (
-                *paths.key,
-                stage,
-                int(total["tokens"]),
-                total["flops"],
-                round(total["seconds"], 3),
-                device,
-            )
+            if stage == "base":
+                # Passes that an online method ordered, and points of the learning curve, are not training.
+                curve = found[0].get("curve_cost", {"seconds": 0})
+                total["seconds"] -= ordered["seconds"] + curve["seconds"]
+            yield _cost(paths.key, stage, total, "; ".join(dict.fromkeys(r["device"] for r in found)))
 
 
-def diagnostics(paths: Paths, domains: Mapping[str, str], embeddings: bool) -> Iterator[Row]:
+def _cost(key: tuple[str, str, int], stage: str, total: Mapping[str, float], device: str) -> Row:
+    return (*key, stage, int(total["tokens"]), total["flops"], round(total["seconds"], 3), device)
+
+
+def fewshot_costs(results: Path, scenario: str) -> Iterator[Row]:
+    """Yield the few-shot rows of costs.csv, one per model."""
+    record = read_json(results / "fewshot" / f"{scenario}.run.json", "run")
+    for one in record["models"]:
+        yield _cost((scenario, one["method"], one["seed"]), "fewshot", one["cost"], record["device"])
+
+
+def diagnostics(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
     """Yield the rows of diagnostics.csv: KRLS quantities, a map of the embeddings, effective epochs."""
     found = read_json(paths.weights, "weights")
     order, said = found["domains"], found["diagnostics"]
@@ -110,9 +173,14 @@ def diagnostics(paths: Paths, domains: Mapping[str, str], embeddings: bool) -> I
         yield (*paths.key, "score", domain, "", said["scores"][domain])
     for i, value in enumerate(said.get("eigenvalues", [])):
         yield (*paths.key, "eigenvalue", "", str(i), value)
-    if "k_lambda" in said:
-        yield (*paths.key, "k_lambda", "", "", said["k_lambda"])
-    if embeddings:
+    # Single numbers: kλ, RegMix's held-out rank correlation, ...
+    for name, value in said.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield (*paths.key, name, "", "", float(value))
+    for domain, path in said.get("trajectory", {}).get("weights", {}).items():
+        for step, value in zip(said["trajectory"]["steps"], path, strict=True):
+            yield (*paths.key, "trajectory", domain, str(step), value)
+    if paths.embeddings is not None:
         files = [paths.embeddings / f"{c}.json" for c in dict.fromkeys(domains.values())]
         rows = {d: r for f in files for d, r in read_json(f, "embeddings")["rows"].items()}
         points, shares = principal_components(np.array([rows[d] for d in domains]))

@@ -8,6 +8,7 @@ time on. Reads nothing; `save_pretrained` writes a Hugging Face folder.
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -61,6 +62,49 @@ class Block(nn.Module):
         return x + self.mlp_out(F.gelu(self.mlp_in(self.ln_2(x)), approximate="tanh"))
 
 
+class _TokenLosses(torch.autograd.Function):
+    """-log softmax(x Wᵀ)[target], with one matrix of logits that becomes the softmax in place."""
+
+    CHUNK = 128  # rows handled at once: a chunk of logits stays in the processor's cache
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        logits = x @ weight.T
+        losses, scale = x.new_empty(len(x)), x.new_empty(len(x), 1)
+        for i in range(0, len(x), _TokenLosses.CHUNK):
+            part = slice(i, i + _TokenLosses.CHUNK)
+            picked = logits[part].gather(1, targets[part, None])
+            top = logits[part].amax(1, keepdim=True)
+            total = logits[part].sub_(top).exp_().sum(1, keepdim=True)
+            scale[part] = 1 / total
+            losses[part] = (total.log_() + top - picked).squeeze(1)
+        ctx.save_for_backward(x, weight, targets, logits, scale)
+        return losses
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight, targets, exponentials, scale = ctx.saved_tensors
+        # Not in place: a retained graph may come here twice.
+        d_logits = exponentials * (scale * upstream[:, None])
+        d_logits[torch.arange(len(targets), device=targets.device), targets] -= upstream
+        return d_logits @ weight, d_logits.T @ x, None
+
+
+def token_losses(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each token's target under softmax(x Wᵀ), in nats.
+
+    The same as `F.cross_entropy` of the logits, without its second and third matrix of n x vocabulary.
+
+    Args:
+        x: n x d_model final hidden states.
+        weight: vocabulary x d_model.
+        targets: n token ids.
+    """
+    losses: Tensor = _TokenLosses.apply(x, weight, targets)
+    return losses
+
+
 class Decoder(nn.Module):
     """Causal language model with learned positions and a head tied to the embeddings."""
 
@@ -107,9 +151,13 @@ class Decoder(nn.Module):
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every token, batch x length, in nats."""
-        x = self.hidden(tokens)
-        logits = F.linear(x, self.wte.weight).float()
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+        x = self.hidden(tokens).flatten(0, 1)
+        if torch.is_autocast_enabled(x.device.type):
+            logits = F.linear(x, self.wte.weight).float()
+            losses = F.cross_entropy(logits, targets.flatten(), reduction="none")
+        else:
+            losses = token_losses(x, self.wte.weight, targets.flatten())
+        return losses.view(targets.shape)
 
 
 def parameter_count(shape: ModelShape) -> int:

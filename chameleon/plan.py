@@ -5,11 +5,14 @@ changed spec reruns the job) and on the command line (the job knows nothing but 
 """
 
 import json
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from chameleon import registry
 from chameleon.config import Config
-from chameleon.interfaces import RunSpec
+from chameleon.interfaces import REFERENCE, RunSpec
 from chameleon.seeds import derive
 from chameleon.versions import STAGES
 
@@ -28,14 +31,14 @@ def fetch(cfg: Config, corpus: str) -> Spec:
 
 def prepare(cfg: Config, corpus: str) -> Spec:
     """Cleaning, splitting and deduplication of a corpus."""
-    data = {k: v for k, v in cfg.raw["data"].items() if k != "shard_tokens"}
-    return {**fetch(cfg, corpus), "data": data, "version": STAGES["corpora"]}
+    return {**fetch(cfg, corpus), "data": cfg.data(corpus), "version": STAGES["corpora"]}
 
 
 def tokenizer(cfg: Config) -> Spec:
     """The tokenizer of the experiment, and the domains it is trained on."""
-    domains = {corpus: cfg.domains_of(corpus) for corpus in cfg.corpora}
-    return {**cfg.raw["tokenizer"], "domains": domains, "version": STAGES["tokenizer"]}
+    domains = {corpus: cfg.domains_of(corpus) for corpus in cfg.tokenizer_corpora}
+    given = {key: value for key, value in cfg.raw["tokenizer"].items() if key != "corpora"}
+    return {**given, "domains": domains, "version": STAGES["tokenizer"]}
 
 
 def tokens(cfg: Config, corpus: str) -> Spec:
@@ -48,33 +51,51 @@ def tokens(cfg: Config, corpus: str) -> Spec:
     }
 
 
-def _training(cfg: Config, scenario: str, seed: int, role: str) -> Spec:
-    """What proxies, extra runs and base models have in common. Nothing about a method is in it."""
-    chosen = cfg.raw["scenarios"][scenario][role]
-    scale = cfg.raw["scales"][chosen["scale"]]
-    steps = chosen.get("steps") or scale["train"]["steps"]
+def _training(cfg: Config, scenario: str, seed: int, role: str, scale: str | None = None) -> Spec:
+    """What proxies, extra runs and base models have in common. Nothing about a method is in it.
+
+    `scale` replaces the role's own (RegMix's swarm is smaller than the proxy).
+    """
+    chosen = cfg.proxy_role(scenario) if role == "proxy" else cfg.raw["scenarios"][scenario]["base"]
+    name = scale or chosen["scale"]
+    found = cfg.raw["scales"][name]
+    steps = (None if scale else chosen.get("steps")) or found["train"]["steps"]
     return {
         "scenario": scenario,
-        "scale": chosen["scale"],
+        "scale": name,
         "seed": seed,
         # Roles differ in shape, so they cannot share initial weights; methods of one role always do.
         "seeds": {"init": derive(seed, "init", role), "data": derive(seed, "data")},
         "domains": cfg.domains(scenario),
-        "model": scale["model"],
-        "train": {**scale["train"], "steps": steps},
+        "model": found["model"],
+        "train": {**found["train"], "steps": steps},
         "version": STAGES["train"],
     }
 
 
 def proxy(cfg: Config, scenario: str, seed: int) -> Spec:
-    """The uniform proxy of a scenario."""
+    """The proxy trained on the uniform mixture of a scenario's own domains."""
     return {**_training(cfg, scenario, seed, "proxy"), "role": "proxy", "max_epochs": None}
 
 
-def embed(cfg: Config, scenario: str, corpus: str, seed: int) -> Spec:
-    """Domain embeddings of a corpus under a scenario's proxy."""
+def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
+    """Return the models that embed domains: name -> (proxy or base, scenario, method or "")."""
+    found = {}
+    for scenario in cfg.needed:
+        for label in cfg.methods(scenario):
+            name = cfg.embedder(scenario, label)
+            if name.startswith("base_"):
+                base = cfg.raw["scenarios"][scenario]["base"]
+                found[name] = ("base", base["of"], base["method"])
+            else:
+                found[name] = ("proxy", name.removeprefix("proxy_"), "")
+    return found
+
+
+def embed(cfg: Config, embedder: str, corpus: str, seed: int) -> Spec:
+    """Domain embeddings of a corpus under one model."""
     return {
-        "scenario": scenario,
+        "embedder": embedder,
         "corpus": corpus,
         "domains": cfg.domains_of(corpus),
         "seed": seed,
@@ -87,23 +108,75 @@ def embed(cfg: Config, scenario: str, corpus: str, seed: int) -> Spec:
 def extra_runs(cfg: Config, scenario: str, label: str, seed: int) -> list[RunSpec]:
     """Runs that a method needs before it can answer."""
     method, params = cfg.method(label)
-    return method.extra_runs(tuple(cfg.domains(scenario)), params, _method_seed(scenario, label, seed))
+    key = (method.name, tuple(cfg.domains(scenario)), dump(params), _method_seed(scenario, label, seed))
+    return list(_extra_runs(*key))
 
 
-def extra_run(cfg: Config, scenario: str, label: str, seed: int, run: str) -> Spec:
-    """One of a method's extra runs, trained and evaluated on the validation split."""
-    chosen = {r.run_id: r for r in extra_runs(cfg, scenario, label, seed)}[run]
-    spec = _training(cfg, scenario, seed, "proxy")
+@lru_cache(maxsize=1024)
+def _extra_runs(name: str, domains: tuple[str, ...], params: str, seed: int) -> tuple[RunSpec, ...]:
+    """Ask a method once: a swarm's mixtures take a while to draw, and every job of it asks."""
+    return tuple(registry.get(name).extra_runs(domains, json.loads(params), seed))
+
+
+def single_runs(cfg: Config, scenario: str, label: str, seed: int) -> list[RunSpec]:
+    """A method's extra runs that are jobs of their own."""
+    return [run for run in extra_runs(cfg, scenario, label, seed) if not run.swarm]
+
+
+def swarm_groups(cfg: Config, scenario: str, label: str, seed: int) -> dict[str, list[RunSpec]]:
+    """A method's swarm, cut into the shares of its worker processes."""
+    runs = [run for run in extra_runs(cfg, scenario, label, seed) if run.swarm]
+    size = cfg.raw.get("swarm", {"runs_per_job": 32})["runs_per_job"]
+    return {f"part{i}": runs[i * size : (i + 1) * size] for i in range(math.ceil(len(runs) / size))}
+
+
+def after(cfg: Config, scenario: str, label: str, seed: int, run: str) -> tuple[str, ...]:
+    """Ids of the runs that one of a method's extra runs waits for (REFERENCE: the scenario's own proxy)."""
+    return {r.run_id: r for r in extra_runs(cfg, scenario, label, seed)}[run].after
+
+
+def _extra_training(cfg: Config, scenario: str, label: str, seed: int, chosen: RunSpec) -> Spec:
+    spec = _training(cfg, scenario, seed, "proxy", chosen.scale)
     if chosen.steps is not None:
         spec["train"] = {**spec["train"], "steps": chosen.steps}
     return {
         **spec,
         "role": "extra",
         "method": label,
+        "max_epochs": None,
+        "validation_tokens": cfg.evaluation(scenario)["validation_tokens"],
+    }
+
+
+def extra_run(cfg: Config, scenario: str, label: str, seed: int, run: str) -> Spec:
+    """One of a method's extra runs, trained and evaluated on the validation split."""
+    chosen = {r.run_id: r for r in extra_runs(cfg, scenario, label, seed)}[run]
+    method, params = cfg.method(label)
+    own = {
+        "registered": method.name,
+        "method_version": method.version,
+        "params": params,
+        "method_seed": _method_seed(scenario, label, seed),
+        "after": list(chosen.after),
+        "steps": chosen.steps,
+        "objective": chosen.objective,
+    }
+    return {
+        **_extra_training(cfg, scenario, label, seed, chosen),
         "run": run,
         "weights": chosen.weights,
-        "max_epochs": None,
-        "validation_tokens": cfg.raw["evaluation"]["validation_tokens"],
+        # A plain run is what its mixture says, whatever the method's parameters are.
+        "own": own if chosen.objective or chosen.weights is None else None,
+    }
+
+
+def swarm(cfg: Config, scenario: str, label: str, seed: int, group: str) -> Spec:
+    """One worker's share of a method's swarm."""
+    runs = swarm_groups(cfg, scenario, label, seed)[group]
+    return {
+        **_extra_training(cfg, scenario, label, seed, runs[0]),
+        "group": group,
+        "runs": {run.run_id: run.weights for run in runs},
     }
 
 
@@ -125,34 +198,79 @@ def weights(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "seeds": {"method": _method_seed(scenario, label, seed)},
         "domains": cfg.domains(scenario),
         "total_steps": base["train"]["steps"],
+        "token_budget": _tokens(base),
         "tokenizer_fingerprint": cfg.tokenizer_fingerprint,
         "version": STAGES["weights"],
     }
 
 
+def _tokens(spec: Spec) -> int:
+    return int(spec["train"]["steps"] * spec["train"]["batch_size"] * spec["model"]["context"])
+
+
+def curve_steps(cfg: Config, scenario: str, steps: int) -> list[int]:
+    """Steps after which a base run is evaluated, from `evaluation.curve_points` (fractions of the run)."""
+    points = cfg.evaluation(scenario).get("curve_points", [])
+    return sorted({max(1, round(p * steps)) for p in points})
+
+
 def train(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
     """A base model under a method's weights; an online method's parameters move during it."""
     method, params = cfg.method(label)
-    online = {"registered": method.name, "method_version": method.version, "params": params}
+    evaluation = cfg.evaluation(scenario)
+    online = {
+        "registered": method.name,
+        "method_version": method.version,
+        "params": params,
+        "method_seed": _method_seed(scenario, label, seed),
+        "validation_tokens": evaluation.get("controller_tokens", evaluation["validation_tokens"]),
+    }
+    base = _training(cfg, scenario, seed, "base")
+    given = cfg.raw["scenarios"][scenario]["base"]
+    curve = curve_steps(cfg, scenario, base["train"]["steps"])
+    curve_tokens = evaluation.get("curve_tokens", evaluation["test_tokens"])
     return {
-        **_training(cfg, scenario, seed, "base"),
+        **base,
         "role": "base",
         "method": label,
         "max_epochs": cfg.raw["scenarios"][scenario].get("max_epochs"),
-        "online": {**online, "method_seed": _method_seed(scenario, label, seed)} if method.online else None,
-        "validation_tokens": cfg.raw["evaluation"]["validation_tokens"] if method.online else None,
+        "online": online if method.online else None,
+        "start": {"scenario": given["of"], "method": given["method"]} if "of" in given else None,
+        "curve": {"steps": curve, "tokens": curve_tokens if curve else 0},
+    }
+
+
+def kept_domains(cfg: Config, scenario: str) -> dict[str, str]:
+    """Return the domains that a finetuned model was pretrained on: domain -> corpus; else none."""
+    if cfg.kind(scenario) != "finetune":
+        return {}
+    before = cfg.domains(cfg.raw["scenarios"][scenario]["base"]["of"])
+    return {d: c for d, c in before.items() if d not in cfg.domains(scenario)}
+
+
+def groups(cfg: Config, scenario: str) -> dict[str, list[str]]:
+    """Return the groups of domains that get means of their own, beside the mean over all."""
+    if cfg.kind(scenario) != "transfer":
+        return {}
+    before = cfg.domains(cfg.proxy_of(scenario))
+    domains = cfg.domains(scenario)
+    return {
+        "mean_old": [d for d in domains if d in before],
+        "mean_new": [d for d in domains if d not in before],
     }
 
 
 def evaluate(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
-    """Test loss and perplexity of a base model on every domain."""
+    """Test loss and perplexity of a base model on every domain, and on those it was pretrained on."""
     return {
         "scenario": scenario,
         "scale": cfg.raw["scenarios"][scenario]["base"]["scale"],
         "method": label,
         "seed": seed,
         "domains": cfg.domains(scenario),
-        "test_tokens": cfg.raw["evaluation"]["test_tokens"],
+        "groups": groups(cfg, scenario),
+        "kept": kept_domains(cfg, scenario),
+        "test_tokens": cfg.evaluation(scenario)["test_tokens"],
         "version": STAGES["evaluate"],
     }
 
@@ -161,26 +279,60 @@ def needs_embeddings(cfg: Config, label: str) -> bool:
     return "embeddings" in cfg.method(label)[0].requires
 
 
+def _sources(cfg: Config, scenario: str, label: str) -> Spec:
+    """Where one method's files lie, and what its weights are charged for, seed by seed the same."""
+    method, _ = cfg.method(label)
+    embedder = cfg.embedder(scenario, label) if needs_embeddings(cfg, label) else None
+    corpora = list(dict.fromkeys(cfg.domains(scenario).values()))
+    # A proxy of another scenario exists already, and so do its embeddings of the domains it knows: a method
+    # that reuses them is charged for what it adds. A model that is to be finetuned is there in any case.
+    own = embedder == f"proxy_{scenario}"
+    known = [] if own or embedder is None else cfg.raw["scenarios"][cfg.proxy_of(scenario)]["corpora"]
+    new = [c for c in corpora if own or c not in known]
+    return {
+        "embedder": embedder,
+        "charged_proxy": own,
+        "charged_corpora": new if embedder else [],
+        "online": method.online,
+        "reference": any(REFERENCE in r.after for r in extra_runs(cfg, scenario, label, cfg.seeds[0])),
+        "runs": {str(s): [r.run_id for r in single_runs(cfg, scenario, label, s)] for s in cfg.seeds},
+        "swarm": {str(s): list(swarm_groups(cfg, scenario, label, s)) for s in cfg.seeds},
+        "uses": method.uses(cfg.method(label)[1]),
+    }
+
+
+def has_fewshot(cfg: Config, scenario: str) -> bool:
+    """Return whether a scenario's base models take the few-shot tasks."""
+    wanted = cfg.raw["scenarios"][scenario].get("fewshot", cfg.kind(scenario) != "finetune")
+    return bool(wanted) and "fewshot" in cfg.raw["evaluation"]
+
+
 def collect(cfg: Config) -> Spec:
     """Everything that the tidy files gather."""
     scenarios = {}
     for name in cfg.scenarios:
+        given = cfg.raw["scenarios"][name]["base"]
         scenarios[name] = {
+            "kind": cfg.kind(name),
             "domains": cfg.domains(name),
-            "methods": {
-                label: {
-                    "embeddings": needs_embeddings(cfg, label),
-                    "runs": {str(s): [r.run_id for r in extra_runs(cfg, name, label, s)] for s in cfg.seeds},
-                }
-                for label in cfg.methods(name)
-            },
+            "groups": groups(cfg, name),
+            "kept": kept_domains(cfg, name),
+            "start": [given["of"], given["method"]] if "of" in given else None,
+            "fewshot": has_fewshot(cfg, name),
+            "methods": {label: _sources(cfg, name, label) for label in cfg.methods(name)},
         }
     return {"scenarios": scenarios, "seeds": cfg.seeds, "version": STAGES["collect"]}
 
 
+def kinds(cfg: Config) -> dict[str, str]:
+    """Return scenario -> kind of what is run, in order."""
+    return {name: cfg.kind(name) for name in cfg.scenarios}
+
+
 def tables(cfg: Config) -> Spec:
-    return {"scenarios": cfg.scenarios, "corpora": cfg.corpora, "version": STAGES["tables"]}
+    corpora = list(dict.fromkeys(c for s in cfg.scenarios for c in cfg.raw["scenarios"][s]["corpora"]))
+    return {"scenarios": kinds(cfg), "corpora": corpora, "version": STAGES["tables"]}
 
 
 def figures(cfg: Config) -> Spec:
-    return {"scenarios": cfg.scenarios, "version": STAGES["figures"]}
+    return {"scenarios": kinds(cfg), "version": STAGES["figures"]}

@@ -4,15 +4,16 @@ Thin glue between the modules that do the work; `chameleon.cli` calls these, one
 The weights stage is in `chameleon.weighting`: it needs no torch unless its method does.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from chameleon import embedding_files, embeddings, registry
-from chameleon.artifacts import sha256_file, write_json
+from chameleon.artifacts import fingerprint, read_json, sha256_file, write_json
 from chameleon.evaluation.perplexity import blocks, domain_loss, summary
-from chameleon.interfaces import Controller, MixtureSchedule
+from chameleon.interfaces import REFERENCE, Controller, MixtureSchedule, RunInputs, RunResult, RunSpec
 from chameleon.model import (
     Decoder,
     ModelShape,
@@ -23,8 +24,8 @@ from chameleon.model import (
 )
 from chameleon.provenance import Cost, Recorder, setup_torch
 from chameleon.tokens import TokenCorpus
-from chameleon.train import Recipe, Training
-from chameleon.weighting import method_inputs, open_corpora, read_weights, streams
+from chameleon.train import Progress, Recipe, Training
+from chameleon.weighting import method_inputs, open_corpora, read_weights, result_files, streams
 
 Spec = Mapping[str, Any]
 
@@ -37,7 +38,9 @@ def _recipe(train: Mapping[str, Any]) -> Recipe:
     return Recipe(**{**train, "betas": tuple(train.get("betas", (0.9, 0.95)))})
 
 
-def _training(spec: Spec, corpora: Mapping[str, TokenCorpus]) -> Training:
+def _training(
+    spec: Spec, corpora: Mapping[str, TokenCorpus], start: Decoder | None = None, quiet: bool = False
+) -> Training:
     vocab = next(iter(corpora.values())).vocab_size
     return Training(
         shape=ModelShape(**spec["model"], vocab_size=vocab),
@@ -46,7 +49,10 @@ def _training(spec: Spec, corpora: Mapping[str, TokenCorpus]) -> Training:
         init_seed=spec["seeds"]["init"],
         data_seed=spec["seeds"]["data"],
         max_epochs=spec["max_epochs"],
-        label=" ".join(str(spec[k]) for k in ("scenario", "role", "method", "run", "seed") if k in spec),
+        label=""
+        if quiet
+        else " ".join(str(spec[k]) for k in ("scenario", "role", "method", "run", "seed") if k in spec),
+        start=start,
     )
 
 
@@ -97,17 +103,90 @@ def embed(spec: Spec, manifest: Path, model_dir: Path, out: Path, threads: int) 
     recorder.write(out.with_suffix(".run.json"))
 
 
-def extra_run(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads: int) -> None:
-    """Train one of a method's extra runs and write its validation losses."""
-    recorder = Recorder("extra", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
+def _result(folder: Path) -> RunResult:
+    found = read_json(folder / "result.json")
+    return RunResult(found["weights"], found["loss"], folder / "model", found["outcome"])
+
+
+def extra_run(
+    spec: Spec,
+    manifests: list[Path],
+    tokenizer: Path,
+    out: Path,
+    threads: int,
+    after: Sequence[Path] = (),
+    reference: Path | None = None,
+) -> None:
+    """Train one of a method's extra runs and write its validation losses and its objective's outcome.
+
+    Args:
+        spec: as `plan.extra_run` makes it.
+        after: folders of the runs that this one waited for.
+        reference: folder of the scenario's uniform proxy, for a run that asked for it.
+    """
+    read = [*manifests, *(d / "result.json" for d in after)]
+    if reference is not None:
+        read.append(reference / "model" / "model.safetensors")
+    recorder = Recorder("extra", spec, read, threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
+    weights, objective = spec["weights"], None
+    if (own := spec["own"]) is not None:
+        method = registry.get(own["registered"])
+        earlier = {folder.name: _result(folder) for folder in after}
+        if reference is not None:
+            # The proxy stage measures no validation losses: none are needed of it.
+            uniform = dict.fromkeys(corpora, 1 / len(corpora))
+            earlier[REFERENCE] = RunResult(uniform, {}, reference / "model")
+        run_spec = RunSpec(
+            spec["run"], weights, own["steps"], after=tuple(own["after"]), objective=own["objective"]
+        )
+        counts = {d: len(s) for d, s in streams(corpora, "train").items()}
+        inputs = RunInputs(run_spec, tuple(corpora), counts, own["params"], own["method_seed"], earlier)
+        if weights is None:
+            weights = method.run_weights(inputs)
+        if own["objective"]:
+            objective = method.objective(inputs)
     run = _training(spec, corpora)
-    run.play(MixtureSchedule.static(spec["weights"]))
+    run.play(MixtureSchedule.static(weights), objective=objective)
     losses = _losses(run.model, corpora, "validation", spec["validation_tokens"], recorder.cost)
     _finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
-    write_json(out / "result.json", {"weights": spec["weights"], **summary(losses)})
+    outcome = {} if objective is None else objective.outcome()
+    write_json(out / "result.json", {"weights": weights, "outcome": outcome, **summary(losses)})
     recorder.write(out / "run.json")
+
+
+def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int) -> None:
+    """Train one worker's share of a swarm, one small model after the other, and write their losses.
+
+    What is done is kept in `parts/` beside `out` and taken from there when the job starts again.
+    """
+    recorder = Recorder("swarm", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
+    recorder.device = setup_torch(threads)
+    corpora = open_corpora(manifests, spec["domains"])
+    common = {key: value for key, value in spec.items() if key not in ("runs", "group")}
+    made_from = sorted(corpus.sha256 for corpus in corpora.values())
+    results: dict[str, Any] = {}
+    progress = Progress(f"{spec['scenario']} {spec['method']} swarm {spec['seed']}", len(spec["runs"]))
+    for number, (name, weights) in enumerate(spec["runs"].items(), 1):
+        part = out.parent / "parts" / f"{name}.json"
+        key = fingerprint([common, weights, made_from])
+        found = read_json(part) if part.exists() else {}
+        if found.get("key") != key:
+            run = _training(spec, corpora, quiet=True)
+            cost, clock = Cost(), time.perf_counter()
+            run.play(MixtureSchedule.static(weights))
+            losses = _losses(run.model, corpora, "validation", spec["validation_tokens"], cost)
+            cost.add(run.cost.tokens, run.cost.flops)
+            spent = {"tokens": cost.tokens, "flops": cost.flops, "seconds": time.perf_counter() - clock}
+            found = {"key": key, "weights": weights, **summary(losses), "cost": spent}
+            write_json(part, found)
+        recorder.cost.add(found["cost"]["tokens"], found["cost"]["flops"])
+        results[name] = {k: v for k, v in found.items() if k not in ("key", "cost")}
+        progress.update(number, found["mean_log_perplexity"])
+    progress.close()
+    write_json(out, {"runs": results})
+    recorder.write(out.with_suffix(".run.json"))
 
 
 def train(
@@ -118,48 +197,93 @@ def train(
     out: Path,
     threads: int,
     embedding_paths: Sequence[Path] = (),
-    run_dirs: Sequence[Path] = (),
+    run_paths: Sequence[Path] = (),
+    others: Sequence[Path] = (),
+    start: Path | None = None,
 ) -> None:
     """Train a base model under a method's schedule, or under its controller if the method is online.
 
-    Embeddings and extra runs are for an online method's controller only.
+    Embeddings, extra runs and other methods' weights are for an online method's controller only.
+
+    Args:
+        spec: as `plan.train` makes it.
+        start: checkpoint to go on from (finetuning); None: from the seed's initial weights.
     """
-    inputs_read = [*manifests, weights_file, *embedding_paths, *(d / "result.json" for d in run_dirs)]
+    inputs_read = [*manifests, weights_file, *embedding_paths, *result_files(run_paths), *others]
+    if start is not None:
+        inputs_read.append(start / "model.safetensors")
     recorder = Recorder("base", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
     schedule = read_weights(weights_file, corpora)
-    run = _training(spec, corpora)
+    run = _training(spec, corpora, start=None if start is None else _load(start))
     controller: Controller | None = None
     validate: Callable[[Decoder], dict[str, float]] | None = None
+    ordered = Cost()
     if spec["online"] is not None:
         online = spec["online"]
         inputs = method_inputs(
-            spec,
-            online["params"],
-            online["method_seed"],
-            spec["train"]["steps"],
+            {**spec, "params": online["params"], "seeds": {"method": online["method_seed"]}},
             corpora,
             list(embedding_paths),
-            list(run_dirs),
+            list(run_paths),
+            list(others),
         )
         inputs = replace(inputs, start=dict(schedule.stages[0].weights))
         controller = registry.get(online["registered"]).controller(inputs)
 
         def validate(model: Decoder) -> dict[str, float]:
-            return _losses(model, corpora, "validation", spec["validation_tokens"], recorder.cost)
+            clock = time.perf_counter()
+            losses = _losses(model, corpora, "validation", online["validation_tokens"], ordered)
+            ordered.seconds += time.perf_counter() - clock
+            return losses
 
-    run.play(schedule, controller, validate)
+    curve = Curve(corpora, spec["curve"]["tokens"])
+    run.play(schedule, controller, validate, watch=dict.fromkeys(spec["curve"]["steps"], curve.measure))
+    write_json(out / "curve.json", {"points": curve.points, "tokens_per_domain": curve.tokens})
+    recorder.extra |= {"curve_cost": asdict(curve.cost), "validation_cost": asdict(ordered)}
     _finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     recorder.write(out / "run.json")
 
 
+@dataclass
+class Curve:
+    """Test losses along a base run: the first `tokens` tokens of every domain's test split.
+
+    For readers only: no method sees them. Learning rates still fall after a point before the last, so it is
+    not what a shorter run would have ended at.
+    """
+
+    corpora: Mapping[str, TokenCorpus]
+    tokens: int
+    cost: Cost = field(default_factory=Cost)
+    points: list[dict[str, Any]] = field(default_factory=list)
+
+    def measure(self, model: Decoder, trained: int) -> None:
+        clock = time.perf_counter()
+        losses = _losses(model, self.corpora, "test", self.tokens, self.cost)
+        self.cost.seconds += time.perf_counter() - clock
+        self.points.append({"tokens": trained, "loss": {d: round(x, 9) for d, x in losses.items()}})
+
+
 def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
-    """Measure a base model's test loss and perplexity on every domain."""
+    """Measure a base model's test loss and perplexity on every domain, and on those it was pretrained on."""
     recorder = Recorder("evaluate", spec, [*manifests, model_dir / "model.safetensors"], threads=threads)
     recorder.device = setup_torch(threads)
-    corpora = open_corpora(manifests, spec["domains"])
-    losses = _losses(_load(model_dir), corpora, "test", spec["test_tokens"], recorder.cost)
+    both = {**spec["domains"], **spec["kept"]}
+    losses = _losses(
+        _load(model_dir), open_corpora(manifests, both), "test", spec["test_tokens"], recorder.cost
+    )
     kept = ("scenario", "scale", "method", "seed", "domains", "test_tokens")
-    write_json(out, {**{k: spec[k] for k in kept}, **summary(losses)}, schema="metrics")
+    groups = {
+        name: {k: v for k, v in summary({d: losses[d] for d in members}).items() if k.startswith("mean")}
+        for name, members in spec["groups"].items()
+    }
+    measured: dict[str, Any] = {
+        **{k: spec[k] for k in kept},
+        **summary({d: losses[d] for d in spec["domains"]}),
+        "groups": groups,
+        "kept": summary({d: losses[d] for d in spec["kept"]}) if spec["kept"] else None,
+    }
+    write_json(out, measured, schema="metrics")
     recorder.write(out.with_suffix(".run.json"))

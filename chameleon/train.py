@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from chameleon.artifacts import write_json, write_text
-from chameleon.interfaces import Controller, MixtureSchedule, Stage, TrainingState
+from chameleon.interfaces import Controller, MixtureSchedule, Objective, Stage, StepInfo, TrainingState
 from chameleon.model import Decoder, ModelShape, flops_per_token, pick_device, save_pretrained
 from chameleon.optim import Muon
 from chameleon.provenance import Cost
@@ -109,7 +109,8 @@ class Training:
         init_seed: of the initial weights.
         data_seed: of the data order.
         max_epochs: cap on passes over a domain; None for none.
-        label: shown in the progress line.
+        label: shown in the progress line; empty for none.
+        start: model to go on from (it is changed in place); None: drawn from `init_seed`.
     """
 
     shape: ModelShape
@@ -119,10 +120,11 @@ class Training:
     data_seed: int
     max_epochs: float | None = None
     label: str = "train"
+    start: Decoder | None = None
 
     def __post_init__(self) -> None:
         self.device = pick_device()
-        self.model = Decoder(self.shape).initialise(self.init_seed).to(self.device)
+        self.model = (self.start or Decoder(self.shape).initialise(self.init_seed)).to(self.device)
         blocks = {d: max(0, (len(s) - 1) // self.shape.context) for d, s in self.streams.items()}
         self.sampler = MixtureSampler(blocks, self.data_seed, self.max_epochs)
         self.rows: list[tuple[int, int, float, float, float]] = []
@@ -134,8 +136,17 @@ class Training:
         schedule: MixtureSchedule,
         controller: Controller | None = None,
         validation_losses: Callable[[Decoder], dict[str, float]] | None = None,
+        objective: Objective | None = None,
+        watch: Mapping[int, Callable[[Decoder, int], None]] | None = None,
     ) -> Decoder:
         """Train for `recipe.steps` steps under the schedule, or under the controller if there is one.
+
+        Args:
+            schedule: weights by step.
+            controller: of an online method; asked for segments instead.
+            validation_losses: what the controller may order.
+            objective: computes the gradients instead of the mean loss of the batch.
+            watch: called after so many steps with the model and the tokens trained on so far.
 
         Raises:
             FloatingPointError: the loss is not finite; names the step.
@@ -144,7 +155,9 @@ class Training:
         self._optimizers = optimizers(self.model, self.recipe)
         self._peaks = [[g["lr"] for g in o.param_groups] for o in self._optimizers]
         self.model.train()
-        progress = Progress(self.label, steps)
+        self._objective = objective
+        watch = watch or {}
+        progress = Progress(self.label, steps) if self.label else None
         step, realised = 0, dict[str, int]()
         planned = fixed_segments(schedule, steps)
         while step < steps:
@@ -161,12 +174,18 @@ class Training:
             for batch in batches(self.sampler.segment(weights, length * per_step), per_step):
                 loss = self._step(step, batch)
                 step += 1
-                progress.update(step, loss)
+                if progress is not None:
+                    progress.update(step, loss)
+                if step in watch:
+                    watch[step](self.model, self.cost.tokens)
             realised = {d: self.sampler.drawn[d] - before[d] for d in before}
             self.segments.append(
                 {"start_step": step - length, "steps": length, "weights": weights, "blocks": realised}
             )
-        progress.close()
+        if progress is not None:
+            progress.close()
+        if objective is not None:
+            self.cost.add(0, objective.extra_flops)
         return self.model
 
     def _asked(self, controller: Controller, state: TrainingState) -> tuple[int, dict[str, float]]:
@@ -190,7 +209,14 @@ class Training:
         data = np.stack([self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch])
         tokens = torch.from_numpy(data).to(self.device)
         total = 0.0
-        for part in tokens.chunk(recipe.grad_accumulation):
+        if self._objective is not None:
+            # Domains of a batch belong together in an objective: accumulation would change what it sees.
+            info = StepInfo(step, recipe.steps, factor, recipe.lr * factor, recipe.grad_clip)
+            with autocast(recipe.precision, self.device, self.shape.d_model):
+                total = self._objective.step(
+                    self.model, tokens[:, :-1], tokens[:, 1:], [d for d, _ in batch], info
+                )
+        for part in tokens.chunk(recipe.grad_accumulation) if self._objective is None else ():
             with autocast(recipe.precision, self.device, self.shape.d_model):
                 loss = self.model(part[:, :-1], part[:, 1:]).sum() / (len(tokens) * context)
             loss.backward()

@@ -5,7 +5,7 @@ Reads token manifests, embedding files and the results of a method's extra runs;
 it for other domains or another tokenizer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,43 +40,80 @@ def streams(corpora: Mapping[str, TokenCorpus], split: str) -> dict[str, TokenSt
     return {domain: corpus.stream(domain, split) for domain, corpus in corpora.items()}
 
 
+def result_files(runs: Sequence[Path]) -> list[Path]:
+    """Return the result file of each extra run's folder; a swarm's part is a file already."""
+    return [path / "result.json" if path.suffix != ".json" else path for path in runs]
+
+
+def run_results(runs: Sequence[Path]) -> dict[str, RunResult]:
+    """Return the results of a method's extra runs by run id: folders of single runs, files of swarm parts."""
+    results = {}
+    for path, file in zip(runs, result_files(runs), strict=True):
+        found = read_json(file)
+        if path.suffix == ".json":
+            for name, one in found["runs"].items():
+                results[name] = RunResult(one["weights"], one["loss"], None)
+        else:
+            results[path.name] = RunResult(found["weights"], found["loss"], path / "model", found["outcome"])
+    return results
+
+
 def method_inputs(
     spec: Spec,
-    params: Mapping[str, Any],
-    seed: int,
-    steps: int,
     corpora: Mapping[str, TokenCorpus],
     embeddings: list[Path],
-    run_dirs: list[Path],
+    runs: list[Path],
+    others: list[Path],
 ) -> MethodInputs:
-    """Return what a method may look at, read from its files."""
+    """Return what a method may look at, read from its files.
+
+    Args:
+        spec: `domains`, `params`, `seeds.method`, and `total_steps` with `token_budget` or the model and
+            recipe from which they follow.
+        corpora: domain -> its tokens.
+        embeddings: embedding files, one per corpus; empty unless required.
+        runs: folders of extra runs and files of swarm parts.
+        others: weights files of the methods that this one uses.
+    """
     domains = tuple(spec["domains"])
-    results = {}
-    for folder in run_dirs:
-        found = read_json(folder / "result.json")
-        results[folder.name] = RunResult(found["weights"], found["loss"], folder / "model")
+    if "total_steps" in spec:
+        steps, budget = spec["total_steps"], spec["token_budget"]
+    else:
+        steps = spec["train"]["steps"]
+        budget = steps * spec["train"]["batch_size"] * spec["model"]["context"]
+    weights = {}
+    for path in others:
+        found = read_json(path, "weights")
+        weights[found["method"]] = found["stages"][0]["weights"]
     return MethodInputs(
         domains=domains,
         token_counts={d: len(s) for d, s in streams(corpora, "train").items()},
-        params=params,
-        seed=seed,
+        params=spec["params"],
+        seed=spec["seeds"]["method"],
         total_steps=steps,
+        token_budget=budget,
         embeddings=embedding_files.load(embeddings, domains) if embeddings else None,
-        runs=results,
+        runs=run_results(runs),
+        others=weights,
     )
 
 
 def weights(
-    spec: Spec, manifests: list[Path], embeddings: list[Path], run_dirs: list[Path], out: Path, threads: int
+    spec: Spec,
+    manifests: list[Path],
+    embeddings: list[Path],
+    runs: list[Path],
+    out: Path,
+    threads: int,
+    others: Sequence[Path] = (),
 ) -> None:
     """Ask a method for its weights and write them with everything they depend on."""
-    inputs_read = [*manifests, *embeddings, *(d / "result.json" for d in run_dirs)]
+    inputs_read = [*manifests, *embeddings, *result_files(runs), *others]
     recorder = Recorder("weights", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = cpu_name()
     corpora = open_corpora(manifests, spec["domains"])
     method: Method = registry.get(spec["registered"])
-    seed, steps = spec["seeds"]["method"], spec["total_steps"]
-    result = method.weights(method_inputs(spec, spec["params"], seed, steps, corpora, embeddings, run_dirs))
+    result = method.weights(method_inputs(spec, corpora, embeddings, runs, list(others)))
     if set(result.schedule.domains) != set(spec["domains"]):
         raise ValueError(
             f"method {method.name} answered for {result.schedule.domains}, not for {list(spec['domains'])}"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ["torch", "transformers", "pandas", "datasets", "matplotlib", "scipy", "pyarrow"]
+HEAVY = ["torch", "transformers", "pandas", "datasets", "matplotlib", "scipy", "pyarrow", "sklearn",
+         "lightgbm", "lm_eval"]  # fmt: skip
 PROBE = """
 import importlib, json, sys
 for name in sys.argv[2:]:

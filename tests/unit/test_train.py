@@ -79,7 +79,8 @@ def test_a_run_folder_holds_everything(toy, raw, tmp_path):
         "tokenizer.json",
         "tokenizer_config.json",
     }
-    assert {p.name for p in run.iterdir()} == {"model", "training.csv", "mixture.json", "run.json"}
+    files = {"training.csv", "mixture.json", "curve.json", "run.json"}
+    assert {p.name for p in run.iterdir()} == {"model", *files}
     record = read_json(run / "run.json", "run")
     assert record["spec"]["max_epochs"] == 3
     assert record["cost"]["tokens"] == 8 * 4 * 16 and record["cost"]["flops"] > 0

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ pytestmark = pytest.mark.slow
 CONFIG = """
 results_dir: results
 seeds: [0]
-scenarios: {pretrain: {corpora: [toy], methods: [probe, swing]}}
+run: [pretrain]
+sensitivity: null
+scenarios: {pretrain: {corpora: [toy], methods: [probe, swing], fewshot: false}}
 corpora: {toy: {documents: 200, domains: [twin_one, unique]}}
 scales: {smoke: {train: {steps: 7}}}
 evaluation: {test_tokens: 256, validation_tokens: 256}
@@ -68,3 +71,25 @@ def test_extra_runs_and_moving_weights(checkout: Checkout, methods: Path) -> Non
     assert len(rows("metrics", method="swing", metric="mean_perplexity")) == 1
     plan = checkout.plan(*overlay, CHAMELEON_METHOD_PATH=str(methods))
     assert plan == {}
+
+
+def test_the_method_of_contributing_goes_through_the_workflow(checkout: Checkout, tmp_path_factory) -> None:
+    """Its code in a folder of the user's and its lines of config: no other file is touched."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    folder = tmp_path_factory.mktemp("mine")
+    code, config = (re.search(rf"```{kind}\n(.*?)```", text, re.S) for kind in ("python", "yaml"))
+    assert code is not None and config is not None
+    (folder / "tempered.py").write_text(code[1], encoding="utf-8")
+    (checkout.root / "contributing.yaml").write_text(config[1], encoding="utf-8")
+    small = CONFIG.replace("methods: [probe, swing], ", "")
+    overlay = (*checkout.overlay(small), "contributing.yaml")
+    wanted = ["results/metrics/pretrain/tempered/seed0.json", "results/weights/pretrain/uniform/seed0.json"]
+    done = checkout.snakemake(*wanted, *overlay, CHAMELEON_METHOD_PATH=str(folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((checkout.root / "results/weights/pretrain/tempered/seed0.json").read_text())
+    assert found["params"] == {"exponent": 0.3}
+    manifest = json.loads((checkout.root / "results/tokens/toy/manifest.json").read_text())
+    counts = {d: manifest["domains"][d]["train"]["tokens"] for d in found["domains"]}
+    powers = {d: n**0.3 for d, n in counts.items()}
+    expected = {d: p / sum(powers.values()) for d, p in powers.items()}
+    assert found["stages"][0]["weights"] == pytest.approx(expected)

@@ -7,11 +7,14 @@ rule train:
         weights="<results>/weights/{scenario}/{method}/seed{seed}.json",
         embeddings=branch(is_online, then=embedding_files, otherwise=[]),
         runs=branch(is_online, then=extra_results, otherwise=[]),
+        others=branch(is_online, then=others, otherwise=[]),
+        start=start_model,
         tokenizer="<results>/tokenizer/tokenizer.json",
     output:
         model=directory("<results>/runs/{scenario}/{method}/seed{seed}/model"),
         log="<results>/runs/{scenario}/{method}/seed{seed}/training.csv",
         mixture="<results>/runs/{scenario}/{method}/seed{seed}/mixture.json",
+        curve="<results>/runs/{scenario}/{method}/seed{seed}/curve.json",
         record="<results>/runs/{scenario}/{method}/seed{seed}/run.json",
     log:
         "<logs>/train/{scenario}/{method}/seed{seed}.log",
@@ -24,17 +27,18 @@ rule train:
         gpu=GPUS,
     params:
         spec=spec("train", "scenario", "method", "seed"),
-        runs=run_folders,
+        runs=run_paths,
+        start=flag("start"),
     shell:
         "python -m chameleon train --spec {params.spec:q} --tokens {input.tokens} --weights {input.weights}"
-        " --embeddings {input.embeddings} --runs {params.runs}"
+        " --embeddings {input.embeddings} --runs {params.runs} --others {input.others} {params.start}"
         " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
         " 2>&1 | tee {log}"
 
 
 rule evaluate:
     input:
-        tokens=manifests,
+        tokens=tested_manifests,
         model="<results>/runs/{scenario}/{method}/seed{seed}/model",
     output:
         metrics="<results>/metrics/{scenario}/{method}/seed{seed}.json",

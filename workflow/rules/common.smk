@@ -1,16 +1,10 @@
 # Reads and checks the config; everything that decides jobs is in chameleon.plan.
 import sys
 
+from chameleon import catalogue
 from chameleon import config as chameleon_config
 from chameleon import plan
 from chameleon.errors import UserError
-from chameleon.catalogue import (
-    CORPUS_TABLES,
-    category,
-    FIGURES as FIGURE_NAMES,
-    TABLES as TABLE_NAMES,
-    TIDY as TIDY_NAMES,
-)
 
 try:
     CFG = chameleon_config.load(config, "config.yaml and what was merged into it")
@@ -30,16 +24,19 @@ wildcard_constraints:
     method="[a-z][a-z0-9_]*",
     seed="[0-9]+",
     run="[A-Za-z0-9_.-]+",
+    group="part[0-9]+",
+    embedder="(proxy|base)_[a-z0-9_]+",
 
 
 RUNS = [(s, m, n) for s in CFG.scenarios for m in CFG.methods(s) for n in CFG.seeds]
 METRICS = [f"<results>/metrics/{s}/{m}/seed{n}.json" for s, m, n in RUNS]
-TIDY = [f"<results>/{name}.csv" for name in TIDY_NAMES]
-# File stem -> name in the catalogue, which decides caption and category.
-TABLE_STEMS = {f"{s}_{t}": t for s in CFG.scenarios for t in TABLE_NAMES} | {
-    t: t for t in CORPUS_TABLES
-}
-FIGURE_STEMS = {f"{s}_{f}": f for s in CFG.scenarios for f in FIGURE_NAMES}
+FEWSHOT = [
+    f"<results>/fewshot/{s}.json" for s in CFG.scenarios if plan.has_fewshot(CFG, s)
+]
+TIDY = [f"<results>/{name}.csv" for name in catalogue.TIDY]
+# File stem -> (name in the catalogue, which decides caption and category; scenario or None).
+TABLE_STEMS = catalogue.table_stems(plan.kinds(CFG))
+FIGURE_STEMS = catalogue.figure_stems(plan.kinds(CFG))
 TABLES = [
     f"<results>/tables/{stem}.{kind}" for stem in TABLE_STEMS for kind in ("csv", "md")
 ]
@@ -48,18 +45,19 @@ FIGURES = [f"<results>/figures/{stem}.png" for stem in FIGURE_STEMS]
 FIGURE_PDFS = [f"<results>/figures/{stem}.pdf" for stem in FIGURE_STEMS]
 
 
-def shown(folder, stem, name, kind):
+def shown(folder, stem, name, scenario, kind):
     """Return an output that the report shows, under its category and with its caption."""
-    scenario = stem.removesuffix(name).rstrip("_")
+    place = catalogue.place(name, scenario, plan.kinds(CFG).get(scenario))
     labels = {
+        "shows": place.shows,
         "scenario": scenario or "all",
-        "shows": name.replace("_", " "),
         "kind": folder.rstrip("s"),
     }
     return report(
         f"<results>/{folder}/{stem}.{kind}",
         caption=f"../report/{folder.rstrip('s')}_{name}.rst",
-        category=category(name),
+        category=place.category,
+        subcategory=place.subcategory,
         labels=labels,
     )
 
@@ -77,6 +75,9 @@ def spec(stage, *names):
     return params
 
 
+EMBEDDERS = plan.embedders(CFG)
+
+
 def manifests(wildcards):
     """Token manifests of a scenario's corpora."""
     return [
@@ -85,20 +86,52 @@ def manifests(wildcards):
     ]
 
 
+def tested_manifests(wildcards):
+    """The same, and those of the corpora that a finetuned model was pretrained on."""
+    kept = dict.fromkeys(plan.kept_domains(CFG, wildcards.scenario).values())
+    more = [f"<results>/tokens/{c}/manifest.json" for c in kept]
+    return list(dict.fromkeys([*manifests(wildcards), *more]))
+
+
 def embedding_files(wildcards):
     """Embeddings a method asked for: none, or one file per corpus of the scenario."""
     if not plan.needs_embeddings(CFG, wildcards.method):
         return []
+    embedder = CFG.embedder(wildcards.scenario, wildcards.method)
     corpora = CFG.raw["scenarios"][wildcards.scenario]["corpora"]
     return [
-        f"<results>/embeddings/{wildcards.scenario}/seed{wildcards.seed}/{c}.json"
+        f"<results>/embeddings/{embedder}/seed{wildcards.seed}/{c}.json"
         for c in corpora
     ]
 
 
-def run_folders(wildcards, input):
-    """Folders of a method's extra runs; their names are the run ids."""
-    return [path.rsplit("/", 1)[0] for path in input.runs]
+def embedder_model(wildcards):
+    """The model behind an embedder's name: a scenario's proxy, or a base model."""
+    kind, scenario, method = EMBEDDERS[wildcards.embedder]
+    if kind == "proxy":
+        return f"<results>/proxies/{scenario}/seed{wildcards.seed}/model"
+    return f"<results>/runs/{scenario}/{method}/seed{wildcards.seed}/model"
+
+
+def start_model(wildcards):
+    """The checkpoint that a base run goes on from: none, or the model to be finetuned."""
+    base = CFG.raw["scenarios"][wildcards.scenario]["base"]
+    if "of" not in base:
+        return []
+    return f"<results>/runs/{base['of']}/{base['method']}/seed{wildcards.seed}/model"
+
+
+def run_paths(wildcards, input):
+    """Folders of a method's extra runs (their names are the run ids) and files of its swarm."""
+    return [
+        path.removesuffix("/result.json") if path.endswith("/result.json") else path
+        for path in input.runs
+    ]
+
+
+def after_folders(wildcards, input):
+    """Folders of the runs that an extra run waited for."""
+    return [path.removesuffix("/result.json") for path in input.after]
 
 
 def is_online(wildcards):
@@ -112,10 +145,50 @@ def user_files(wildcards):
     return method.files(params)
 
 
+def others(wildcards):
+    """Weights of the methods that a method builds on."""
+    method, params = CFG.method(wildcards.method)
+    return [
+        f"<results>/weights/{wildcards.scenario}/{label}/seed{wildcards.seed}.json"
+        for label in method.uses(params)
+    ]
+
+
 def extra_results(wildcards):
-    """Results of the runs that a method needs before it can answer."""
-    runs = plan.extra_runs(
-        CFG, wildcards.scenario, wildcards.method, int(wildcards.seed)
+    """Results of the runs that a method needs before it can answer: single ones, then parts of a swarm."""
+    of = (CFG, wildcards.scenario, wildcards.method, int(wildcards.seed))
+    folder = (
+        f"<results>/runs/{wildcards.scenario}/{wildcards.method}/seed{wildcards.seed}"
     )
+    return [
+        *(f"{folder}/extra/{r.run_id}/result.json" for r in plan.single_runs(*of)),
+        *(f"{folder}/swarm/{group}.json" for group in plan.swarm_groups(*of)),
+    ]
+
+
+def after_results(wildcards):
+    """Results of the runs that an extra run waits for."""
+    of = (CFG, wildcards.scenario, wildcards.method, int(wildcards.seed))
     folder = f"<results>/runs/{wildcards.scenario}/{wildcards.method}/seed{wildcards.seed}/extra"
-    return [f"{folder}/{r.run_id}/result.json" for r in runs]
+    runs = [r for r in plan.after(*of, wildcards.run) if r != plan.REFERENCE]
+    return [f"{folder}/{r}/result.json" for r in runs]
+
+
+def reference_record(wildcards):
+    """The scenario's own uniform proxy, for an extra run that asked for it."""
+    of = (CFG, wildcards.scenario, wildcards.method, int(wildcards.seed))
+    if plan.REFERENCE not in plan.after(*of, wildcards.run):
+        return []
+    return f"<results>/proxies/{wildcards.scenario}/seed{wildcards.seed}/run.json"
+
+
+def flag(name, folder=False):
+    """Return a params function: `--name path` for the input of that name (its folder), or nothing without it."""
+
+    def params(wildcards, input):
+        path = getattr(input, name)
+        if not path:
+            return ""
+        return f"--{name} {path.rsplit('/', 1)[0] if folder else path}"
+
+    return params

@@ -1,4 +1,4 @@
-# Stages 2 and 3: the uniform proxy, and domain embeddings under it.
+# Stages 2 and 3: proxies on the uniform mixture, and domain embeddings under them (or under a base model).
 
 
 rule proxy:
@@ -32,12 +32,12 @@ rule proxy:
 rule embed:
     input:
         tokens="<results>/tokens/{corpus}/manifest.json",
-        model="<results>/proxies/{scenario}/seed{seed}/model",
+        model=embedder_model,
     output:
-        embeddings="<results>/embeddings/{scenario}/seed{seed}/{corpus}.json",
-        record="<results>/embeddings/{scenario}/seed{seed}/{corpus}.run.json",
+        embeddings="<results>/embeddings/{embedder}/seed{seed}/{corpus}.json",
+        record="<results>/embeddings/{embedder}/seed{seed}/{corpus}.run.json",
     log:
-        "<logs>/embed/{scenario}/seed{seed}/{corpus}.log",
+        "<logs>/embed/{embedder}/seed{seed}/{corpus}.log",
     priority: 10
     conda:
         "../../envs/suite.yaml"
@@ -47,7 +47,7 @@ rule embed:
         runtime=240,
         gpu=GPUS,
     params:
-        spec=spec("embed", "scenario", "corpus", "seed"),
+        spec=spec("embed", "embedder", "corpus", "seed"),
     shell:
         "python -m chameleon embed --spec {params.spec:q} --tokens {input.tokens} --model {input.model}"
         " --out {output.embeddings} --threads {threads} 2>&1 | tee {log}"

@@ -10,6 +10,7 @@ localrules:
 rule collect:
     input:
         METRICS,
+        FEWSHOT,
     output:
         metrics="<results>/metrics.csv",
         others=TIDY[1:],
@@ -31,7 +32,8 @@ rule tables:
         corpora=expand("<results>/corpora/{corpus}/report.json", corpus=CFG.corpora),
     output:
         pages=[
-            shown("tables", stem, name, "html") for stem, name in TABLE_STEMS.items()
+            shown("tables", stem, name, scenario, "html")
+            for stem, (name, scenario) in TABLE_STEMS.items()
         ],
         corpora=TABLES[:1],
         tables=TABLES[1:],
@@ -56,7 +58,8 @@ rule figures:
         pdfs=FIGURE_PDFS[1:],
         record="<results>/figures/run.json",
         figures=[
-            shown("figures", stem, name, "png") for stem, name in FIGURE_STEMS.items()
+            shown("figures", stem, name, scenario, "png")
+            for stem, (name, scenario) in FIGURE_STEMS.items()
         ],
     log:
         "<logs>/figures.log",
