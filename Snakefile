@@ -35,6 +35,7 @@ rule all:
         FIGURES,
         FIGURE_PDFS,
         SENSITIVITY,
+        "<results>/summary.html",
 
 
 # Stop after training and testing: what a cluster does while tables are made elsewhere.

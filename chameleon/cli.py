@@ -30,6 +30,21 @@ def _check(args: argparse.Namespace) -> None:
         print(f"{scenario}: {len(cfg.domains(scenario))} domains, methods {', '.join(cfg.methods(scenario))}")
 
 
+def _plan(args: argparse.Namespace) -> None:
+    import os
+
+    from chameleon.config import load_files
+    from chameleon.pricing import report
+
+    base = Path("config.yaml")
+    # As Snakemake does: what is given is laid over the Snakefile's own config.
+    overlays = [path for path in args.configfile if path.resolve() != base.resolve()]
+    cfg = load_files([*([base] if base.exists() else []), *overlays])
+    cores = args.cores or os.cpu_count() or 1
+    jobs, durations, speed = report.make(cfg, cores, args.devices, args.device_flops, args.measure)
+    print(report.render(cfg, jobs, durations, speed, cores, args.devices))
+
+
 def _fetch(args: argparse.Namespace) -> None:
     from chameleon.corpora.fetch import fetch
 
@@ -86,13 +101,21 @@ def _embed(args: argparse.Namespace) -> None:
 def _extra(args: argparse.Namespace) -> None:
     from chameleon import stages
 
-    stages.extra_run(args.spec, args.tokens, args.tokenizer, args.out, args.threads)
+    stages.extra_run(
+        args.spec, args.tokens, args.tokenizer, args.out, args.threads, args.after, args.reference
+    )
+
+
+def _swarm(args: argparse.Namespace) -> None:
+    from chameleon import stages
+
+    stages.swarm(args.spec, args.tokens, args.out, args.threads)
 
 
 def _weights(args: argparse.Namespace) -> None:
     from chameleon import weighting
 
-    weighting.weights(args.spec, args.tokens, args.embeddings, args.runs, args.out, args.threads)
+    weighting.weights(args.spec, args.tokens, args.embeddings, args.runs, args.out, args.threads, args.others)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -107,6 +130,8 @@ def _train(args: argparse.Namespace) -> None:
         args.threads,
         args.embeddings,
         args.runs,
+        args.others,
+        args.start,
     )
 
 
@@ -114,6 +139,21 @@ def _evaluate(args: argparse.Namespace) -> None:
     from chameleon import stages
 
     stages.evaluate(args.spec, args.tokens, args.model, args.out, args.threads)
+
+
+def _items(args: argparse.Namespace) -> None:
+    from chameleon.evaluation.task_files import write_tasks
+    from chameleon.provenance import Recorder
+
+    recorder = Recorder("items", args.spec)
+    recorder.inputs = write_tasks(args.spec, args.out)
+    recorder.write(args.out / "run.json")
+
+
+def _fewshot(args: argparse.Namespace) -> None:
+    from chameleon.evaluation.fewshot import fewshot
+
+    fewshot(args.spec, args.results, args.out, args.threads)
 
 
 def _tidy(results: Path) -> list[Path]:
@@ -140,6 +180,15 @@ def _tables(args: argparse.Namespace) -> None:
     recorder.write(args.out / "run.json")
 
 
+def _summary(args: argparse.Namespace) -> None:
+    from chameleon.provenance import Recorder
+    from chameleon.summary import make_summary
+
+    recorder = Recorder("summary", args.spec, _tidy(args.results))
+    make_summary(args.results, args.spec["scenarios"])
+    recorder.write(args.results / "summary.run.json")
+
+
 def _figures(args: argparse.Namespace) -> None:
     from chameleon.figures import make_figures
     from chameleon.provenance import Recorder
@@ -147,6 +196,57 @@ def _figures(args: argparse.Namespace) -> None:
     recorder = Recorder("figures", args.spec, _tidy(args.results))
     make_figures(args.results, args.out, args.spec["scenarios"])
     recorder.write(args.out / "run.json")
+
+
+def _sensitivity_proxy(args: argparse.Namespace) -> None:
+    from chameleon.sensitivity import train
+
+    train.proxy(args.spec, args.tokens, args.tokenizer, args.out, args.threads)
+
+
+def _sensitivity_embed(args: argparse.Namespace) -> None:
+    from chameleon.sensitivity import embed
+
+    embed.embed(args.spec, args.tokens, args.model, args.out, args.threads)
+
+
+def _sensitivity(args: argparse.Namespace) -> None:
+    from chameleon.provenance import Recorder
+    from chameleon.sensitivity.measure import measure
+
+    recorder = Recorder("sensitivity", args.spec)
+    recorder.inputs = measure(args.spec, args.results)
+    recorder.write(args.results / "sensitivity" / "run.json")
+
+
+def _sensitivity_report(args: argparse.Namespace) -> None:
+    from chameleon.provenance import Recorder
+    from chameleon.sensitivity.catalogue import TIDY
+    from chameleon.sensitivity.figures import make_figures
+    from chameleon.sensitivity.tables import make_tables
+
+    recorder = Recorder("sensitivity_report", args.spec, [args.results / f"{name}.csv" for name in TIDY])
+    make_tables(args.spec, args.results)
+    make_figures(args.spec, args.results)
+    recorder.write(args.results / "sensitivity" / "report.run.json")
+
+
+def _regress(args: argparse.Namespace) -> None:
+    from chameleon.regression.command import regress
+
+    regress(
+        args.mixtures,
+        args.losses,
+        args.target,
+        args.out,
+        args.model,
+        args.test_mixtures,
+        args.test_losses,
+        args.prior,
+        args.candidates,
+        args.top,
+        args.seed,
+    )
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -159,36 +259,91 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "corpus": {"type": Path, "required": True, "help": "folder of a prepared corpus"},
     "model": {"type": Path, "required": True, "help": "checkpoint folder"},
     "embeddings": {"type": Path, "nargs": "*", "default": [], "help": "embedding files"},
-    "runs": {"type": Path, "nargs": "*", "default": [], "help": "folders of the method's extra runs"},
+    "runs": {"type": Path, "nargs": "*", "default": [], "help": "the method's extra runs and swarm parts"},
+    "others": {"type": Path, "nargs": "*", "default": [], "help": "weights files of methods it builds on"},
+    "after": {"type": Path, "nargs": "*", "default": [], "help": "folders of the runs that it waited for"},
+    "reference": {"type": Path, "default": None, "help": "folder of the scenario's uniform proxy"},
+    "start": {"type": Path, "default": None, "help": "checkpoint to go on from"},
     "weights": {"type": Path, "required": True, "help": "weights file"},
     "results": {"type": Path, "required": True, "help": "results folder"},
     "configfile": {"type": Path, "default": Path("config.yaml"), "help": "config to check"},
+    "overlays": {"type": Path, "nargs": "*", "default": [], "help": "configs laid over config.yaml"},
+    "cores": {"type": int, "default": None, "help": "cores in all (default: this machine's)"},
+    "devices": {"type": int, "default": 1, "help": "accelerators in all, where the config asks for any"},
+    "device-flops": {"type": float, "default": None, "help": "operations per second of one job"},
+    "measure": {"action": "store_true", "help": "try real training steps on this machine first"},
+    "mixtures": {"type": Path, "required": True, "help": "CSV with a row of weights per run"},
+    "losses": {"type": Path, "required": True, "help": "CSV with a row of losses per run"},
+    "test-mixtures": {"type": Path, "default": None, "help": "CSV of runs that the fit does not see"},
+    "test-losses": {"type": Path, "default": None, "help": "CSV of their losses"},
+    "target": {"required": True, "help": "column of the losses, in full or by its domain"},
+    "regression": {"default": "lightgbm", "help": "lightgbm (default), linear or log_linear"},
+    "prior": {"type": Path, "default": None, "help": "JSON {domain: share} to search around (default: mean)"},
+    "candidates": {"type": int, "default": 100_000, "help": "mixtures to simulate (default 100000)"},
+    "top": {"type": int, "default": 128, "help": "candidates to average (default 128)"},
+    "seed": {"type": int, "default": 0, "help": "of the simulation and the folds (default 0)"},
 }
 
+#: An option `a=b` is written `--a` and described by OPTIONS["b"].
 COMMANDS: dict[str, tuple[Handler, str, tuple[str, ...]]] = {
     "methods": (_methods, "print the registered mixing methods, one a line", ()),
     "check": (_check, "check a config file", ("configfile",)),
+    "plan": (
+        _plan,
+        "print what an experiment costs before anything runs",
+        ("configfile=overlays", "cores", "devices", "device-flops", "measure"),
+    ),
     "fetch": (_fetch, "download a corpus's packages into the cache", ("spec", "out")),
     "prepare": (_prepare, "clean, split and deduplicate a corpus", ("spec", "out", "threads")),
     "tokenizer": (_tokenizer, "train the experiment's tokenizer", ("spec", "corpora", "out")),
     "tokens": (_tokens, "write a corpus's token shards", ("spec", "corpus", "tokenizer", "out", "threads")),
     "proxy": (_proxy, "train a scenario's proxy", ("spec", "tokens", "tokenizer", "out", "threads")),
     "embed": (_embed, "embed a corpus's domains", ("spec", "tokens", "model", "out", "threads")),
-    "extra": (_extra, "train a run that a method needs", ("spec", "tokens", "tokenizer", "out", "threads")),
+    "extra": (
+        _extra,
+        "train a run that a method needs",
+        ("spec", "tokens", "tokenizer", "after", "reference", "out", "threads"),
+    ),
+    "swarm": (_swarm, "train a share of a method's small runs", ("spec", "tokens", "out", "threads")),
     "weights": (
         _weights,
         "compute a method's weights",
-        ("spec", "tokens", "embeddings", "runs", "out", "threads"),
+        ("spec", "tokens", "embeddings", "runs", "others", "out", "threads"),
     ),
     "train": (
         _train,
         "train a base model",
-        ("spec", "tokens", "weights", "embeddings", "runs", "tokenizer", "out", "threads"),
+        ("spec", "tokens", "weights", "embeddings", "runs", "others", "start", "tokenizer", "out", "threads"),
     ),
     "evaluate": (_evaluate, "test a base model", ("spec", "tokens", "model", "out", "threads")),
+    "sensitivity_proxy": (
+        _sensitivity_proxy,
+        "train a proxy of other length or size",
+        ("spec", "tokens", "tokenizer", "out", "threads"),
+    ),
+    "sensitivity_embed": (
+        _sensitivity_embed,
+        "embed the domains with one proxy in every way that the study varies",
+        ("spec", "tokens", "model", "out", "threads"),
+    ),
+    "sensitivity": (_sensitivity, "weights at every setting, and their distances", ("spec", "results")),
+    "sensitivity_report": (
+        _sensitivity_report,
+        "make the study's tables and figures",
+        ("spec", "results"),
+    ),
+    "items": (_items, "write the few-shot tasks", ("spec", "out")),
+    "fewshot": (_fewshot, "score base models on few-shot tasks", ("spec", "results", "out", "threads")),
     "collect": (_collect, "gather results into tidy files", ("spec", "results")),
     "tables": (_tables, "make tables from the tidy files", ("spec", "results", "out")),
+    "summary": (_summary, "write the report's first page from the tidy files", ("spec", "results")),
     "figures": (_figures, "make figures from the tidy files", ("spec", "results", "out")),
+    "regress": (
+        _regress,
+        "learn mixture -> loss from a swarm's CSV files and propose a mixture",
+        ("mixtures", "losses", "test-mixtures", "test-losses", "target", "model=regression", "prior",
+         "candidates", "top", "seed", "out"),
+    ),
 }  # fmt: skip
 
 
@@ -200,7 +355,8 @@ def parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(handler=handler)
         for option in options:
-            sub.add_argument(f"--{option}", **OPTIONS[option])
+            flag, _, entry = option.partition("=")
+            sub.add_argument(f"--{flag}", **OPTIONS[entry or flag])
     return top
 
 

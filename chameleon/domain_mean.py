@@ -1,4 +1,4 @@
-"""The mean of one domain's window embeddings: the last step from hidden states to a domain embedding.
+"""Which hidden state embeds a domain, and the mean over its windows: the last step to a domain embedding.
 
 Numpy only; used by the embedding stage, reads and writes nothing.
 """
@@ -7,6 +7,14 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+
+def middle(n_layer: int) -> int:
+    """Return the middle entry of the n_layer + 1 hidden states, as the reference code counts.
+
+    Entry i is the output of block i (0: the embeddings); for even n_layer this is block n_layer // 2.
+    """
+    return (n_layer + 1) // 2
 
 
 def domain_mean(rows: ArrayLike, unique: bool = True) -> NDArray[np.float64]:

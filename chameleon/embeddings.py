@@ -11,21 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from chameleon.domain_mean import domain_mean
+from chameleon.domain_mean import domain_mean, middle
 from chameleon.errors import UserError
 from chameleon.model import Decoder
 from chameleon.seeds import generator
 from chameleon.tokens import TokenCorpus, TokenStream
 
 BATCH = 16
-
-
-def middle(n_layer: int) -> int:
-    """Return the middle entry of the n_layer + 1 hidden states, as the reference code counts.
-
-    Entry i is the output of block i (0: the embeddings); for even n_layer this is block n_layer // 2.
-    """
-    return (n_layer + 1) // 2
 
 
 def window_starts(stream: TokenStream, count: int, length: int, seed: int, domain: str) -> np.ndarray:

@@ -1,9 +1,9 @@
 """The one interface behind which every mixing method sits, and the types that cross it.
 
 A method sees domains, token counts and what it asked for in `requires` or `extra_runs`, and answers with a
-`MixtureSchedule`. Four kinds fit: weights known at once (uniform), weights computed from a proxy's embeddings
-(Chameleon), weights computed from extra runs (RegMix's swarm; DoReMi and DoGE, whose proxies are trained under
-an `Objective` of the method's own), and weights that move while the base model trains (`online`, Aioli).
+`MixtureSchedule`. Four kinds fit: weights known at once (uniform); weights computed from a proxy's embeddings
+(Chameleon); weights computed from extra runs (RegMix's swarm; DoReMi and DoGE, whose proxies are trained
+under an `Objective` of the method's own); weights that move while the base model trains (`online`, Aioli).
 Imports no torch: the workflow reads methods while it builds its DAG.
 """
 

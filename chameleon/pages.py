@@ -6,13 +6,18 @@ import re
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1rem; color: #222; }
 div { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
 thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
 .n { text-align: right; }
 td.n { white-space: nowrap; }
+th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
+td.l { min-width: 14rem; }
 p { max-width: 50rem; }
 """.strip()
+
+#: Characters from which a cell is a sentence: it gets a column wide enough to read.
+LONG = 40
 
 
 def _inline(text: str) -> str:
@@ -27,10 +32,12 @@ def _cells(line: str) -> list[str]:
 
 
 def _row(line: str, tag: str, right: list[bool]) -> str:
-    """Return one row; columns that the Markdown aligns to the right hold numbers."""
-    kinds = ["<{} class=n>" if number else "<{}>" for number in right]
-    cells = zip(kinds, _cells(line), strict=True)
-    return "<tr>" + "".join(f"{kind.format(tag)}{cell}</{tag}>" for kind, cell in cells) + "</tr>"
+    """Return one row; columns that the Markdown aligns to the right hold numbers, long text needs width."""
+    html_cells = []
+    for cell, number in zip(_cells(line), right, strict=True):
+        look = " class=n" if number else " class=l" if len(cell) > LONG else ""
+        html_cells.append(f"<{tag}{look}>{cell}</{tag}>")
+    return f"<tr>{''.join(html_cells)}</tr>"
 
 
 def page(title: str, markdown: str) -> str:

@@ -1,6 +1,7 @@
 """Read the tidy result files, and the fixed order of methods and domains in tables and figures.
 
-Reads metrics.csv, weights.csv, costs.csv and diagnostics.csv; used by tables and figures only.
+Reads metrics.csv, weights.csv, costs.csv, diagnostics.csv and curves.csv; used by tables, figures, verdicts
+and the summary only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,9 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from chameleon import stats
 from chameleon.errors import UserError, choices
-from chameleon.stats import Estimate
 
 #: Columns of each tidy file, in order.
 COLUMNS = {
@@ -19,12 +18,21 @@ COLUMNS = {
     "weights": ("scenario", "method", "seed", "step", "domain", "weight"),
     "costs": ("scenario", "method", "seed", "stage", "tokens", "flops", "seconds", "device"),
     "diagnostics": ("scenario", "method", "seed", "quantity", "domain", "other", "value"),
+    "curves": ("scenario", "method", "seed", "step", "tokens", "domain", "loss"),
 }
-NUMBERS = ("value", "weight", "tokens", "flops", "seconds")
+NUMBERS = ("value", "weight", "tokens", "flops", "seconds", "loss")
 #: Reading order: the yardstick, the free baselines, the learned ones, ours last; others follow by name.
 METHODS = ("uniform", "natural", "temperature", "unimax", "fixed", "doremi", "doge", "regmix", "aioli",
-           "chameleon")  # fmt: skip
+           "aioli_regmix", "chameleon", "chameleon_retrained", "chameleon_pt", "chameleon_ft")  # fmt: skip
 YARDSTICK = "uniform"
+#: What `domain_or_task` says of a mean over several domains: all, and in a transfer those kept and those new.
+GROUPS = {"mean": "", "mean_old": ", old domains", "mean_new": ", new domains"}
+#: Means that stand behind the domains: short name and decimals.
+MEANS = {"mean_perplexity": ("mean perplexity", 2), "mean_log_perplexity": ("mean log-perplexity", 4)}
+#: What `corpus` says of rows that belong to no corpus.
+NO_CORPUS = ("all", "fewshot")
+
+Frames = dict[str, pd.DataFrame]
 
 
 def read(results: Path, name: str) -> pd.DataFrame:
@@ -52,17 +60,29 @@ def read(results: Path, name: str) -> pd.DataFrame:
     return frame
 
 
-def of_scenario(results: Path, scenario: str) -> dict[str, pd.DataFrame]:
+def of_scenario(results: Path, scenario: str) -> Frames:
     """Return the rows of one scenario in every tidy file.
 
     Raises:
         UserError: metrics.csv has no row of it; the message lists the scenarios there are.
     """
+    return of_scenarios(results, [scenario])[scenario]
+
+
+def of_scenarios(results: Path, scenarios: Iterable[str]) -> dict[str, Frames]:
+    """Return {scenario: its rows in every tidy file}, each file read once.
+
+    Raises:
+        UserError: metrics.csv has no row of a scenario; the message lists the scenarios there are.
+    """
     frames = {name: read(results, name) for name in COLUMNS}
     known = sorted(set(frames["metrics"]["scenario"]))
-    if scenario not in known:
-        raise UserError(f"{Path(results) / 'metrics.csv'}: scenario {choices(scenario, known)}")
-    return {name: f[f["scenario"] == scenario].reset_index(drop=True) for name, f in frames.items()}
+    found = {}
+    for scenario in scenarios:
+        if scenario not in known:
+            raise UserError(f"{Path(results) / 'metrics.csv'}: scenario {choices(scenario, known)}")
+        found[scenario] = {n: f[f["scenario"] == scenario].reset_index(drop=True) for n, f in frames.items()}
+    return found
 
 
 def method_order(methods: Iterable[str]) -> list[str]:
@@ -75,25 +95,31 @@ def first_seen(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def series(metrics: pd.DataFrame, method: str, domain: str, metric: str) -> dict[int, float]:
-    """Return {seed: value} of one method, domain and metric; empty if there is none."""
-    rows = metrics[(metrics["method"] == method) & (metrics["metric"] == metric)]
-    rows = rows[rows["domain_or_task"] == domain]
-    return dict(zip(rows["seed"].tolist(), rows["value"].tolist(), strict=True))
+def tested_domains(metrics: pd.DataFrame) -> list[str]:
+    """Return the domains whose test perplexity was measured, in the config's order."""
+    return first_seen(metrics[metrics["metric"] == "perplexity"]["domain_or_task"])
 
 
-def to_uniform(metrics: pd.DataFrame, method: str, domain: str, metric: str) -> Estimate | None:
-    """Return a method's difference to uniform, paired over the seeds that both have.
+def perplexities(metrics: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return (domain, metric, heading) of every column of a perplexity table: the domains, then the means."""
+    columns = [(domain, "perplexity", domain) for domain in tested_domains(metrics)]
+    present = set(metrics["domain_or_task"])
+    for group, suffix in GROUPS.items():
+        if group in present:
+            columns += [(group, metric, f"{name}{suffix}") for metric, (name, _) in MEANS.items()]
+    return columns
 
-    In percent of uniform's value for perplexities, in nats/token for `mean_log_perplexity`; negative is
-    better. None if they share no seed.
-    """
-    mine, uniform = (series(metrics, m, domain, metric) for m in (method, YARDSTICK))
-    seeds = sorted(set(mine) & set(uniform))
-    if not seeds:
-        return None
-    compare = stats.paired_difference if metric == "mean_log_perplexity" else stats.relative_difference
-    return compare([mine[s] for s in seeds], [uniform[s] for s in seeds])
+
+def shots(metrics: pd.DataFrame) -> list[int]:
+    """Return the numbers of shots that few-shot accuracy was measured with, ascending."""
+    found = metrics["metric"].str.extract(r"^acc_(\d+)shot$")[0].dropna()
+    return sorted({int(n) for n in found})
+
+
+def tasks(metrics: pd.DataFrame) -> dict[str, float]:
+    """Return {few-shot task: accuracy of guessing}, in the order of the file."""
+    rows = metrics[(metrics["metric"] == "chance") & (metrics["domain_or_task"] != "mean")]
+    return dict(zip(rows["domain_or_task"], rows["value"], strict=True))
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:

@@ -1,15 +1,19 @@
 """Every table and figure has a caption that Jinja and docutils accept, and so has the report's first page."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import jinja2
 import pytest
 from docutils.core import publish_parts
 
-from chameleon.catalogue import CATEGORIES, CORPUS_TABLES, FIGURES, TABLES, category
+from chameleon import catalogue
+from chameleon.catalogue import CORPUS_TABLES, FIGURES, OVERALL_TABLES, TABLES
 
 REPORT = Path(__file__).parents[2] / "workflow" / "report"
-NAMES = ["workflow", *(f"table_{t}" for t in (*TABLES, *CORPUS_TABLES)), *(f"figure_{f}" for f in FIGURES)]
+NAMES = ["workflow", "summary", *(f"table_{t}" for t in (*TABLES, *OVERALL_TABLES, *CORPUS_TABLES)),
+         *(f"figure_{f}" for f in FIGURES)]  # fmt: skip
+KINDS = {"a": "pretrain", "b": "transfer", "c": "finetune", "d": "finetune"}
 
 
 class Snakemake:
@@ -18,10 +22,10 @@ class Snakemake:
                             "c": {"methods": ["z"]}}}  # fmt: skip
 
 
-def render(name: str) -> str:
+def render(name: str, files=()) -> str:
     template = (REPORT / f"{name}.rst").read_text(encoding="utf-8")
-    strict = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    return strict.from_string(template).render(snakemake=Snakemake)
+    strict = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return strict.from_string(template).render(snakemake=Snakemake, files=files)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,7 +35,8 @@ def test_caption_renders(name):
 
 
 def test_no_caption_is_left_over():
-    assert {p.stem for p in REPORT.glob("*.rst")} == set(NAMES)
+    ours = {p.stem for p in REPORT.glob("*.rst") if "_sensitivity_" not in p.stem}
+    assert ours == set(NAMES)
 
 
 def test_first_page_names_the_methods_and_scenarios_of_this_run():
@@ -39,7 +44,61 @@ def test_first_page_names_the_methods_and_scenarios_of_this_run():
     assert "uniform, x, y\n" in text and "Scenarios in this report: a, b." in text and "3 seed(s)" in text
 
 
-def test_every_table_and_figure_has_a_category_that_the_first_page_names():
-    for name in (*TABLES, *CORPUS_TABLES, *FIGURES):
-        assert f"*{category(name)}*" in render("workflow")
-    assert {n for names in CATEGORIES.values() for n in names} == {*TABLES, *CORPUS_TABLES, *FIGURES}
+def test_first_page_begins_with_the_sentences_of_the_summary(tmp_path):
+    (tmp_path / "summary.md").write_text(
+        "**What was compared:** `messy_web` & 3 %.\n\n**What it cost:** 0.\n"
+    )
+    page = SimpleNamespace(target="summary.html", path=tmp_path / "summary.html")
+    other = SimpleNamespace(target="a_main.html", path=tmp_path / "none.html")
+    html = publish_parts(render("workflow", [other, page]), writer="html")["html_body"]
+    assert "system-message" not in html
+    first = html.index("What was compared:")
+    assert first < html.index("What it cost:") < html.index("How to read this report")
+    assert "messy_web" in html and "`" not in html[first:]
+
+
+def test_every_item_has_a_place_and_the_first_page_names_the_categories():
+    page = render("workflow")
+    stems = {**catalogue.table_stems(KINDS), **catalogue.figure_stems(KINDS)}
+    found = {catalogue.place(name, scenario, KINDS.get(scenario)) for name, scenario in stems.values()}
+    for category in {p.category for p in found} | {catalogue.CATEGORIES["sensitivity"]}:
+        assert f"*{category}*" in page
+    assert catalogue.place("summary").category == "1 Summary"
+
+
+def test_the_reports_own_sorting_gives_the_reading_order():
+    """The report sorts categories, subcategories and labels as text."""
+    order = list(catalogue.CATEGORIES.values())
+    assert order == sorted(order) and len(order) < 10
+    assert list(catalogue.PARTS) == sorted(catalogue.PARTS)
+    for names in (*catalogue.PARTS.values(), *catalogue.SUBJECTS.values()):
+        assert len(names) < 10
+    labels = [
+        catalogue.place(name, "a", "pretrain", "figure").shows for name in ("main", "relative_perplexity")
+    ]
+    assert labels == sorted(labels)
+
+
+def test_one_place_holds_no_two_items_under_one_label():
+    """Two results of one scenario with equal labels would hide one another."""
+    seen = set()
+    for form, stems in (("table", catalogue.table_stems(KINDS)), ("figure", catalogue.figure_stems(KINDS))):
+        for name, scenario in stems.values():
+            key = (catalogue.place(name, scenario, KINDS.get(scenario), form), scenario)
+            assert key not in seen
+            seen.add(key)
+    assert len(seen) == len({**catalogue.table_stems(KINDS)}) + len(catalogue.figure_stems(KINDS))
+
+
+def test_scenarios_of_one_subcategory_have_the_same_items():
+    """A second label with two values becomes a switch on the page, which needs both sides complete."""
+    items = {}
+    for form, stems in (("table", catalogue.table_stems(KINDS)), ("figure", catalogue.figure_stems(KINDS))):
+        for name, scenario in stems.values():
+            place = catalogue.place(name, scenario, KINDS.get(scenario), form)
+            if scenario:
+                items.setdefault((place.category, place.subcategory), {}).setdefault(scenario, set()).add(
+                    place.shows
+                )
+    for where, by_scenario in items.items():
+        assert len(set(map(frozenset, by_scenario.values()))) == 1, where

@@ -49,5 +49,12 @@ def test_a_table_comes_back_cell_by_cell():
     assert "".join(parsed.text) == "A sentence with pretrain."
 
 
+def test_sentences_get_width_and_numbers_stand_to_the_right():
+    text = page(
+        "Title", markdown(["claim", "p"], [["A sentence that is longer than forty characters.", "0.1"]])
+    )
+    assert "<td class=l>A sentence" in text and "<td class=n>0.1" in text and "<th>claim" in text
+
+
 def test_markup_in_text_is_shown_not_run():
     assert "<script>" not in page("<script>", "<script>alert(1)</script>")

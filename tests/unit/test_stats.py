@@ -1,12 +1,24 @@
-"""Intervals, paired differences and seeds needed, against scipy and by hand."""
+"""Intervals, differences, bootstrap, probabilities, ranks and seeds needed, against scipy and by hand."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from chameleon.stats import mean_interval, paired_difference, relative_difference, seeds_needed
+from chameleon.stats import (
+    bootstrap_interval,
+    bounded,
+    mean_interval,
+    mean_ranks,
+    paired_difference,
+    probability_below,
+    relative_difference,
+    seeds_needed,
+    share_below,
+    with_item_error,
+)
 
 RNG = np.random.default_rng(11)
 A, B = RNG.normal(20, 1, 5), RNG.normal(21, 1, 5)
@@ -97,3 +109,75 @@ def test_seeds_needed_extremes():
     assert seeds_needed(0.0, 1.0) == 2
     assert seeds_needed(1e-9, 1.0) == 2
     assert seeds_needed(1.0, 1e-6) is None
+
+
+def test_bootstrap_by_hand():
+    """1, 2, 6: 27 resamples. Means 1 and 6 have probability 1/27 = 3.7 %: the 95 % interval is the range."""
+    estimate = bootstrap_interval([6, 1, 2])
+    assert (estimate.mean, estimate.low, estimate.high, estimate.n) == (3, 1, 6, 3)
+    # At 90 % the lower tail holds 5 %: mean 1 has 1/27, with mean 4/3 (3/27) it is crossed.
+    means = sorted(sum(x) / 3 for x in itertools.product([1, 2, 6], repeat=3))
+    estimate = bootstrap_interval([6, 1, 2], 0.9)
+    assert (estimate.low, estimate.high) == pytest.approx((means[math.ceil(0.05 * 27) - 1],
+                                                           means[math.ceil(0.95 * 27) - 1]))  # fmt: skip
+
+
+def test_exact_bootstrap_agrees_with_drawn_resamples():
+    exact = bootstrap_interval([*A, *B])  # ten values: enumerated
+    drawn = scipy.stats.bootstrap(([*A, *B],), np.mean, method="percentile", n_resamples=20000,
+                                  rng=np.random.default_rng(0)).confidence_interval  # fmt: skip
+    assert (exact.low, exact.high) == pytest.approx((drawn.low, drawn.high), abs=0.02)
+    more = [*A, *B, 20.5]
+    assert bootstrap_interval(more) == bootstrap_interval(more)
+    assert bootstrap_interval(more, seed=1) != bootstrap_interval(more)
+
+
+def test_bootstrap_extremes():
+    assert bootstrap_interval([3.0]) == mean_interval([3.0])
+    assert bootstrap_interval([2.0, 2.0])[:3] == (2, 2, 2)
+
+
+def test_probability_below_is_the_one_sided_paired_t_test():
+    test = scipy.stats.ttest_rel(A, B, alternative="less")
+    assert probability_below(A - B) == pytest.approx(1 - test.pvalue, rel=1e-12)
+    assert probability_below(A - B) + probability_below(B - A) == pytest.approx(1)
+
+
+def test_probability_below_agrees_with_the_interval():
+    """The 95 % interval ends at zero exactly when the probability is 97.5 %."""
+    x = np.array([-1.0, -2.0, -3.0])
+    assert probability_below(x - mean_interval(x).high) == pytest.approx(0.975)
+
+
+def test_probability_below_extremes():
+    assert probability_below([-1.0]) is None
+    assert [probability_below([x, x]) for x in (-1.0, 0.0, 1.0)] == [1, 0.5, 0]
+
+
+def test_share_below():
+    assert share_below([-1, 0, 2, -3]) == 0.625
+    with pytest.raises(ValueError, match="non-empty"):
+        share_below([])
+
+
+def test_mean_ranks_by_hand():
+    """Three methods, two domains; the tie of the second domain is shared."""
+    assert mean_ranks(np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 4.0]])).tolist() == [1.75, 2.25, 2.0]
+
+
+def test_bounded():
+    estimate = bounded(mean_interval([0.9, 1.0, 1.0]), 0, 1)
+    assert estimate.high == 1 and 0 < estimate.low < 0.9 and estimate.mean == pytest.approx(0.9667, abs=1e-4)
+    assert bounded(mean_interval([0.9]), 0, 1).low is None
+
+
+def test_item_error_does_not_shrink_with_seeds():
+    one, ten = with_item_error([0.5], [0.02]), with_item_error([0.5] * 10, [0.02] * 10)
+    assert one.half_width == ten.half_width == pytest.approx(1.959964 * 0.02, rel=1e-6)
+    both = with_item_error([0.4, 0.5, 0.6], [0.03, 0.04, 0.05])
+    items = 1.959964 * math.sqrt((0.03**2 + 0.04**2 + 0.05**2) / 3)
+    assert both.half_width == pytest.approx(
+        math.hypot(items, mean_interval([0.4, 0.5, 0.6]).half_width), rel=1e-6
+    )
+    with pytest.raises(ValueError, match="one standard error per value"):
+        with_item_error([0.5, 0.6], [0.1])

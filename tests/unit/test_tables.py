@@ -5,12 +5,15 @@ import math
 import pandas as pd
 import pytest
 import scipy.stats
+from suite_results import KINDS, suite
 from tidy_results import DOMAINS, SEEDS, frames, perplexity, write
 
-from chameleon.catalogue import CORPUS_TABLES, TABLES
+from chameleon import catalogue
 from chameleon.errors import UserError
-from chameleon.tables import _BUILDERS, make_tables
+from chameleon.tables import BUILDERS, OVERALL, make_tables
 
+TOY = {"toy": "pretrain"}
+WHOLE = (*catalogue.OVERALL_TABLES, *catalogue.CORPUS_TABLES)
 T = scipy.stats.t.ppf(0.975, 2)
 
 
@@ -22,10 +25,10 @@ def tables(tmp_path_factory):
 
 
 def build(root, **kwargs):
-    make_tables(write(root / "results", frames(**kwargs)), root / "out", ["toy"])
+    make_tables(write(root / "results", frames(**kwargs)), root / "out", TOY)
 
     def load(name):
-        stem = name if name in CORPUS_TABLES else f"toy_{name}"
+        stem = name if name in WHOLE else f"toy_{name}"
         frame = pd.read_csv(root / "out" / f"{stem}.csv", keep_default_na=False, na_values=[""])
         return frame, (root / "out" / f"{stem}.md").read_text(encoding="utf-8")
 
@@ -48,9 +51,9 @@ def cells(markdown: str, first: str) -> list[str]:
 def test_names_are_predictable(tmp_path):
     build(tmp_path)
     written = {p.name for p in (tmp_path / "out").iterdir()}
-    names = {f"toy_{t}" for t in TABLES} | set(CORPUS_TABLES)
+    names = {f"toy_{t}" for t, kinds in catalogue.TABLES.items() if "pretrain" in kinds} | set(WHOLE)
     assert written == {f"{n}.{suffix}" for n in names for suffix in ("csv", "md", "html")}
-    assert set(_BUILDERS) == set(TABLES)
+    assert set(BUILDERS) == set(catalogue.TABLES) and set(OVERALL) == set(catalogue.OVERALL_TABLES)
 
 
 def test_perplexity(tables):
@@ -86,7 +89,7 @@ def test_difference_is_paired_and_marked_only_outside_the_interval(tables):
 def test_difference_uses_only_seeds_that_both_have(tmp_path):
     rows = frames()
     rows["metrics"] = [r for r in rows["metrics"] if not (r["method"] == "natural" and r["seed"] == 1)]
-    make_tables(write(tmp_path, rows), tmp_path / "out", ["toy"])
+    make_tables(write(tmp_path, rows), tmp_path / "out", TOY)
     frame = pd.read_csv(tmp_path / "out" / "toy_difference.csv")
     found = row(frame, method="natural", domain="code")
     assert found["n"] == 2 and found["mean"] == pytest.approx(0)
@@ -106,10 +109,11 @@ def test_weights_that_move_show_first_and_last(tmp_path):
     for step in (100, 200):
         rows["weights"] += [{**r, "step": step} for r in rows["weights"]
                             if r["method"] == "natural" and r["step"] == 0]  # fmt: skip
-    make_tables(write(tmp_path, rows), tmp_path / "out", ["toy"])
+    make_tables(write(tmp_path, rows), tmp_path / "out", TOY)
     text = (tmp_path / "out" / "toy_weights.md").read_text()
     assert "natural, step 0" in text and "natural, step 200" in text and "step 100" not in text
-    assert set(pd.read_csv(tmp_path / "out" / "toy_weights.csv")["step"]) == {0, 100, 200}
+    frame = pd.read_csv(tmp_path / "out" / "toy_weights.csv", dtype={"step": str})
+    assert set(frame["step"]) == {"0", "100", "200", "average"}
 
 
 def test_costs(tables):
@@ -119,7 +123,7 @@ def test_costs(tables):
     assert found["flops_per_base_flop"] == pytest.approx(7 / 60)
     assert row(frame, method="chameleon", stage="total")["seconds"] == 115
     assert row(frame, method="uniform", stage="weighting")["flops"] == 0
-    assert cells(text, "chameleon")[7] == "11.7"
+    assert cells(text, "chameleon")[7:9] == ["11.7", "proxy 86 %, embedding 14 %"]
 
 
 def test_krls(tables):
@@ -189,7 +193,7 @@ def test_the_order_of_rows_does_not_matter_and_bytes_are_stable(tmp_path):
     rows = frames()
     kept = ("perplexity", "difference", "costs", "noise")
     for name in ("a", "b"):
-        make_tables(write(tmp_path / name, rows), tmp_path / name / "out", ["toy"])
+        make_tables(write(tmp_path / name, rows), tmp_path / name / "out", TOY)
         first = {k: [r for r in v if r["method"] == "uniform"] for k, v in rows.items()}
         rows = {k: first[k] + [r for r in reversed(v) if r["method"] != "uniform"] for k, v in rows.items()}
     for table in kept:
@@ -204,7 +208,7 @@ def test_a_domain_called_null_survives(tmp_path):
             for column in ("domain", "domain_or_task", "other"):
                 if r.get(column) == "code":
                     r[column] = "null"
-    make_tables(write(tmp_path, rows), tmp_path / "out", ["toy"])
+    make_tables(write(tmp_path, rows), tmp_path / "out", TOY)
     assert "| null |" in (tmp_path / "out" / "toy_perplexity.md").read_text()
 
 
@@ -223,10 +227,151 @@ def test_broken_files_are_one_clear_line(tmp_path, file, content, words):
     write(tmp_path)
     (tmp_path / file).unlink() if content is None else (tmp_path / file).write_text(content)
     with pytest.raises(UserError, match=words) as caught:
-        make_tables(tmp_path, tmp_path / "out", ["toy"])
+        make_tables(tmp_path, tmp_path / "out", TOY)
     assert "\n" not in str(caught.value)
 
 
 def test_unknown_scenario_names_those_there_are(tmp_path):
     with pytest.raises(UserError, match="scenario 'tou' is not one of toy"):
-        make_tables(write(tmp_path), tmp_path / "out", ["tou"])
+        make_tables(write(tmp_path), tmp_path / "out", {"tou": "pretrain"})
+
+
+def test_difference_has_a_second_opinion(tables):
+    frame, _ = tables("difference")
+    found = row(frame, method="chameleon", domain="papers")
+    assert (found["bootstrap_low"], found["bootstrap_high"]) == pytest.approx((4, 6))
+    assert found["share_of_seeds_better"] == 0
+    test = scipy.stats.ttest_1samp([5, 6, 4], 0, alternative="less")
+    assert found["p_better"] == pytest.approx(1 - test.pvalue)
+    assert row(frame, method="natural", domain="code")["p_better"] == pytest.approx(0.5)
+
+
+def test_main(tables):
+    frame, text = tables("main")
+
+    def value(method, quantity):
+        return row(frame, method=method, quantity=quantity)["mean"]
+
+    difference, _ = tables("difference")
+    assert value("chameleon", "mean_perplexity_to_uniform") == pytest.approx(
+        row(difference, method="chameleon", metric="mean_perplexity")["mean"])  # fmt: skip
+    assert value("chameleon", "weights_flops_percent_of_base") == pytest.approx(100 * 7 / 60)
+    assert value("uniform", "weights_flops_percent_of_base") == 0
+    # Ranks of three methods on papers, books and code, by hand, seed by seed: natural wins papers and shares
+    # books with uniform; on code it is first, then shares the first place with uniform, then last.
+    ranks = [[(1 + 2.5 + 1) / 3, (2 + 2.5 + 2.5) / 3, (3 + 1 + 2.5) / 3],
+             [(1 + 2.5 + 1.5) / 3, (2 + 2.5 + 1.5) / 3, (3 + 1 + 3) / 3],
+             [(1 + 2.5 + 3) / 3, (2 + 2.5 + 1.5) / 3, (3 + 1 + 1.5) / 3]]  # fmt: skip
+    for i, method in enumerate(("natural", "uniform", "chameleon")):
+        assert value(method, "mean_rank") == pytest.approx(sum(r[i] for r in ranks) / 3)
+    # natural: papers won, books a tie, code won, tied, lost.
+    assert value("natural", "win_rate_against_uniform") == pytest.approx(((2.5 + 2 + 1.5) / 3) / 3)
+    assert value("natural", "share_of_seeds_better") == 1
+    assert value("chameleon", "accuracy_5shot") == pytest.approx(0.45 + 0.2 + 0.01)
+    assert "p_beats_uniform" not in set(frame[frame["method"] == "uniform"]["quantity"])
+    assert cells(text, "natural")[-1] == "3 of 3" and "guessing: 45.0 %" in text
+
+
+def test_main_without_fewshot_has_no_such_columns(tmp_path):
+    rows = frames()
+    rows["metrics"] = [r for r in rows["metrics"] if r["corpus"] != "fewshot"]
+    make_tables(write(tmp_path, rows), tmp_path / "out", TOY)
+    text = (tmp_path / "out" / "toy_main.md").read_text(encoding="utf-8")
+    assert "shots" not in text and "mean rank" in text
+    assert "not tested on few-shot tasks" in (tmp_path / "out" / "toy_fewshot.md").read_text(encoding="utf-8")
+
+
+def test_fewshot(tables):
+    frame, text = tables("fewshot")
+    found = row(frame, method="chameleon", task="piqa", shots=0, metric="acc")
+    assert found["mean"] == pytest.approx(0.7) and found["chance"] == 0.5 and found["items"] == 500
+    seeds = T * 0.01 / math.sqrt(3)
+    assert found["high"] - found["mean"] == pytest.approx(math.hypot(1.959964 * 0.02, seeds))
+    assert found["beyond_guessing"]
+    assert not row(frame, method="natural", task="piqa", shots=0, metric="acc")["beyond_guessing"]
+    bits = row(frame, method="chameleon", task="mean", shots=5, metric="bits_per_byte")
+    assert bits["mean"] == pytest.approx(1.8) and bits["against_uniform_mean"] == pytest.approx(-0.2)
+    blocks = text.split("**0 shots: bits per byte")
+    assert (
+        "| guessing | 50.0 | 40.0 | 45.0 |" in blocks[0]
+        and "| always one answer | – | 50.0 | 50.0 |" in blocks[0]
+    )
+    assert "| chameleon | **70.0 ± " in blocks[0] and "| uniform | (50.0 ± " in blocks[0]
+    assert "| uniform | 2.000 ± " in blocks[1] and "**−0.200 ± " in blocks[1]
+
+
+def test_an_accuracy_of_one_answer_alone_is_not_seen_as_reading(tmp_path):
+    """On boolq one answer gives 50 %, guessing 40 %: 55 ± 4 % is told from both, 52 ± 4 % is not."""
+    rows = frames()
+    for r in rows["metrics"]:
+        if (r["domain_or_task"], r["metric"], r["method"]) == ("boolq", "acc_0shot", "uniform"):
+            r["value"] = 0.52
+        if (r["domain_or_task"], r["metric"], r["method"]) == ("boolq", "acc_0shot", "natural"):
+            r["value"] = 0.55
+    make_tables(write(tmp_path, rows), tmp_path / "out", TOY)
+    frame = pd.read_csv(tmp_path / "out" / "toy_fewshot.csv")
+    for method, seen in (("uniform", False), ("natural", True)):
+        found = row(frame, method=method, task="boolq", shots=0, metric="acc")
+        assert found["low"] > 0.4 and found["beyond_guessing"] == seen
+
+
+def test_weights_that_move_are_averaged_over_training(tmp_path):
+    rows = frames()
+    half = [r for r in rows["weights"] if r["method"] == "natural"]
+    rows["weights"] += [{**r, "step": 500, "weight": float(r["domain"] == "papers")} for r in half]
+    make_tables(write(tmp_path, rows), tmp_path / "out", TOY)
+    frame = pd.read_csv(tmp_path / "out" / "toy_weights.csv", dtype={"step": str})
+    found = row(frame, method="natural", step="average", domain="papers")
+    assert found["mean"] == pytest.approx(0.75)  # 0.5 for the first half of 1,000 steps, 1 for the second
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The tables of a whole run with a transfer and two finetuning scenarios."""
+    root = tmp_path_factory.mktemp("whole")
+    kinds = {s: k for s, k in KINDS.items() if s != "pretrain"}
+    make_tables(write(root / "results", suite()), root / "out", kinds)
+    return root / "out"
+
+
+def test_transfer_has_means_of_old_and_new_domains(whole):
+    frame = pd.read_csv(whole / "transfer_difference.csv")
+    new = row(frame, method="doge", domain="mean_new", metric="mean_perplexity")
+    old = row(frame, method="doge", domain="mean_old", metric="mean_perplexity")
+    assert new["mean"] != old["mean"] and new["n"] == 3
+    text = (whole / "transfer_perplexity.md").read_text(encoding="utf-8")
+    assert (
+        "mean perplexity, old domains | mean log-perplexity, old domains | mean perplexity, new domains"
+        in text
+    )
+
+
+def test_transfer_cost(whole):
+    frame = pd.read_csv(whole / "transfer_transfer_cost.csv")
+    kept = row(frame, method="chameleon", stage="weighting")
+    again = row(frame, method="chameleon_retrained", stage="weighting")
+    assert kept["flops_per_retrained_flop"] == pytest.approx(0.04 / 0.73)
+    assert again["flops_per_retrained_flop"] == 1
+    assert "base" not in set(frame["stage"]) and "fewshot" not in set(frame["stage"])
+    text = (whole / "transfer_transfer_cost.md").read_text(encoding="utf-8")
+    assert cells(text, "chameleon")[2] == "–" and cells(text, "chameleon")[-2] == "5.5"
+    assert cells(text, "uniform")[-2] == "0"
+
+
+def test_forgetting(whole):
+    frame = pd.read_csv(whole / "finetune_code_forgetting.csv")
+    ft = row(frame, method="chameleon_ft", domain="mean", metric="mean_forgetting")
+    uniform = row(frame, method="uniform", domain="mean", metric="mean_forgetting")
+    assert ft["against_uniform_mean"] == pytest.approx(ft["mean"] - uniform["mean"])
+    assert ft["against_uniform_high"] < 0 and ft["excludes_zero"]
+    kept = row(frame, method="uniform", domain="papers", metric="kept_perplexity")
+    assert kept["unit"] == "perplexity" and kept["mean"] > 100
+    # The tables of perplexity look at the finetuning domains only.
+    assert "papers" not in set(pd.read_csv(whole / "finetune_code_perplexity.csv")["domain"])
+    assert not (whole / "finetune_code_fewshot.csv").exists()
+
+
+def test_no_forgetting_is_said(tmp_path):
+    make_tables(write(tmp_path), tmp_path / "out", {"toy": "finetune"})
+    text = (tmp_path / "out" / "toy_forgetting.md").read_text(encoding="utf-8")
+    assert "not tested on pretraining domains" in text

@@ -18,6 +18,11 @@ FACTORS = {
     "natural": {"papers": (0.98, 0.98, 0.98), "books": (1, 1, 1), "code": (0.98, 1.0, 1.02)},
     "chameleon": {"papers": (1.05, 1.06, 1.04), "books": (0.9, 0.91, 0.92), "code": (1, 1.01, 1)},
 }
+#: Tokens at which the toy base runs are tested.
+POINTS = (250_000, 500_000, 750_000, 1_000_000)
+#: Few-shot tasks with the accuracy of guessing, and accuracies in points above it by method and seed.
+TASKS = {"piqa": 0.5, "boolq": 0.4}
+ABOVE = {"uniform": (0.0, 0.01, -0.01), "natural": (0.02, 0.03, 0.01), "chameleon": (0.2, 0.21, 0.19)}
 SCORES = {"papers": (0.5, 0.6, 0.4), "books": (0.2, 0.1, 0.3), "code": (0.3, 0.3, 0.3)}
 
 
@@ -26,8 +31,8 @@ def perplexity(method: str, domain: str, seed: int) -> float:
 
 
 def frames(methods=tuple(FACTORS), seeds=SEEDS, scenario: str = "toy") -> dict[str, list[dict]]:
-    """Return the rows of the four tidy files."""
-    metrics, weights, costs, diagnostics = [], [], [], []
+    """Return the rows of the tidy files."""
+    metrics, weights, costs, diagnostics, curves = [], [], [], [], []
     for method in methods:
         for seed in seeds:
             head = {"scenario": scenario, "method": method, "seed": seed}
@@ -37,6 +42,7 @@ def frames(methods=tuple(FACTORS), seeds=SEEDS, scenario: str = "toy") -> dict[s
             rows += [("slim", d, "perplexity", v, "perplexity") for d, v in values.items()]
             rows.append(("all", "mean", "mean_perplexity", sum(values.values()) / 3, "perplexity"))
             rows.append(("all", "mean", "mean_log_perplexity", sum(losses) / 3, "nats/token"))
+            rows += _fewshot(method, seed)
             metrics += [{**head, "corpus": c, "scale": "cpu", "domain_or_task": d, "metric": m, "value": v,
                          "unit": u} for c, d, m, v, u in rows]  # fmt: skip
             share = {"uniform": (1 / 3, 1 / 3, 1 / 3), "natural": (0.5, 0.3, 0.2),
@@ -50,9 +56,49 @@ def frames(methods=tuple(FACTORS), seeds=SEEDS, scenario: str = "toy") -> dict[s
                       for s, t, f, x in stages]  # fmt: skip
             diagnostics += [{**head, "quantity": "effective_epochs", "domain": d, "other": "", "value": 3 * w}
                             for d, w in by_domain]  # fmt: skip
+            # The distance to uniform grows with the tokens: zero at the start, all of it at the end.
+            for tokens in POINTS:
+                for d in DOMAINS:
+                    away = math.log(values[d] / perplexity("uniform", d, seed)) * tokens / 1e6
+                    curves.append({**head, "step": tokens // 1000, "tokens": tokens, "domain": d,
+                                   "loss": 9 - 5 * tokens / 1e6 + away})  # fmt: skip
             if method == "chameleon":
                 diagnostics += [{**head, **row} for row in _krls(seed)]
-    return {"metrics": metrics, "weights": weights, "costs": costs, "diagnostics": diagnostics}
+    return {"metrics": metrics, "weights": weights, "costs": costs, "diagnostics": diagnostics,
+            "curves": curves}  # fmt: skip
+
+
+def _fewshot(method: str, seed: int) -> list[tuple]:
+    """Rows of metrics.csv of two tasks at 0 and 5 shots; five shots add a point, bits fall with accuracy."""
+    rows = []
+    for shots in (0, 5):
+        means = {"acc": 0.0, "acc_norm": 0.0, "bits_per_byte": 0.0}
+        for task, chance in TASKS.items():
+            found = {"acc": chance + ABOVE[method][seed] + 0.002 * shots, "acc_norm": chance,
+                     "bits_per_byte": 2.0 - ABOVE[method][seed]}  # fmt: skip
+            for name, value in found.items():
+                unit = "bits/byte" if name == "bits_per_byte" else "accuracy"
+                rows.append(("fewshot", task, f"{name}_{shots}shot", value, unit))
+                means[name] += value / 2
+            rows += [
+                ("fewshot", task, f"{name}_stderr_{shots}shot", 0.02, "accuracy")
+                for name in ("acc", "acc_norm")
+            ]
+            if shots == 0:
+                rows += [
+                    ("fewshot", task, "chance", chance, "accuracy"),
+                    ("fewshot", task, "items", 500, "items"),
+                ]
+                # Half the answers of this one are the same: more than a guess finds.
+                rows += [("fewshot", task, "constant", 0.5, "accuracy")] if task == "boolq" else []
+        rows += [
+            ("fewshot", "mean", f"{n}_stderr_{shots}shot", 0.02 / math.sqrt(2), "accuracy")
+            for n in ("acc", "acc_norm")
+        ]
+        for name, value in means.items():
+            unit = "bits/byte" if name == "bits_per_byte" else "accuracy"
+            rows.append(("fewshot", "mean", f"{name}_{shots}shot", value, unit))
+    return rows
 
 
 def _krls(seed: int) -> list[dict]:

@@ -1,5 +1,7 @@
 """The real workflow at toy size: what a run leaves, and what a change makes Snakemake run again."""
 
+import csv
+import hashlib
 import json
 import re
 import shutil
@@ -9,21 +11,25 @@ from pathlib import Path
 import pytest
 from checkout import Checkout, make_checkout
 
-from chameleon.catalogue import CORPUS_TABLES, FIGURES, TABLES, TIDY
+from chameleon.catalogue import TIDY, figure_stems, table_stems
 
 pytestmark = pytest.mark.slow
-METHODS = ("uniform", "natural", "chameleon")
+KINDS = {"pretrain": "pretrain", "transfer": "transfer", "finetune_toy": "finetune"}
+METHODS = ("uniform", "natural", "doremi", "doge", "regmix", "aioli", "aioli_regmix", "chameleon")
 SEEDS = (0, 1)
 #: What follows from any new number: the tidy files and everything drawn from them.
-LAST = {"collect", "tables", "figures", "all"}
+LAST = {"collect", "tables", "figures", "summary", "all"}
+#: What follows from new base models: tests, few-shot tasks and all that is drawn from them.
+TESTED = {"evaluate", "fewshot"} | LAST
+STUDY = {"sensitivity_proxy", "sensitivity_embed", "sensitivity", "sensitivity_report"}
 
 
 def test_run_leaves_every_file(smoke: Checkout) -> None:
     results = smoke.root / "results" / "smoke"
     wanted = [f"{name}.csv" for name in TIDY]
-    wanted += [f"tables/{t}.{kind}" for t in CORPUS_TABLES for kind in ("csv", "md")]
-    wanted += [f"tables/pretrain_{t}.{kind}" for t in TABLES for kind in ("csv", "md")]
-    wanted += [f"figures/pretrain_{f}.{kind}" for f in FIGURES for kind in ("png", "pdf")]
+    wanted += [f"tables/{stem}.{kind}" for stem in table_stems(KINDS) for kind in ("csv", "md", "html")]
+    wanted += [f"figures/{stem}.{kind}" for stem in figure_stems(KINDS) for kind in ("png", "pdf")]
+    wanted += ["summary.md", "sensitivity.csv", "fewshot/pretrain.json", "fewshot/transfer.json"]
     for method in METHODS:
         for seed in SEEDS:
             run = f"pretrain/{method}/seed{seed}"
@@ -41,15 +47,16 @@ def test_second_run_has_nothing_to_do(smoke: Checkout) -> None:
 
 def test_a_method_parameter_reruns_that_method_only(smoke: Checkout) -> None:
     plan = smoke.plan("--configfile", *smoke.overlay("method_params: {chameleon: {temperature: 2.5}}\n")[1:])
-    assert set(plan) == {"weights", "train", "evaluate"} | LAST
+    assert set(plan) == {"weights", "train", "sensitivity", "sensitivity_report"} | TESTED
     for rule in ("weights", "train", "evaluate"):
         assert {p.split("/")[4] for p in plan[rule]} == {"chameleon"}
 
 
 def test_a_new_seed_reruns_no_old_one(smoke: Checkout) -> None:
     plan = smoke.plan("--configfile", *smoke.overlay("seeds: [0, 1, 7]\n")[1:])
-    assert set(plan) == {"proxy", "embed", "weights", "train", "evaluate"} | LAST
-    made = {path for rule in set(plan) - LAST for path in plan[rule]}
+    new = {"proxy", "extra", "swarm", "embed", "weights", "train", "evaluate"}
+    assert set(plan) == new | STUDY | TESTED
+    made = {path for rule in new | {"sensitivity_proxy", "sensitivity_embed"} for path in plan[rule]}
     assert made and all("seed7" in path for path in made)
 
 
@@ -77,9 +84,9 @@ def test_a_comment_in_the_package_reruns_nothing(smoke: Checkout, package: Path)
 @pytest.mark.parametrize(
     ("stage", "rules"),
     [
-        ("train", {"proxy", "embed", "weights", "train", "evaluate"} | LAST),
+        ("train", {"proxy", "extra", "swarm", "embed", "weights", "train"} | STUDY | TESTED),
         ("evaluate", {"evaluate"} | LAST),
-        ("tables", {"tables", "all"}),
+        ("tables", {"tables", "summary", "all"}),
     ],
 )
 def test_a_version_reruns_its_stage(smoke: Checkout, package: Path, stage: str, rules: set[str]) -> None:
@@ -100,12 +107,32 @@ def test_weights_and_metrics_are_the_same_bytes_elsewhere(smoke: Checkout, tmp_p
         assert (other.root / path).read_bytes() == (smoke.root / path).read_bytes(), path
 
 
+def test_transfer_trains_no_proxy_and_embeds_no_old_domain(smoke: Checkout) -> None:
+    """What Chameleon's weights in transfer were made from, read off the run records."""
+    results = smoke.root / "results" / "smoke"
+    record = json.loads((results / "weights/transfer/chameleon/seed0.run.json").read_text())
+    embedded = {path.split("embeddings/")[1] for path in record["inputs"] if "embeddings/" in path}
+    assert embedded == {f"proxy_pretrain/seed0/{c}.json" for c in ("toy", "whale", "toy_new")}
+    before = json.loads((results / "weights/pretrain/chameleon/seed0.run.json").read_text())
+    kept = {path: sha for path, sha in before["inputs"].items() if "embeddings/" in path}
+    assert len(kept) == 2 and all(record["inputs"][path] == sha for path, sha in kept.items())
+    new = json.loads((results / "embeddings/proxy_pretrain/seed0/toy_new.run.json").read_text())
+    assert new["domains_embedded"] == ["cousin"]
+    proxy = results / "proxies/pretrain/seed0/model/model.safetensors"
+    assert hashlib.sha256(proxy.read_bytes()).hexdigest() in new["inputs"].values()
+    with open(results / "costs.csv", encoding="utf-8") as handle:
+        rows = [r for r in csv.DictReader(handle) if r["scenario"] == "transfer" and r["seed"] == "0"]
+    stages = {m: [r["stage"] for r in rows if r["method"] == m] for m in ("chameleon", "chameleon_retrained")}
+    assert stages["chameleon"] == ["embed", "weights", "base", "evaluate", "fewshot"]
+    assert stages["chameleon_retrained"] == ["proxy", *stages["chameleon"]]
+
+
 def test_report_is_made_from_the_results(smoke: Checkout) -> None:
     done = smoke.snakemake("--report", "results/smoke/report.html")
     assert done.returncode == 0, done.stdout + done.stderr
     text = (smoke.root / "results/smoke/report.html").read_text(encoding="utf-8")
-    for name in (f"pretrain_{FIGURES[0]}", f"pretrain_{TABLES[0]}"):
-        assert name in text, f"{name} is not in the report"
+    for stem in (*figure_stems(KINDS), *table_stems(KINDS), "summary"):
+        assert stem in text, f"{stem} is not in the report"
 
 
 def test_weights_of_another_tokenizer_are_refused(smoke: Checkout, tmp_path: Path) -> None:

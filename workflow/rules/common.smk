@@ -47,15 +47,12 @@ FIGURE_PDFS = [f"<results>/figures/{stem}.pdf" for stem in FIGURE_STEMS]
 
 def shown(folder, stem, name, scenario, kind):
     """Return an output that the report shows, under its category and with its caption."""
-    place = catalogue.place(name, scenario, plan.kinds(CFG).get(scenario))
-    labels = {
-        "shows": place.shows,
-        "scenario": scenario or "all",
-        "kind": folder.rstrip("s"),
-    }
+    form = folder.rstrip("s")
+    place = catalogue.place(name, scenario, plan.kinds(CFG).get(scenario), form)
+    labels = {"shows": place.shows, "scenario": scenario or "all"}
     return report(
         f"<results>/{folder}/{stem}.{kind}",
-        caption=f"../report/{folder.rstrip('s')}_{name}.rst",
+        caption=f"../report/{form}_{name}.rst",
         category=place.category,
         subcategory=place.subcategory,
         labels=labels,

@@ -5,6 +5,7 @@ localrules:
     collect,
     tables,
     figures,
+    summary,
 
 
 rule collect:
@@ -70,3 +71,27 @@ rule figures:
     shell:
         "python -m chameleon figures --spec {params.spec:q} --results $(dirname {input.metrics}) --out $(dirname {output.weights})"
         " 2>&1 | tee {log}"
+
+
+# The report's first page: its landing text shows summary.md.
+rule summary:
+    input:
+        metrics="<results>/metrics.csv",
+        tidy=TIDY,
+    output:
+        text="<results>/summary.md",
+        page=report(
+            "<results>/summary.html",
+            caption="../report/summary.rst",
+            category=catalogue.place("summary").category,
+            labels={"shows": "summary"},
+        ),
+        record="<results>/summary.run.json",
+    log:
+        "<logs>/summary.log",
+    conda:
+        "../../envs/suite.yaml"
+    params:
+        spec=lambda wildcards: plan.dump(plan.tables(CFG)),
+    shell:
+        "python -m chameleon summary --spec {params.spec:q} --results $(dirname {input.metrics}) 2>&1 | tee {log}"

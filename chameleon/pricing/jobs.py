@@ -1,0 +1,295 @@
+"""Every job of a config with its tokens, operations, disk and what it waits for; nothing runs.
+
+Walks the same spec functions (`chameleon.plan` and its siblings) that the workflow calls, so a new run of a
+method or another scale is priced without a change here. What a spec does not say (text sizes, answers of an
+online method) is estimated by the constants below.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chameleon import plan, plan_fewshot
+from chameleon.config import Config
+from chameleon.interfaces import REFERENCE
+from chameleon.pricing import online, text
+from chameleon.sensitivity import plan as study
+
+Spec = Mapping[str, Any]
+
+#: Reading order of the stages; the order in which the text goes through them.
+STAGES = ("fetch", "prepare", "tokenizer", "tokens", "proxy", "embed", "extra", "swarm", "weights", "base",
+          "evaluate", "fewshot", "sensitivity", "report")  # fmt: skip
+#: Operations of a run under an objective of its method's own, in those of a plain run of its length. One
+#: forward pass more (a reference model's) makes 4/3; `--measure` replaces it by what each objective does.
+OBJECTIVE_FLOPS = 4 / 3
+#: Few-shot items of a task without a limit. Tasks of lm-eval differ widely.
+ITEMS = 2000
+
+
+@dataclass
+class Job:
+    """One job.
+
+    Attributes:
+        name: unique.
+        stage: one of STAGES.
+        scenario, method: "" for what several share.
+        scale: whose speed its operations run at; "" where there are none.
+        tokens: read by a model.
+        train_flops, forward_flops: operations in training and in passes without gradients.
+        ordered_flops: those of the passes that an online method orders: part of the price of its weights.
+        objective: key of `Speed.objectives` for a run under a method's objective.
+        disk: bytes that stay.
+        text: (kind, megabytes) for the jobs that read text; see `text.SECONDS_PER_MB`.
+        fixed: kind of start-up and other work that no token pays; see `text.FIXED_SECONDS`.
+        threads, gpus: what it occupies.
+        needs: names of the jobs that it waits for.
+    """
+
+    name: str
+    stage: str
+    scenario: str = ""
+    method: str = ""
+    scale: str = ""
+    tokens: float = 0.0
+    train_flops: float = 0.0
+    forward_flops: float = 0.0
+    ordered_flops: float = 0.0
+    objective: str = ""
+    disk: float = 0.0
+    text: tuple[str, float] = ("", 0.0)
+    fixed: str = "light"
+    threads: int = 1
+    gpus: int = 0
+    needs: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def flops(self) -> float:
+        return self.train_flops + self.forward_flops
+
+
+class Walk:
+    """Lists a config's jobs.
+
+    Args:
+        cfg: the experiment.
+        objectives: operations of runs under an objective, in those of plain runs, by `objective_key`.
+    """
+
+    def __init__(self, cfg: Config, objectives: Mapping[str, float] | None = None) -> None:
+        self.cfg, self.objectives = cfg, dict(objectives or {})
+        self.vocab = text.vocabulary(cfg.raw["tokenizer"])
+        self.threads, self.gpus = cfg.raw["threads"], int(cfg.raw.get("gpus_per_job", 0))
+        self.jobs: dict[str, Job] = {}
+
+    def all(self) -> list[Job]:
+        """Return every job once, each after those that it waits for."""
+        for corpus in self.cfg.corpora:
+            self._corpus(corpus)
+        for scenario in self.cfg.scenarios:
+            for label in self.cfg.methods(scenario):
+                for seed in self.cfg.seeds:
+                    self.base(scenario, label, seed)
+            if plan.has_fewshot(self.cfg, scenario):
+                self._fewshot(scenario)
+        if self.cfg.raw.get("sensitivity"):
+            self._sensitivity()
+        last = tuple(self.jobs)
+        self._add(Job("report", "report", fixed="report", needs=last))
+        return list(self.jobs.values())
+
+    def _add(self, job: Job) -> str:
+        self.jobs.setdefault(job.name, job)
+        return job.name
+
+    def flops(self, model: Mapping[str, Any], **how: Any) -> float:
+        """Return operations per token of a model (`model.flops_per_token`)."""
+        from chameleon.model import ModelShape, flops_per_token
+
+        return flops_per_token(ModelShape(**model, vocab_size=self.vocab), **how)
+
+    def model_bytes(self, model: Mapping[str, Any]) -> int:
+        """Return the size of a float32 checkpoint."""
+        from chameleon.model import ModelShape, parameter_count
+
+        return 4 * parameter_count(ModelShape(**model, vocab_size=self.vocab))
+
+    def _corpus(self, corpus: str) -> None:
+        size = text.megabytes(self.cfg, corpus)
+        threads = self.threads
+        fetch = self._add(
+            Job(f"fetch {corpus}", "fetch", fixed="light", text=("fetch", text.download(self.cfg, corpus)))
+        )
+        self._add(Job(f"prepare {corpus}", "prepare", text=("prepare", size), disk=size * 1e6 * text.PARQUET,
+                      threads=threads["prepare"], needs=(fetch,)))  # fmt: skip
+        if "tokenizer" not in self.jobs:
+            learnt = self.cfg.tokenizer_corpora
+            for other in learnt:
+                if other != corpus and f"prepare {other}" not in self.jobs:
+                    self._prepare_first(other)
+            given = self.cfg.raw["tokenizer"]
+            domains = sum(len(self.cfg.domains_of(c)) for c in learnt)
+            learns = given.get("bytes_per_domain", 0) * domains / 1e6
+            self._add(Job("tokenizer", "tokenizer", text=("tokenizer", learns), threads=threads["tokenize"],
+                          needs=tuple(f"prepare {c}" for c in learnt)))  # fmt: skip
+        tokens = size * 1e6 / text.bytes_per_token(self.vocab)
+        self._add(Job(f"tokens {corpus}", "tokens", text=("tokens", size), threads=threads["tokenize"],
+                      disk=tokens * (2 if self.vocab <= 2**16 else 4),
+                      needs=(f"prepare {corpus}", "tokenizer")))  # fmt: skip
+
+    def _prepare_first(self, corpus: str) -> None:
+        size = text.megabytes(self.cfg, corpus)
+        fetch = self._add(Job(f"fetch {corpus}", "fetch", text=("fetch", text.download(self.cfg, corpus))))
+        self._add(Job(f"prepare {corpus}", "prepare", text=("prepare", size), disk=size * 1e6 * text.PARQUET,
+                      threads=self.threads["prepare"], needs=(fetch,)))  # fmt: skip
+
+    def _training(self, spec: Spec, name: str, stage: str, needs: tuple[str, ...], **more: Any) -> Job:
+        """Return the job of training one model as a spec says."""
+        train, model = spec["train"], spec["model"]
+        tokens = train["steps"] * train["batch_size"] * model["context"]
+        corpora = dict.fromkeys(spec["domains"].values())
+        return Job(
+            name, stage, scale=spec["scale"], tokens=tokens, train_flops=self.flops(model) * tokens,
+            disk=self.model_bytes(model), fixed="torch", threads=self.threads["train"], gpus=self.gpus,
+            needs=(*(f"tokens {c}" for c in corpora), *needs), **more,
+        )  # fmt: skip
+
+    def _pass(self, job: Job, model: Mapping[str, Any], tokens: float, layers: int | None = None) -> None:
+        """Add a pass without gradients over so many tokens."""
+        job.tokens += tokens
+        job.forward_flops += self.flops(model, training=False, layers=layers) * tokens
+
+    def proxy(self, scenario: str, seed: int) -> str:
+        spec = plan.proxy(self.cfg, scenario, seed)
+        return self._add(self._training(spec, f"proxy {scenario} {seed}", "proxy", (), scenario=scenario))
+
+    def embed(self, embedder: str, corpus: str, seed: int) -> str:
+        kind, scenario, label = plan.embedders(self.cfg)[embedder]
+        model_job = self.proxy(scenario, seed) if kind == "proxy" else self.base(scenario, label, seed)
+        spec = plan.embed(self.cfg, embedder, corpus, seed)
+        scale = self.jobs[model_job].scale
+        model = self.cfg.raw["scales"][scale]["model"]
+        job = Job(f"embed {embedder} {corpus} {seed}", "embed", scale=scale, fixed="torch", gpus=self.gpus,
+                  threads=self.threads["evaluate"], needs=(f"tokens {corpus}", model_job))  # fmt: skip
+        tokens = len(spec["domains"]) * spec["windows"] * (spec["window_length"] or model["context"])
+        middle = (model["n_layer"] + 1) // 2
+        self._pass(job, model, tokens, middle if spec["layer"] is None else spec["layer"])
+        return self._add(job)
+
+    def weights(self, scenario: str, label: str, seed: int) -> str:
+        """Add a method's weights and all that they wait for."""
+        cfg = self.cfg
+        method, params = cfg.method(label)
+        corpora = dict.fromkeys(cfg.domains(scenario).values())
+        needs = [f"tokens {c}" for c in corpora]
+        if plan.needs_embeddings(cfg, label):
+            needs += [self.embed(cfg.embedder(scenario, label), c, seed) for c in corpora]
+        for run in plan.single_runs(cfg, scenario, label, seed):
+            needs.append(self._extra(scenario, label, seed, run))
+        for group in plan.swarm_groups(cfg, scenario, label, seed):
+            needs.append(self._swarm(scenario, label, seed, group))
+        needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
+        swarm = any(r.swarm for r in plan.extra_runs(cfg, scenario, label, seed))
+        return self._add(Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,
+                             fixed="regression" if swarm else "light", threads=self.threads["evaluate"],
+                             needs=tuple(needs)))  # fmt: skip
+
+    def _extra(self, scenario: str, label: str, seed: int, run: Any) -> str:
+        spec = plan.extra_run(self.cfg, scenario, label, seed, run.run_id)
+        folder = f"extra {scenario} {label} {seed}"
+        needs = tuple(
+            self.proxy(scenario, seed) if other == REFERENCE else f"{folder} {other}" for other in run.after
+        )
+        job = self._training(spec, f"{folder} {run.run_id}", "extra", needs, scenario=scenario, method=label)
+        if run.objective:
+            job.objective = objective_key(scenario, label)
+            job.train_flops *= self.objectives.get(job.objective, OBJECTIVE_FLOPS)
+        self._pass(job, spec["model"], len(spec["domains"]) * spec["validation_tokens"])
+        return self._add(job)
+
+    def _swarm(self, scenario: str, label: str, seed: int, group: str) -> str:
+        spec = plan.swarm(self.cfg, scenario, label, seed, group)
+        job = self._training(spec, f"swarm {scenario} {label} {seed} {group}", "swarm", (), scenario=scenario,
+                             method=label)  # fmt: skip
+        runs = len(spec["runs"])
+        job.tokens, job.train_flops, job.disk = job.tokens * runs, job.train_flops * runs, 0
+        self._pass(job, spec["model"], runs * len(spec["domains"]) * spec["validation_tokens"])
+        return self._add(job)
+
+    def base(self, scenario: str, label: str, seed: int) -> str:
+        """Add a base model and its test, and all that they wait for."""
+        name = f"base {scenario} {label} {seed}"
+        if name in self.jobs:
+            return name
+        cfg, spec = self.cfg, plan.train(self.cfg, scenario, label, seed)
+        needs = [self.weights(scenario, label, seed)]
+        if spec["start"]:
+            needs.append(self.base(spec["start"]["scenario"], spec["start"]["method"], seed))
+        job = self._training(spec, name, "base", tuple(needs), scenario=scenario, method=label)
+        k, model = len(spec["domains"]), spec["model"]
+        self._pass(job, model, k * len(spec["curve"]["steps"]) * spec["curve"]["tokens"])
+        if spec["online"]:
+            passes = online.validation_passes(cfg, scenario, label, seed)
+            before = job.forward_flops
+            self._pass(job, model, k * passes * spec["online"]["validation_tokens"])
+            job.ordered_flops = job.forward_flops - before
+        self._add(job)
+        tested = plan.evaluate(cfg, scenario, label, seed)
+        test = Job(f"evaluate {scenario} {label} {seed}", "evaluate", scenario, label, spec["scale"],
+                   fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
+                   needs=(name,))  # fmt: skip
+        self._pass(test, model, (k + len(tested["kept"])) * tested["test_tokens"])
+        self._add(test)
+        return name
+
+    def _fewshot(self, scenario: str) -> None:
+        spec = plan_fewshot.fewshot(self.cfg, scenario)
+        model = self.cfg.raw["scales"][spec["scale"]]["model"]
+        models = [f"base {scenario} {m} {s}" for m in spec["methods"] for s in spec["seeds"]]
+        job = Job(f"fewshot {scenario}", "fewshot", scenario, "", spec["scale"], fixed="fewshot",
+                  gpus=self.gpus, threads=self.threads["evaluate"], needs=tuple(models))  # fmt: skip
+        # One pass over the prompt of an item and its answers; with examples it fills the context.
+        read = sum(model["context"] if shots else model["context"] / 2 for shots in spec["shots"])
+        self._pass(job, model, len(models) * len(spec["tasks"]) * (spec["limit"] or ITEMS) * read)
+        self._add(job)
+
+    def _sensitivity(self) -> None:
+        cfg = self.cfg
+        scenario = study.chosen(cfg).scenario
+        for variant, seed in study.jobs(cfg):
+            spec, borrowed = study.proxy(cfg, variant, seed), study.borrowed(cfg, variant, seed)
+            if borrowed is None:
+                needs = self._add(
+                    self._training(spec, f"sensitivity_proxy {variant} {seed}", "sensitivity", ())
+                )
+            elif variant == study.DEFAULT:
+                needs = self.proxy(scenario, seed)
+            else:
+                needs = self.base(scenario, borrowed.split("/")[2], seed)
+            how, model = study.embed(cfg, variant, seed), spec["model"]
+            job = Job(f"sensitivity_embed {variant} {seed}", "sensitivity", scale=spec["scale"],
+                      fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
+                      needs=(needs,))  # fmt: skip
+            windows = len(how["domains"]) * how["windows"]
+            draws = len(how["window_seeds"]) - 1 + len(how["checkpoints"])
+            self._pass(job, model, windows * draws * how["window_length"], how["layer"])
+            self._pass(job, model, windows * how["window_length"], max(how["layers"]))
+            others = sum(length for length in how["window_lengths"] if length != how["window_length"])
+            self._pass(job, model, windows * others, how["layer"])
+            self._add(job)
+
+
+def objective_key(scenario: str, label: str) -> str:
+    """Return the name under which a method's objective is measured."""
+    return f"{scenario} {label}"
+
+
+def objective_runs(cfg: Config) -> Iterator[tuple[str, str, str, Any]]:
+    """Yield (key, scenario, label, run) of one run per method that brings an objective of its own."""
+    for scenario in cfg.needed:
+        for label in cfg.methods(scenario):
+            for run in plan.single_runs(cfg, scenario, label, cfg.seeds[0]):
+                if run.objective:
+                    yield objective_key(scenario, label), scenario, label, run
+                    break

@@ -1,0 +1,44 @@
+"""How many validation passes an online method orders: its controller is played without a model.
+
+The losses it is told are made up (they fall with the steps, the same for all domains), so a controller
+whose number of passes depends on losses is priced approximately.
+"""
+
+import numpy as np
+
+from chameleon import plan
+from chameleon.config import Config
+from chameleon.interfaces import MethodInputs, TrainingState
+
+
+def validation_passes(cfg: Config, scenario: str, label: str, seed: int) -> int:
+    """Return the passes over the validation split that one base run orders.
+
+    As many as could be seen if the controller needs inputs that are not there before the run.
+    """
+    spec = plan.train(cfg, scenario, label, seed)
+    method, params = cfg.method(label)
+    domains, steps = tuple(spec["domains"]), int(spec["train"]["steps"])
+    even = dict.fromkeys(domains, 1 / len(domains))
+    inputs = MethodInputs(
+        domains, dict.fromkeys(domains, 10**6), params, spec["online"]["method_seed"], steps,
+        token_budget=steps * spec["train"]["batch_size"] * spec["model"]["context"],
+        others=dict.fromkeys(method.uses(params), even), start=even,
+    )  # fmt: skip
+    passes, step = 0, 0
+    realised = dict.fromkeys(domains, 1)
+
+    def measure() -> dict[str, float]:
+        nonlocal passes
+        passes += 1
+        falling = 1 + 4 * np.exp(-3 * step / steps)
+        return {d: float(falling + 0.01 * i) for i, d in enumerate(domains)}
+
+    try:
+        controller = method.controller(inputs)
+        while step < steps:
+            length, _ = controller.next_segment(TrainingState(step, steps, domains, measure, realised))
+            step += max(1, int(length))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return passes
+    return passes

@@ -1,0 +1,61 @@
+"""What the plan assumes about text and about work that no token pays: sizes, seconds per megabyte, start-ups.
+
+The seconds were measured on one core of the machine that docs/DECISIONS.md names; `--measure` replaces the
+start-up of a process only. Corpora dominate nothing in a default run: factors of two here move the total by
+minutes.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chameleon.config import Config
+
+#: Core-seconds per megabyte of text (12 MB took 7.0 and 7.3 s, the tokenizer 2.2 s for 4 MB). fetch: 10 MB/s.
+SECONDS_PER_MB = {"fetch": 0.1, "prepare": 0.6, "tokenizer": 0.55, "tokens": 0.6}
+#: Seconds of a job before and after its real work, by kind of job.
+FIXED_SECONDS = {"light": 1.0, "torch": 3.0, "regression": 8.0, "fewshot": 20.0, "report": 60.0}
+#: Parquet bytes per byte of text.
+PARQUET = 0.5
+#: Bytes of a synthetic document.
+SYNTHETIC_BYTES = 600
+
+
+def vocabulary(tokenizer: Mapping[str, Any]) -> int:
+    """Return the size of a tokenizer's vocabulary; GPT-2's is 50,257."""
+    return 50257 if tokenizer["kind"] == "gpt2" else int(tokenizer["vocab_size"])
+
+
+def bytes_per_token(vocab: int) -> float:
+    """Return bytes of mixed text per token: about 2.9 at a vocabulary of 2,048, 0.4 more per doubling."""
+    return max(1.0, 2.9 + 0.4 * math.log2(vocab / 2048))
+
+
+def megabytes(cfg: Config, corpus: str) -> float:
+    """Return the text of a corpus under the cap per domain; 0 where nothing says (hub, no cap)."""
+    entry, domains = cfg.raw["corpora"][corpus], cfg.domains_of(corpus)
+    cap = cfg.data(corpus)["max_bytes_per_domain"]
+    if entry["kind"] == "synthetic":
+        return len(domains) * entry.get("documents", 400) * SYNTHETIC_BYTES / 1e6
+    if entry["kind"] == "local":
+        root = Path(entry["path"])
+        sizes = [sum(f.stat().st_size for f in (root / d).rglob("*") if f.is_file()) for d in domains]
+        return sum(min(s, cap) if cap else s for s in sizes) / 1e6
+    return len(domains) * cap / 1e6 if cap else 0.0
+
+
+def unknown(cfg: Config) -> list[str]:
+    """Return the corpora whose size neither config nor disk says."""
+    return [c for c in cfg.corpora if megabytes(cfg, c) == 0]
+
+
+def download(cfg: Config, corpus: str) -> float:
+    """Return the megabytes to fetch: the packages of a registry set, nothing for local text."""
+    entry = cfg.raw["corpora"][corpus]
+    if entry["kind"] != "registry":
+        return 0.0
+    from chameleon.corpora import packages
+
+    sources = [source for d in cfg.domains_of(corpus) for source in packages._domain(entry, d)["sources"]]
+    return sum(packages.artefacts()[name].bytes for name in {s["artefact"] for s in sources}) / 1e6

@@ -1,0 +1,148 @@
+# Beside the main line: how Chameleon's weights move with its settings and seeds. Only where the config has a
+# sensitivity block; no base model is trained for it.
+from chameleon.sensitivity import catalogue as study_names
+from chameleon.sensitivity import plan as study
+
+STUDIED = bool(CFG.raw.get("sensitivity"))
+STUDY_JOBS = study.jobs(CFG) if STUDIED else []
+STUDY_TIDY = [f"<results>/{name}.csv" for name in study_names.TIDY]
+STUDY_FILES = [
+    *(
+        f"<results>/tables/sensitivity_{name}.{kind}"
+        for name in study_names.TABLES
+        for kind in ("csv", "md")
+    ),
+    *(f"<results>/figures/sensitivity_{name}.pdf" for name in study_names.FIGURES),
+]
+STUDY_PAGES = [
+    *(f"<results>/tables/sensitivity_{name}.html" for name in study_names.TABLES),
+    *(f"<results>/figures/sensitivity_{name}.png" for name in study_names.FIGURES),
+]
+# What `all` asks for.
+SENSITIVITY = [*STUDY_TIDY, *STUDY_FILES, *STUDY_PAGES] if STUDIED else []
+
+
+def study_spec(stage):
+    """Return a params function: the JSON spec of `sensitivity.plan.<stage>` for a variant and seed."""
+    return lambda wildcards: plan.dump(
+        getattr(study, stage)(CFG, wildcards.variant, int(wildcards.seed))
+    )
+
+
+def study_manifests(wildcards):
+    """Token manifests of the studied scenario's corpora."""
+    corpora = CFG.raw["scenarios"][study.chosen(CFG).scenario]["corpora"]
+    return [f"<results>/tokens/{c}/manifest.json" for c in corpora]
+
+
+def study_model(wildcards):
+    """A variant's proxy: the experiment's own where it has one, else one trained for the study."""
+    folder = study.model_folder(CFG, wildcards.variant, int(wildcards.seed))
+    return f"<results>/{folder}/model"
+
+
+def study_shown(folder, name, kind):
+    """Return an output that the report shows, with its caption."""
+    return report(
+        f"<results>/{folder}s/sensitivity_{name}.{kind}",
+        caption=f"../report/{folder}_sensitivity_{name}.rst",
+        category=study_names.category(),
+        labels=study_names.labels(name, folder),
+    )
+
+
+if STUDIED:
+
+    localrules:
+        sensitivity,
+        sensitivity_report,
+
+    rule sensitivity_proxy:
+        input:
+            tokens=study_manifests,
+            tokenizer="<results>/tokenizer/tokenizer.json",
+        output:
+            model=directory("<results>/sensitivity/proxies/{variant}/seed{seed}/model"),
+            log="<results>/sensitivity/proxies/{variant}/seed{seed}/training.csv",
+            mixture="<results>/sensitivity/proxies/{variant}/seed{seed}/mixture.json",
+            record="<results>/sensitivity/proxies/{variant}/seed{seed}/run.json",
+        log:
+            "<logs>/sensitivity/proxy/{variant}/seed{seed}.log",
+        wildcard_constraints:
+            variant="[A-Za-z0-9_.-]+",
+        conda:
+            "../../envs/suite.yaml"
+        threads: CFG.raw["threads"]["train"]
+        resources:
+            mem_mb=2000,
+            runtime=1440,
+            gpu=GPUS,
+        params:
+            spec=study_spec("proxy"),
+        shell:
+            "python -m chameleon sensitivity_proxy --spec {params.spec:q} --tokens {input.tokens}"
+            " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
+            " 2>&1 | tee {log}"
+
+    rule sensitivity_embed:
+        input:
+            tokens=study_manifests,
+            model=study_model,
+        output:
+            embeddings="<results>/sensitivity/embeddings/{variant}/seed{seed}.json",
+            record="<results>/sensitivity/embeddings/{variant}/seed{seed}.run.json",
+        log:
+            "<logs>/sensitivity/embed/{variant}/seed{seed}.log",
+        wildcard_constraints:
+            variant="[A-Za-z0-9_.-]+",
+        conda:
+            "../../envs/suite.yaml"
+        threads: CFG.raw["threads"]["evaluate"]
+        resources:
+            mem_mb=2000,
+            runtime=240,
+            gpu=GPUS,
+        params:
+            spec=study_spec("embed"),
+        shell:
+            "python -m chameleon sensitivity_embed --spec {params.spec:q} --tokens {input.tokens}"
+            " --model {input.model} --out {output.embeddings} --threads {threads} 2>&1 | tee {log}"
+
+    rule sensitivity:
+        input:
+            [
+                f"<results>/sensitivity/embeddings/{variant}/seed{seed}.json"
+                for variant, seed in STUDY_JOBS
+            ],
+        output:
+            weights=STUDY_TIDY[0],
+            others=STUDY_TIDY[1:],
+            record="<results>/sensitivity/run.json",
+        log:
+            "<logs>/sensitivity.log",
+        conda:
+            "../../envs/suite.yaml"
+        params:
+            spec=lambda wildcards: plan.dump(study.measure(CFG)),
+        shell:
+            "python -m chameleon sensitivity --spec {params.spec:q} --results $(dirname {output.weights})"
+            " 2>&1 | tee {log}"
+
+    rule sensitivity_report:
+        input:
+            weights=STUDY_TIDY[0],
+            others=STUDY_TIDY[1:],
+        output:
+            pages=[study_shown("table", name, "html") for name in study_names.TABLES],
+            figures=[study_shown("figure", name, "png") for name in study_names.FIGURES],
+            others=STUDY_FILES,
+            record="<results>/sensitivity/report.run.json",
+        log:
+            "<logs>/sensitivity_report.log",
+        conda:
+            "../../envs/suite.yaml"
+        params:
+            spec=lambda wildcards: plan.dump(study.report(CFG)),
+        shell:
+            "python -m chameleon sensitivity_report --spec {params.spec:q} --results $(dirname {input.weights})"
+            " 2>&1 | tee {log}"
