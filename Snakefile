@@ -17,6 +17,7 @@ include: "workflow/rules/proxy.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/base.smk"
 include: "workflow/rules/fewshot.smk"
+include: "workflow/rules/common_study.smk"
 include: "workflow/rules/sensitivity.smk"
 include: "workflow/rules/results.smk"
 

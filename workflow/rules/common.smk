@@ -1,5 +1,6 @@
 # Reads and checks the config; everything that decides jobs is in chameleon.plan.
 import sys
+from pathlib import Path
 
 from chameleon import catalogue
 from chameleon import config as chameleon_config
@@ -120,15 +121,13 @@ def start_model(wildcards):
 
 def run_paths(wildcards, input):
     """Folders of a method's extra runs (their names are the run ids) and files of its swarm."""
-    return [
-        path.removesuffix("/result.json") if path.endswith("/result.json") else path
-        for path in input.runs
-    ]
+    paths = [Path(path) for path in input.runs]
+    return [str(p.parent if p.name == "result.json" else p) for p in paths]
 
 
 def after_folders(wildcards, input):
     """Folders of the runs that an extra run waited for."""
-    return [path.removesuffix("/result.json") for path in input.after]
+    return [str(Path(path).parent) for path in input.after]
 
 
 def is_online(wildcards):
