@@ -24,6 +24,10 @@ domains of real text (batches of 8 blocks, one or two a domain) μ = 0.01 still 
 between 0.09 and 0.22 in 400 steps: neither frozen nor exploding. Hence the default "paper" with μ = 0.1. The
 reference variant's scores are about half as large: μ = 0.05 behaves alike.
 
+With more domains than blocks in a batch (15 and 8 in the default transfer) a step sees some of the domains
+only: the sum over i in W_j runs over those present, so cross terms count less often than ⟨g_j, g_j⟩, and by
+the sampler's even spacing some pairs meet more often than others. The paper has every domain in every batch.
+
 Cost: 6ND and the inner products (`chameleon.reweighting.domain_gradients`), which the objective counts.
 """
 

@@ -42,7 +42,7 @@ class RegMix(Method):
     version = 1
     defaults = {
         "num_proxies": 64,  # the paper: 512
-        "steps": None,  # optimizer steps of a proxy; None: as many as the scenario's proxy
+        "steps": None,  # optimizer steps of a proxy; None: as many as its scale says, or the scenario's proxy
         "scale": None,  # its scale; None: the scenario's proxy scale
         "target": "mean",  # or a domain
         "regression": "lightgbm",  # lightgbm, linear, log_linear
@@ -61,7 +61,7 @@ class RegMix(Method):
             _whole(name, params[name], low)
         if params["steps"] is not None:
             _whole("steps", params["steps"], 1)
-        if params["regression"] not in models.MODELS:
+        if not isinstance(params["regression"], str) or params["regression"] not in models.MODELS:
             raise UserError(f"method regmix: regression: {choices(params['regression'], models.MODELS)}")
         if params["target"] not in ("mean", *domains):
             raise UserError(f"method regmix: target: {choices(params['target'], ['mean', *domains])}")

@@ -32,7 +32,7 @@ def collect(spec: Spec, results: Path) -> None:
                 paths = Paths(results, scenario, method, seed, needs["embedder"])
                 rows["metrics"] += metrics(paths, what)
                 rows["weights"] += weights(paths)
-                rows["costs"] += costs(paths, needs)
+                rows["costs"] += costs(results, paths.key, what["methods"])
                 rows["diagnostics"] += diagnostics(paths, what["domains"])
                 rows["curves"] += curves(paths)
         if what["fewshot"]:
@@ -117,38 +117,55 @@ def curves(paths: Paths) -> Iterator[Row]:
             yield (*paths.key, step, point["tokens"], domain, loss)
 
 
-def costs(paths: Paths, needs: Mapping[str, Any]) -> Iterator[Row]:
+def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) -> Iterator[Row]:
     """Yield the rows of costs.csv. What methods share is counted in full under each that needs it.
 
-    Not counted: a proxy, and embeddings of the domains it was trained on, that another scenario left
-    (`charged_proxy`, `charged_corpora`); transfer and finetuning are about reusing them.
+    A method that builds on another's weights is charged for them too. Not counted: a proxy, and embeddings of
+    the domains it was trained on, that another scenario left (`charged_proxy`, `charged_corpora`); transfer
+    and finetuning are about reusing them.
     """
-    records: dict[str, list[Path]] = {stage: [] for stage in WEIGHTING}
+    scenario, method, seed = key
+    paths = Paths(results, scenario, method, seed, methods[method]["embedder"])
+    # Stage -> files; a file that two of them need is paid once.
+    records: dict[str, dict[Path, None]] = {stage: {} for stage in WEIGHTING}
+    for label in (method, *methods[method]["uses"]):
+        own = Paths(results, scenario, label, seed, methods[label]["embedder"])
+        for stage, files in weighting_records(own, methods[label]).items():
+            paid = {file for found in records.values() for file in found}
+            records[stage] |= dict.fromkeys(file for file in files if file not in paid)
+    run = read_json(paths.run / "run.json", "run")
+    ordered = run.get("validation_cost", {"tokens": 0, "flops": 0, "seconds": 0})
+    for stage, found in records.items():
+        if stage == "validation" and ordered["tokens"]:
+            yield _cost(key, stage, ordered, run["device"])
+        if found:
+            yield _summed(key, stage, [read_json(file, "run") for file in found])
+    curve = run.get("curve_cost", {"seconds": 0})
+    # Passes that an online method ordered, and points of the learning curve, are not training.
+    spent = {**run["cost"], "seconds": run["cost"]["seconds"] - ordered["seconds"] - curve["seconds"]}
+    yield _cost(key, "base", spent, run["device"])
+    yield _summed(key, "evaluate", [read_json(paths.metrics.with_suffix(".run.json"), "run")])
+
+
+def weighting_records(paths: Paths, needs: Mapping[str, Any]) -> dict[str, list[Path]]:
+    """Return the run records of everything that a method's own weights took, by stage."""
+    seed = str(paths.key[2])
+    records: dict[str, list[Path]] = {}
     if needs["charged_proxy"]:
         records["proxy"] = [paths.proxy / "run.json"]
     if paths.embeddings is not None:
         records["embed"] = [paths.embeddings / f"{c}.run.json" for c in needs["charged_corpora"]]
     if needs["reference"]:
         records["reference"] = [paths.proxy / "run.json"]
-    records["extra"] = [paths.run / "extra" / r / "run.json" for r in needs["runs"][str(paths.key[2])]]
-    parts = needs["swarm"][str(paths.key[2])]
-    records["swarm"] = [paths.run / "swarm" / f"{part}.run.json" for part in parts]
+    records["extra"] = [paths.run / "extra" / r / "run.json" for r in needs["runs"][seed]]
+    records["swarm"] = [paths.run / "swarm" / f"{part}.run.json" for part in needs["swarm"][seed]]
     records["weights"] = [paths.weights.with_suffix(".run.json")]
-    records["base"] = [paths.run / "run.json"]
-    records["evaluate"] = [paths.metrics.with_suffix(".run.json")]
-    ordered = read_json(paths.run / "run.json", "run").get("validation_cost", {"tokens": 0, "seconds": 0})
-    for stage, files in records.items():
-        found = [read_json(f, "run") for f in files]
-        if stage == "validation" and ordered["tokens"]:
-            device = read_json(paths.run / "run.json", "run")["device"]
-            yield _cost(paths.key, stage, ordered, device)
-        if found:
-            total = {k: math.fsum(r["cost"][k] for r in found) for k in ("tokens", "flops", "seconds")}
-            if stage == "base":
-                # Passes that an online method ordered, and points of the learning curve, are not training.
-                curve = found[0].get("curve_cost", {"seconds": 0})
-                total["seconds"] -= ordered["seconds"] + curve["seconds"]
-            yield _cost(paths.key, stage, total, "; ".join(dict.fromkeys(r["device"] for r in found)))
+    return records
+
+
+def _summed(key: tuple[str, str, int], stage: str, records: list[dict[str, Any]]) -> Row:
+    total = {k: math.fsum(r["cost"][k] for r in records) for k in ("tokens", "flops", "seconds")}
+    return _cost(key, stage, total, "; ".join(dict.fromkeys(r["device"] for r in records)))
 
 
 def _cost(key: tuple[str, str, int], stage: str, total: Mapping[str, float], device: str) -> Row:

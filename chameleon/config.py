@@ -50,7 +50,7 @@ class Config:
             self.method(label)
         self._check_tokenizer()
         check_sensitivity(self.raw, self.source)
-        if "fewshot" in self.raw["evaluation"]:
+        if self.raw["evaluation"].get("fewshot") is not None:
             check_fewshot(self.raw["evaluation"]["fewshot"], self.source)
         for corpus in self.raw["data"].get("per_corpus") or {}:
             self._pick(corpus, "data.per_corpus", self.raw["corpora"])
@@ -125,7 +125,13 @@ class Config:
         base_model = self.raw["scales"][scenario["base"]["scale"]]["model"]
         proxy_model = self.raw["scales"][self.proxy_role(name)["scale"]]["model"]
         if self.kind(name) == "finetune":
-            start = self.raw["scenarios"][scenario["base"]["of"]]["base"]["scale"]
+            origin = scenario["base"]["of"]
+            if self.evaluation(name)["test_tokens"] != self.evaluation(origin)["test_tokens"]:
+                raise UserError(
+                    f"{self.source}: {where}.evaluation.test_tokens: forgetting compares with {origin}, "
+                    f"which is tested on {self.evaluation(origin)['test_tokens']} tokens a domain"
+                )
+            start = self.raw["scenarios"][origin]["base"]["scale"]
             if self.raw["scales"][start]["model"] != base_model:
                 raise UserError(
                     f"{self.source}: {where}.base.scale: {scenario['base']['scale']} has another model than "
@@ -134,9 +140,15 @@ class Config:
         layer, length = (self.raw["embeddings"][key] for key in ("layer", "window_length"))
         for label in scenario["methods"]:
             method, params = self.method(label, f"{where}.methods")
-            method.check(params, domains, {"tokenizer_fingerprint": self.tokenizer_fingerprint})
+            here = f"{where}.methods: {label}"
+            try:
+                method.check(params, domains, {"tokenizer_fingerprint": self.tokenizer_fingerprint})
+            except UserError as error:
+                raise UserError(f"{self.source}: {here}: {error}") from error
+            self._check_runs(method, params, domains, here)
             for other in method.uses(params):
-                self._pick(other, f"{where}.methods: {label} uses", dict.fromkeys(scenario["methods"]))
+                self._pick(other, f"{here} uses", dict.fromkeys(scenario["methods"]))
+            self._check_uses(label, here)
             if self.embed_with(name, label) == "base" and self.kind(name) != "finetune":
                 raise UserError(
                     f"{self.source}: method_params.{label}.embed_with: 'base' is for kind finetune, "
@@ -157,6 +169,35 @@ class Config:
                 raise UserError(
                     f"{self.source}: evaluation.{key}: {value} is less than a context of {window}"
                 )
+
+    def _check_runs(
+        self, method: Method, params: Mapping[str, Any], domains: tuple[str, ...], where: str
+    ) -> None:
+        """Check the runs that a method asks for: their scales exist, and a swarm is of one kind."""
+        runs = method.extra_runs(domains, params, 0)
+        for scale in dict.fromkeys(run.scale for run in runs if run.scale is not None):
+            if not isinstance(scale, str):
+                raise UserError(f"{self.source}: {where}: scale: {scale!r} is not the name of a scale")
+            model = self._pick(scale, f"{where}: scale", self.raw["scales"])["model"]
+            if model["d_model"] % model["n_head"]:
+                raise UserError(f"{self.source}: scales.{scale}.model: d_model is not divisible by n_head")
+        swarm = [run for run in runs if run.swarm]
+        if len({(run.scale, run.steps) for run in swarm}) > 1:
+            raise UserError(f"{self.source}: {where}: the runs of a swarm must share scale and steps")
+        if any(run.after or run.objective or run.weights is None for run in swarm):
+            raise UserError(f"{self.source}: {where}: a swarm's runs wait for nothing and have fixed weights")
+
+    def _check_uses(self, label: str, where: str) -> None:
+        """Refuse methods that build on each other's weights in a circle."""
+        seen, waiting = set[str](), [label]
+        while waiting:
+            method, params = self.method(waiting.pop())
+            for other in method.uses(params):
+                if other == label:
+                    raise UserError(f"{self.source}: {where}: builds on its own weights, through its `prior`")
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
 
     @property
     def scenarios(self) -> list[str]:

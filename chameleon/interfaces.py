@@ -93,7 +93,7 @@ class RunSpec:
         run_id: a file name.
         weights: the mixture its data are drawn from; None: `Method.run_weights` decides once the runs in
             `after` are done.
-        steps: optimizer steps; None: the proxy's own number.
+        steps: optimizer steps; None: those of its `scale`, or the proxy's own number.
         scale: name in the config's `scales`; None: the scenario's proxy scale.
         after: runs that must be done before, by run id, and REFERENCE for the uniform proxy.
         objective: trained under `Method.objective` instead of the mean loss of the batch.

@@ -67,9 +67,15 @@ def below_zero(estimate: Estimate) -> str:
 
 
 def combine(findings: Sequence[Finding]) -> Finding:
-    """Return the finding on `all of these`; parts that were not measured decide nothing but are named."""
+    """Return the finding on `all of these`.
+
+    One that does not hold decides; else one that was not measured leaves the whole undecided. If none was,
+    the whole was not.
+    """
     verdicts = {f.verdict for f in findings}
     verdict = next((v for v in (FAILS, OPEN, HOLDS) if v in verdicts), ABSENT)
+    if verdict == HOLDS and ABSENT in verdicts:
+        verdict = OPEN
     alone = findings[0].probability if len(findings) == 1 else None
     measured = "; ".join(f.measured for f in findings)
     trends = "; ".join(f.trend for f in findings if f.trend)
@@ -85,7 +91,7 @@ def lower(a: str, b: str, *kinds: str, metric: str = "mean_perplexity", margin: 
     """Return the test of `a has a lower metric than b`, in every scenario of these kinds.
 
     With a margin, of `a is not worse than b by more than the margin`: that holds if the whole interval lies
-    below the margin, and does not if the interval lies above zero and reaches beyond it.
+    below the margin, and does not if it lies above it.
     """
 
     def test(runs: Runs) -> Finding:
@@ -101,7 +107,7 @@ def _lower(runs: Runs, scenario: str, a: str, b: str, metric: str, margin: float
         return _absent(f"{a} against {b} in {scenario}")
     unit, digits = ("%", 2) if metric == "mean_perplexity" else ("nats/token", 4)
     if margin and estimate.high is not None and estimate.low is not None:
-        verdict = HOLDS if estimate.high < margin else FAILS if estimate.low > 0 else OPEN
+        verdict = HOLDS if estimate.high < margin else FAILS if estimate.low > margin else OPEN
     else:
         verdict = below_zero(estimate)
     values = [x - margin for x in differences(metrics, a, b, "mean", metric)]
@@ -189,7 +195,7 @@ def nobody_always_lower(methods: Sequence[str], b: str, *kinds: str) -> Test:
             if not known:
                 parts.append(_absent(method))
                 continue
-            whole = combine(known).verdict
+            whole = combine(found).verdict
             verdict = {FAILS: HOLDS, HOLDS: FAILS, OPEN: OPEN}[whole]
             parts.append(Finding(verdict, "; ".join(f.measured for f in known), "", None, len(known)))
         return combine(parts)

@@ -254,10 +254,9 @@ def groups(cfg: Config, scenario: str) -> dict[str, list[str]]:
         return {}
     before = cfg.domains(cfg.proxy_of(scenario))
     domains = cfg.domains(scenario)
-    return {
-        "mean_old": [d for d in domains if d in before],
-        "mean_new": [d for d in domains if d not in before],
-    }
+    old, new = ([d for d in domains if (d in before) is known] for known in (True, False))
+    # A transfer to a set that shares no domain (or all) has one mean only, that over all.
+    return {"mean_old": old, "mean_new": new} if old and new else {}
 
 
 def evaluate(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
@@ -297,14 +296,26 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
         "reference": any(REFERENCE in r.after for r in extra_runs(cfg, scenario, label, cfg.seeds[0])),
         "runs": {str(s): [r.run_id for r in single_runs(cfg, scenario, label, s)] for s in cfg.seeds},
         "swarm": {str(s): list(swarm_groups(cfg, scenario, label, s)) for s in cfg.seeds},
-        "uses": method.uses(cfg.method(label)[1]),
+        "uses": used_methods(cfg, label),
     }
+
+
+def used_methods(cfg: Config, label: str) -> list[str]:
+    """Return the labels whose weights a method builds on, directly or through others, each once."""
+    found: list[str] = []
+    waiting = [label]
+    while waiting:
+        method, params = cfg.method(waiting.pop())
+        new = [other for other in method.uses(params) if other not in found]
+        found += new
+        waiting += new
+    return found
 
 
 def has_fewshot(cfg: Config, scenario: str) -> bool:
     """Return whether a scenario's base models take the few-shot tasks."""
     wanted = cfg.raw["scenarios"][scenario].get("fewshot", cfg.kind(scenario) != "finetune")
-    return bool(wanted) and "fewshot" in cfg.raw["evaluation"]
+    return bool(wanted) and cfg.raw["evaluation"].get("fewshot") is not None
 
 
 def collect(cfg: Config) -> Spec:

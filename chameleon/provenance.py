@@ -62,12 +62,14 @@ class Recorder:
     threads: int = 1
     seeds: dict[str, int] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    #: Seconds that an earlier process, which was cut off, spent on what this one kept.
+    earlier_seconds: float = 0.0
     _clock: float = field(default_factory=time.perf_counter)
     _started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def write(self, path: Path) -> None:
         """Write the record; the clock stops here."""
-        self.cost.seconds = time.perf_counter() - self._clock
+        self.cost.seconds = self.earlier_seconds + time.perf_counter() - self._clock
         write_json(
             path,
             {

@@ -53,7 +53,8 @@ def allocate(
             continue
         counts = {d: int(x) for d, x in exact.items()}
         # Caps are whole numbers: a domain at its cap has no remainder, stands last and gets nothing more.
-        by_remainder = sorted(free, key=lambda d: (counts[d] - exact[d], d))
+        # Rounded: weights that differ by floating-point noise tie, as equal weights do.
+        by_remainder = sorted(free, key=lambda d: (round(counts[d] - exact[d], 9), d))
         for d in by_remainder[: left - sum(counts.values())]:
             counts[d] += 1
         break

@@ -181,6 +181,8 @@ def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int) -> None:
             spent = {"tokens": cost.tokens, "flops": cost.flops, "seconds": time.perf_counter() - clock}
             found = {"key": key, "weights": weights, **summary(losses), "cost": spent}
             write_json(part, found)
+        else:
+            recorder.earlier_seconds += found["cost"]["seconds"]
         recorder.cost.add(found["cost"]["tokens"], found["cost"]["flops"])
         results[name] = {k: v for k, v in found.items() if k not in ("key", "cost")}
         progress.update(number, found["mean_log_perplexity"])

@@ -33,6 +33,9 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/sampler.py",
         "chameleon/stages.py",
         "chameleon/reweighting/*.py",
+        # Losses of swarms, and what an online method sees while the base model trains.
+        "chameleon/evaluation/perplexity.py",
+        "chameleon/weighting.py",
     ),
     "embeddings": ("chameleon/embeddings.py", "chameleon/domain_mean.py", "chameleon/stages.py"),
     "weights": (

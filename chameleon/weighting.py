@@ -108,7 +108,8 @@ def weights(
     others: Sequence[Path] = (),
 ) -> None:
     """Ask a method for its weights and write them with everything they depend on."""
-    inputs_read = [*manifests, *embeddings, *result_files(runs), *others]
+    given = [Path(file) for file in registry.get(spec["registered"]).files(spec["params"])]
+    inputs_read = [*manifests, *embeddings, *result_files(runs), *others, *given]
     recorder = Recorder("weights", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = cpu_name()
     corpora = open_corpora(manifests, spec["domains"])

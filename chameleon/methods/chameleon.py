@@ -24,6 +24,9 @@ def _temperature(params: Mapping[str, Any]) -> float:
     mode = params["mode"]
     if mode not in TEMPERATURES:
         raise UserError(f"method_params.chameleon.mode: {choices(mode, TEMPERATURES)}")
+    for key in ("centre", "normalise"):
+        if not isinstance(params[key], bool):
+            raise UserError(f"method_params.chameleon.{key}: {params[key]!r} is not true or false")
     temperature = TEMPERATURES[mode] if params["temperature"] is None else params["temperature"]
     for key, value in (("ridge", params["ridge"]), ("temperature", temperature)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):

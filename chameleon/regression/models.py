@@ -57,10 +57,13 @@ class LightGBM:
 
     name = "lightgbm"
 
-    def __init__(self, mixtures: np.ndarray, losses: np.ndarray, **parameters: Any) -> None:
+    def __init__(
+        self, mixtures: np.ndarray, losses: np.ndarray, runs: int | None = None, **parameters: Any
+    ) -> None:
         import lightgbm
 
-        small = SMALL_PARAMETERS if len(losses) < SMALL else {}
+        # A fold of a swarm is fitted as the whole swarm (`runs`) is.
+        small = SMALL_PARAMETERS if (runs or len(losses)) < SMALL else {}
         self.parameters = {**REFERENCE_PARAMETERS, **small, **parameters}
         data = lightgbm.Dataset(np.ascontiguousarray(mixtures), losses)
         options = dict(self.parameters)
@@ -205,9 +208,10 @@ def cross_validate(
     if n < 3:
         raise UserError(f"cross-validation needs at least three runs, got {n}")
     predicted = np.empty(n)
+    chosen = {"runs": n} if name == "lightgbm" else {}
     for part in np.array_split(generator.permutation(n), min(folds, n)):
         rest = np.setdiff1d(np.arange(n), part)
-        predicted[part] = fit(name, mixtures[rest], losses[rest]).predict(mixtures[part])
+        predicted[part] = fit(name, mixtures[rest], losses[rest], **chosen).predict(mixtures[part])
     return predicted
 
 

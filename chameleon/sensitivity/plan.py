@@ -1,8 +1,7 @@
 """Which jobs the sensitivity study has and what each one's identity is: pure functions of the config.
 
-As in `chameleon.plan`, a spec holds everything that changes a job's numbers and nothing else. A *variant*
-is a
-kind of proxy: `default` (the scenario's own), `steps_N` (trained for N steps) or `scale_NAME` (of another
+As in `chameleon.plan`, a spec holds everything that changes a job's numbers and nothing else. A *variant* is
+a kind of proxy: `default` (the scenario's own), `steps_N` (trained for N steps) or `scale_NAME` (of another
 size).
 """
 

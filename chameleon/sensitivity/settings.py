@@ -88,15 +88,16 @@ def check(raw: Mapping[str, Any], source: str = "config") -> None:
 
     Raises:
         UserError: an unknown scenario, method or scale, a scenario without a proxy of its own, or a layer,
-        window length or number of windows that the
-            proxy or the draws cannot give.
+            window length or number of windows that the proxy or the draws cannot give.
     """
     found = read(raw)
     if found is None:
         return
     where = f"{source}: sensitivity"
     if found.scenario not in raw["run"]:
-        raise UserError(f"{where}.scenario: {choices(found.scenario, raw['run'])}")
+        raise UserError(
+            f"{where}.scenario: {choices(found.scenario, raw['run'])}; `sensitivity: null` runs no study"
+        )
     scenario = raw["scenarios"][found.scenario]
     if scenario.get("kind", "pretrain") != "pretrain":
         raise UserError(
@@ -107,7 +108,9 @@ def check(raw: Mapping[str, Any], source: str = "config") -> None:
     chameleons = [m for m in scenario["methods"]
                   if raw.get("method_params", {}).get(m, {}).get("method", m) == "chameleon"]  # fmt: skip
     if found.method not in chameleons:
-        raise UserError(f"{where}.method: {choices(found.method, chameleons)}")
+        raise UserError(
+            f"{where}.method: {choices(found.method, chameleons)}; `sensitivity: null` runs no study"
+        )
     for scale in found.proxy_scales:
         if scale not in raw["scales"]:
             raise UserError(f"{where}.proxy_scales: {choices(scale, raw['scales'])}")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from chameleon import cli
+from chameleon.config import load_files
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -95,3 +96,48 @@ def test_citation_is_valid_yaml_and_of_this_version() -> None:
     citation = yaml.safe_load(read("CITATION.cff"))
     assert citation["version"] == __version__
     assert f"## [{__version__}]" in read("CHANGELOG.md")
+
+
+def overlay_of(heading: str, tmp_path: Path) -> Path:
+    """Write the first YAML block below a heading of the README to a file."""
+    block = re.search(rf"^### {heading}$.*?```yaml\n(.*?)```", read("README.md"), re.S | re.M)
+    assert block is not None
+    path = tmp_path / "overlay.yaml"
+    path.write_text(block[1], encoding="utf-8")
+    return path
+
+
+def test_the_readmes_own_text_is_a_valid_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlay = overlay_of("Your own text", tmp_path)
+    for domain in ("letters", "diaries"):
+        (tmp_path / "data/mine" / domain).mkdir(parents=True)
+        (tmp_path / "data/mine" / domain / "some.txt").write_text("Text.", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    cfg = load_files([ROOT / "config.yaml", overlay])
+    assert cfg.domains("pretrain") == {"diaries": "mine", "letters": "mine"} and cfg.scenarios == ["pretrain"]
+
+
+def test_the_readmes_hub_corpora_are_valid(tmp_path: Path) -> None:
+    overlay = overlay_of("Data sets of the Hugging Face hub", tmp_path)
+    names = list(yaml.safe_load(overlay.read_text(encoding="utf-8"))["corpora"])
+    use = tmp_path / "use.yaml"
+    use.write_text(yaml.safe_dump({"run": ["pretrain"], "scenarios": {"pretrain": {"corpora": names}}}))
+    cfg = load_files([ROOT / "config.yaml", overlay, use])
+    assert cfg.domains("pretrain") == {
+        "arxiv": "one_field",
+        "book": "one_field",
+        "french": "one_config_each",
+        "german": "one_config_each",
+    }
+
+
+def test_numbers_in_the_documents_are_the_configs() -> None:
+    """Those that a reader types or compares: they went stale before."""
+    cfg = load_files([ROOT / "config.yaml"])
+    tokens = cfg.raw["evaluation"]["test_tokens"]
+    assert f"model.config.n_positions, {tokens}  # evaluation.test_tokens" in read("docs/REPRODUCING.md")
+    assert f"Evaluation reads the first {tokens:,} tokens" in read("docs/DECISIONS.md")
+    assert f"| a swarm of {cfg.method('regmix')[1]['num_proxies']} |" in read("README.md")
+    base, proxy = (cfg.raw["scales"][name]["train"]["steps"] for name in ("cpu", "cpu_proxy"))
+    assert f"the base models take {base} steps" in read("docs/DECISIONS.md")
+    assert f"(`cpu_proxy`, {proxy:,} steps" in read("docs/FAIRNESS.md")

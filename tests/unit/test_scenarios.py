@@ -8,6 +8,7 @@ import pytest
 
 from chameleon import plan, stages, weighting
 from chameleon.artifacts import read_json
+from chameleon.collect import costs
 from chameleon.config import load
 from chameleon.errors import UserError
 from chameleon.interfaces import REFERENCE, Method, RunSpec
@@ -104,6 +105,79 @@ def test_a_mistake_is_one_line(three, name):
     with pytest.raises(UserError) as caught:
         load(three, "my.yaml")
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_transfer_that_shares_no_domain_has_one_mean(three):
+    three["scenarios"]["wide"]["corpora"] = ["right"]
+    assert plan.groups(load(three), "wide") == {}
+    three["scenarios"]["wide"]["corpora"] = ["left"]
+    assert plan.groups(load(three), "wide") == {}
+
+
+def test_forgetting_needs_one_test_set(three):
+    three["scenarios"]["tuned"]["evaluation"] = {"test_tokens": 64}
+    with pytest.raises(UserError, match=r"tuned\.evaluation\.test_tokens: forgetting compares with small"):
+        load(three)
+
+
+RUNS = {
+    "scale": ({"method": "regmix", "scale": "tinny"}, "methods: mine: scale: 'tinny' is not one of tiny"),
+    "no name": ({"method": "regmix", "scale": 3}, "methods: mine: scale: 3 is not the name of a scale"),
+    "circle": ({"method": "aioli", "prior": "mine"}, "methods: mine: builds on its own weights"),
+    "value": ({"method": "doge", "mu": -1}, "my.yaml: scenarios.small.methods: mine: method doge: mu: -1"),
+    "switch": ({"method": "chameleon", "centre": "yes"}, "chameleon.centre: 'yes' is not true or false"),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_method_that_cannot_run_is_refused_beforehand(three, name):
+    three["method_params"]["mine"], words = RUNS[name]
+    three["scenarios"]["small"]["methods"].append("mine")
+    with pytest.raises(UserError) as caught:
+        load(three, "my.yaml")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_method_pays_for_the_weights_it_builds_on(three, tmp_path):
+    """Aioli on RegMix, and RegMix on its own swarm; what two stages share is paid once."""
+    three["scenarios"]["small"]["methods"] += ["regmix", "upon"]
+    three["method_params"] |= {
+        "regmix": {"num_proxies": 4},
+        "upon": {"method": "aioli", "prior": "regmix", "prior_steps": 2},
+    }
+    three["swarm"] = {"runs_per_job": 2}
+    cfg = load(three)
+    methods = plan.collect(cfg)["scenarios"]["small"]["methods"]
+    assert methods["upon"]["uses"] == ["regmix"] and methods["regmix"]["uses"] == []
+
+    def record(path, flops):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        empty = dict.fromkeys(("spec", "seeds", "versions", "inputs"), {})
+        cost = {"tokens": 1, "flops": flops, "seconds": 2.0}
+        given = {
+            "schema": 1,
+            "stage": "x",
+            "fingerprint": "0" * 64,
+            "device": "d",
+            "threads": 1,
+            "cost": cost,
+        }
+        given |= {"git": {"commit": None, "dirty": None}, "started": "", "finished": "", **empty}
+        path.write_text(json.dumps(given), encoding="utf-8")
+
+    for label, flops in (("regmix", 10.0), ("upon", 1.0)):
+        run = tmp_path / "runs/small" / label / "seed0"
+        record(run / "run.json", 1000.0)
+        record(tmp_path / "weights/small" / label / "seed0.run.json", flops)
+        record(tmp_path / "metrics/small" / label / "seed0.run.json", 7.0)
+        for part in methods[label]["swarm"]["0"]:
+            record(run / "swarm" / f"{part}.run.json", 100.0)
+    rows = {
+        label: {row[3]: row[5] for row in costs(tmp_path, ("small", label, 0), methods)}
+        for label in ("regmix", "upon")
+    }
+    assert rows["regmix"] == {"swarm": 200.0, "weights": 10.0, "base": 1000.0, "evaluate": 7.0}
+    assert rows["upon"] == {"swarm": 200.0, "weights": 11.0, "base": 1000.0, "evaluate": 7.0}
 
 
 def test_another_model_cannot_be_finetuned(three):
@@ -209,7 +283,7 @@ def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch
     spec = plan.swarm(cfg, "small", "swarming", 0, "part0")
     out = tmp_path / "swarm" / "part0.json"
     stages.swarm(spec, toy.manifests[:1], out, 1)
-    first = out.read_bytes()
+    first, spent = out.read_bytes(), read_json(out.with_suffix(".run.json"))["cost"]
     results = weighting.run_results([out])
     assert set(results) == {"mix0", "mix1"} and results["mix0"].model_dir is None
     assert all(math.isfinite(x) for x in results["mix0"].losses.values())
@@ -228,6 +302,10 @@ def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch
     stages.swarm(spec, toy.manifests[:1], out, 1)
     again = weighting.run_results([out])
     assert again["mix0"].losses["twin_one"] == 1.25 and again["mix1"].losses == results["mix1"].losses
+    resumed = read_json(out.with_suffix(".run.json"))["cost"]
+    assert {k: resumed[k] for k in ("tokens", "flops")} == {k: spent[k] for k in ("tokens", "flops")}
+    kept_seconds = read_json(tmp_path / "swarm/parts/mix0.json")["cost"]["seconds"]
+    assert resumed["seconds"] > kept_seconds, "what an earlier process spent is counted"
     longer = {**spec, "train": {**spec["train"], "steps": 3}}
     stages.swarm(longer, toy.manifests[:1], out, 1)
     assert weighting.run_results([out])["mix0"].losses["twin_one"] != 1.25

@@ -11,6 +11,7 @@ rewrites the golden file, which goes into the same commit.
 
 import ast
 import hashlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from chameleon import registry
 from chameleon.artifacts import write_json
 from chameleon.versions import SOURCES, STAGES
 
@@ -63,6 +65,22 @@ def current(stage: str) -> dict[str, Any]:
     return {"version": STAGES[stage], "digest": digest(read_sources(stage))}
 
 
+def methods() -> dict[str, dict[str, Any]]:
+    """Return version and digest of every method that the suite ships, by name."""
+    found = {}
+    for name in registry.names():
+        method = registry.get(name)
+        file = Path(inspect.getfile(type(method)))
+        if file.is_relative_to(ROOT) and "tests" not in file.relative_to(ROOT).parts:
+            text = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")}
+            found[name] = {"version": method.version, "digest": digest(text)}
+    return found
+
+
+def everything() -> dict[str, Any]:
+    return {**{stage: current(stage) for stage in STAGES}, "methods": methods()}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_changes_with_its_version(stage):
     known, now = json.loads(GOLDEN.read_text(encoding="utf-8")).get(stage), current(stage)
@@ -78,10 +96,23 @@ def test_a_stage_changes_with_its_version(stage):
 
 
 def test_every_stage_has_sources_and_every_pattern_a_file():
-    assert set(SOURCES) == set(STAGES) == set(json.loads(GOLDEN.read_text(encoding="utf-8")))
+    assert set(SOURCES) == set(STAGES)
+    assert {*STAGES, "methods"} == set(json.loads(GOLDEN.read_text(encoding="utf-8")))
     for stage, patterns in SOURCES.items():
         for pattern in patterns:
             assert list(ROOT.glob(pattern)), f"{stage}: {pattern}"
+
+
+def test_a_method_changes_with_its_version():
+    known, now = json.loads(GOLDEN.read_text(encoding="utf-8"))["methods"], methods()
+    assert len(now) >= 9
+    same = [n for n in now if n in known and now[n]["version"] == known[n]["version"]]
+    silent = [n for n in same if now[n] != known[n]]
+    assert not silent, (
+        f"code of method {', '.join(silent)} changed but not its `version`. Bump it if the weights change "
+        f"for the same inputs. Then, either way: {COMMAND}"
+    )
+    assert now == known, COMMAND
 
 
 CODE = '''"""What the module does."""
@@ -145,4 +176,4 @@ def test_a_moved_or_new_file_is_noticed():
 if __name__ == "__main__":
     if sys.argv[1:] != ["--acknowledge"]:
         sys.exit(f"usage: {COMMAND}")
-    write_json(GOLDEN, {stage: current(stage) for stage in STAGES})
+    write_json(GOLDEN, everything())

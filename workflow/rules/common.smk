@@ -31,6 +31,13 @@ wildcard_constraints:
 
 RUNS = [(s, m, n) for s in CFG.scenarios for m in CFG.methods(s) for n in CFG.seeds]
 METRICS = [f"<results>/metrics/{s}/{m}/seed{n}.json" for s, m, n in RUNS]
+# What forgetting is measured against: the models that finetuning starts from, whether or not they are run.
+STARTS = [
+    f"<results>/metrics/{base['of']}/{base['method']}/seed{n}.json"
+    for base in (CFG.raw["scenarios"][s]["base"] for s in CFG.scenarios)
+    if "of" in base
+    for n in CFG.seeds
+]
 FEWSHOT = [
     f"<results>/fewshot/{s}.json" for s in CFG.scenarios if plan.has_fewshot(CFG, s)
 ]

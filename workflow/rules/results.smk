@@ -11,6 +11,7 @@ localrules:
 rule collect:
     input:
         METRICS,
+        STARTS,
         FEWSHOT,
     output:
         metrics="<results>/metrics.csv",
