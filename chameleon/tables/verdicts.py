@@ -41,8 +41,9 @@ def verdicts(scenarios: Mapping[str, str], frames: Mapping[str, Frames]) -> Tabl
     )
     notes = (
         "Holds: the interval excludes zero in the claimed direction (for `not worse`: it ends below "
-        f"{MARGIN:g} %). Does not hold: it excludes zero in the other (or lies above that margin). Undecided: "
-        "neither, or a part was not measured. A claim of several parts holds if all hold; costs are counted, so they have no interval. P(claim): probability "
+        f"{MARGIN:g} %). Does not hold: it excludes zero in the other (or lies above that margin). "
+        "Undecided: neither, or a part was not measured. A claim of several parts holds if all hold; costs "
+        "are counted, so they have no interval. P(claim): probability "
         "of the claimed direction under the t model. The last column follows the difference in mean "
         "log-perplexity over the second half of training: more training may carry it further. Accuracies are "
         f"over seeds, on these test items. {intervals} intervals were looked at; of 20 without any effect "
