@@ -123,7 +123,7 @@ class Aioli(Method):
     many times a run of 1,000 steps. The defaults keep eta, ema and factor of its seven domains, probe once a
     round for 8 steps (64 blocks at the default batch: the smallest share of 7 domains is 2 or 3 blocks) and
     spend 32 validation passes: four rounds of 7 domains, two of 15. Probes take a quarter of 1,000 steps, and
-    two fifths of the 500 steps of the default base run.
+    more than two fifths of the 400 steps of the default base run.
 
     With `ema` every round restarts from uniform and A sums to one: no two weights differ by more than the
     factor e^eta, and with many domains the mixture stays near uniform. That is the reference's behaviour.

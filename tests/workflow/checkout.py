@@ -30,7 +30,7 @@ class Checkout:
             env={**os.environ, "PATH": path, "PYTHONPATH": str(self.root), **env},
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=3600,
         )
 
     def snakemake(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -33,6 +33,7 @@ CASES = {
     "missing_folder": ("corpora: {whale: {path: no/such/folder}}\n", ["whale", "no/such/folder"]),
     "unknown_kind": ("corpora: {toy: {kind: magic}}\n", ["magic", "local"]),
     "weights_of_another_tokenizer": (
+        "run: [pretrain]\nsensitivity: null\n"
         "scenarios: {pretrain: {methods: [fixed]}}\nmethod_params: {fixed: {file: foreign.json}}\n",
         ["foreign.json", "tokenizer"],
     ),

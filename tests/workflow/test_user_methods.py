@@ -65,6 +65,7 @@ def test_extra_runs_and_moving_weights(checkout: Checkout, methods: Path) -> Non
         "proxy",
         "embed",
         "weights",
+        "validation",
         "base",
         "evaluate",
     ]
