@@ -70,11 +70,9 @@ check: $(READY)
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-## make bench      the timing scripts in benchmarks/, if there are any
+## make bench      the timing scripts in benchmarks/ (a quarter of an hour; quiet machine); rewrites docs/PERFORMANCE.md
 bench: $(READY)
-	@for script in benchmarks/*.py; do \
-	  if [ -f "$$script" ]; then echo "== $$script"; python "$$script"; else echo "benchmarks/ holds no scripts"; fi; \
-	done
+	python benchmarks/run_all.py $(ARGS)
 
 ## make lock       rewrite requirements.lock and envs/suite.yaml from requirements.in (needs the network)
 lock:

@@ -109,7 +109,7 @@ def _extra(args: argparse.Namespace) -> None:
 def _swarm(args: argparse.Namespace) -> None:
     from chameleon import stages
 
-    stages.swarm(args.spec, args.tokens, args.out, args.threads)
+    stages.swarm(args.spec, args.tokens, args.out, args.threads, args.stack)
 
 
 def _weights(args: argparse.Namespace) -> None:
@@ -263,6 +263,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "others": {"type": Path, "nargs": "*", "default": [], "help": "weights files of methods it builds on"},
     "after": {"type": Path, "nargs": "*", "default": [], "help": "folders of the runs that it waited for"},
     "reference": {"type": Path, "default": None, "help": "folder of the scenario's uniform proxy"},
+    "stack": {"type": int, "default": 1, "help": "models trained as one batched model (default 1)"},
     "start": {"type": Path, "default": None, "help": "checkpoint to go on from"},
     "weights": {"type": Path, "required": True, "help": "weights file"},
     "results": {"type": Path, "required": True, "help": "results folder"},
@@ -304,7 +305,11 @@ COMMANDS: dict[str, tuple[Handler, str, tuple[str, ...]]] = {
         "train a run that a method needs",
         ("spec", "tokens", "tokenizer", "after", "reference", "out", "threads"),
     ),
-    "swarm": (_swarm, "train a share of a method's small runs", ("spec", "tokens", "out", "threads")),
+    "swarm": (
+        _swarm,
+        "train a share of a method's small runs",
+        ("spec", "tokens", "stack", "out", "threads"),
+    ),
     "weights": (
         _weights,
         "compute a method's weights",

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from chameleon.artifacts import read_json, write_json
 from chameleon.errors import UserError, choices
@@ -63,20 +64,31 @@ class Block(nn.Module):
 
 
 class _TokenLosses(torch.autograd.Function):
-    """-log softmax(x Wᵀ)[target], with one matrix of logits that becomes the softmax in place."""
+    """-log softmax(x Wᵀ)[target], with one matrix of logits in the precision of x.
 
-    CHUNK = 128  # rows handled at once: a chunk of logits stays in the processor's cache
+    float32 and float64: the matrix becomes the softmax in place. bfloat16: it stays as it is, and a chunk at
+    a time is worked on in float32; gradients are rounded to bfloat16 before their products, as autocast does.
+    """
+
+    @staticmethod
+    def chunks(x: Tensor) -> list[slice]:
+        """Cut the rows so that a chunk of logits stays in a CPU's cache, or in little memory on a GPU."""
+        size = 128 if x.device.type == "cpu" else 4096
+        return [slice(i, i + size) for i in range(0, len(x), size)]
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         logits = x @ weight.T
-        losses, scale = x.new_empty(len(x)), x.new_empty(len(x), 1)
-        for i in range(0, len(x), _TokenLosses.CHUNK):
-            part = slice(i, i + _TokenLosses.CHUNK)
-            picked = logits[part].gather(1, targets[part, None])
-            top = logits[part].amax(1, keepdim=True)
-            total = logits[part].sub_(top).exp_().sum(1, keepdim=True)
-            scale[part] = 1 / total
+        low = logits.dtype == torch.bfloat16
+        dtype = torch.float32 if low else x.dtype
+        losses, scale = x.new_empty(len(x), dtype=dtype), x.new_empty(len(x), 1, dtype=dtype)
+        for part in _TokenLosses.chunks(x):
+            z = logits[part].float() if low else logits[part]
+            picked = z.gather(1, targets[part, None])
+            top = z.amax(1, keepdim=True)
+            total = z.sub_(top).exp_().sum(1, keepdim=True)
+            # What the backward pass needs to get the softmax back from the logits kept.
+            scale[part] = total.log() + top if low else 1 / total
             losses[part] = (total.log_() + top - picked).squeeze(1)
         ctx.save_for_backward(x, weight, targets, logits, scale)
         return losses
@@ -84,21 +96,27 @@ class _TokenLosses(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, weight, targets, exponentials, scale = ctx.saved_tensors
+        x, weight, targets, kept, scale = ctx.saved_tensors
         # Not in place: a retained graph may come here twice.
-        d_logits = exponentials * (scale * upstream[:, None])
-        d_logits[torch.arange(len(targets), device=targets.device), targets] -= upstream
+        if kept.dtype == torch.bfloat16:
+            d_logits = torch.empty_like(kept)
+            for part in _TokenLosses.chunks(x):
+                p = kept[part].float().sub_(scale[part]).exp_().mul_(upstream[part, None])
+                d_logits[part] = p.scatter_add_(1, targets[part, None], -upstream[part, None])
+        else:
+            d_logits = kept * (scale * upstream[:, None])
+            d_logits[torch.arange(len(targets), device=targets.device), targets] -= upstream
         return d_logits @ weight, d_logits.T @ x, None
 
 
 def token_losses(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of each token's target under softmax(x Wᵀ), in nats.
+    """Return the cross-entropy of each token's target under softmax(x Wᵀ), in nats (float32 for bfloat16).
 
     The same as `F.cross_entropy` of the logits, without its second and third matrix of n x vocabulary.
 
     Args:
         x: n x d_model final hidden states.
-        weight: vocabulary x d_model.
+        weight: vocabulary x d_model, of the same dtype.
         targets: n token ids.
     """
     losses: Tensor = _TokenLosses.apply(x, weight, targets)
@@ -111,6 +129,8 @@ class Decoder(nn.Module):
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.shape = shape
+        #: While training, keep only the blocks' inputs and compute the rest again in the backward pass.
+        self.checkpointing = False
         self.wte = nn.Embedding(shape.vocab_size, shape.d_model)
         self.wpe = nn.Embedding(shape.context, shape.d_model)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
@@ -145,19 +165,20 @@ class Decoder(nn.Module):
             batch x length x d_model: `hidden_states[layers]` of transformers, whose last entry is normed too.
         """
         x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
+        again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in self.blocks[:layers]:
-            x = block(x)
+            x = checkpoint(block, x, use_reentrant=False) if again else block(x)
         return self.ln_f(x) if layers is None or layers == len(self.blocks) else x
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every token, batch x length, in nats."""
-        x = self.hidden(tokens).flatten(0, 1)
-        if torch.is_autocast_enabled(x.device.type):
-            logits = F.linear(x, self.wte.weight).float()
-            losses = F.cross_entropy(logits, targets.flatten(), reduction="none")
-        else:
-            losses = token_losses(x, self.wte.weight, targets.flatten())
-        return losses.view(targets.shape)
+        x, weight = self.hidden(tokens).flatten(0, 1), self.wte.weight
+        device = x.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            x, weight = x.to(dtype), weight.to(dtype)
+        with torch.autocast(device, enabled=False):
+            return token_losses(x, weight, targets.flatten()).view(targets.shape)
 
 
 def parameter_count(shape: ModelShape) -> int:

@@ -16,23 +16,25 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 def orthogonalise(gradient: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
-    """Return the approximate nearest semi-orthogonal matrix to `gradient` (rows x columns)."""
+    """Return the approximate nearest semi-orthogonal matrix to `gradient`, a matrix or a stack of them."""
     x = gradient.to(dtype)
-    tall = x.shape[0] > x.shape[1]
+    tall = x.shape[-2] > x.shape[-1]
     if tall:
-        x = x.T
-    x = x / x.norm().clamp(min=1e-7)
+        x = x.mT
+    norm = x.norm() if x.ndim == 2 else torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True)
+    x = x / norm.clamp(min=1e-7)
+    add = torch.addmm if x.ndim == 2 else torch.baddbmm
     for _ in range(steps):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
-    return x.T if tall else x
+        gram = x @ x.mT
+        x = add(x, add(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum orthogonalised by Newton-Schulz, for two-dimensional parameters.
+    """Momentum orthogonalised by Newton-Schulz, for matrices.
 
     Args:
-        params: matrices of the blocks.
+        params: matrices of the blocks, or stacks of them (each matrix of a stack is a parameter of its own).
         lr: step size; the update is scaled by max(1, rows/columns)^0.5.
         momentum: of the Nesterov momentum (exponential moving average of the gradient).
         weight_decay: decoupled, multiplied by `lr`.
@@ -50,8 +52,8 @@ class Muon(torch.optim.Optimizer):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         params = list(params)
-        if any(p.ndim != 2 for p in params):
-            raise ValueError("Muon takes two-dimensional parameters only")
+        if any(p.ndim not in (2, 3) for p in params):
+            raise ValueError("Muon takes matrices and stacks of matrices only")
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -74,4 +76,4 @@ class Muon(torch.optim.Optimizer):
                 buffer = state["momentum_buffer"].lerp_(p.grad, 1 - group["momentum"])
                 update = orthogonalise(p.grad.lerp(buffer, group["momentum"]), group["steps"], group["dtype"])
                 p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(update.to(p.dtype), alpha=-group["lr"] * max(1.0, p.shape[0] / p.shape[1]) ** 0.5)
+                p.add_(update.to(p.dtype), alpha=-group["lr"] * max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5)

@@ -5,7 +5,7 @@ The weights stage is in `chameleon.weighting`: it needs no torch unless its meth
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from chameleon.model import (
     pick_device,
 )
 from chameleon.provenance import Cost, Recorder, setup_torch
+from chameleon.stacked import Stack
 from chameleon.tokens import TokenCorpus
 from chameleon.train import Progress, Recipe, Training
 from chameleon.weighting import method_inputs, open_corpora, read_weights, result_files, streams
@@ -75,6 +76,7 @@ def _finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: 
     run.save(out, tokenizer, eot)
     recorder.cost.add(run.cost.tokens, run.cost.flops)
     recorder.extra["parameters"] = parameter_count(run.shape)
+    recorder.extra["engine"] = run.engine.record()
     recorder.extra["effective_epochs"] = {d: round(x, 6) for d, x in run.sampler.effective_epochs().items()}
 
 
@@ -156,39 +158,69 @@ def extra_run(
     recorder.write(out / "run.json")
 
 
-def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int) -> None:
-    """Train one worker's share of a swarm, one small model after the other, and write their losses.
+def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int = 1) -> None:
+    """Train one worker's share of a swarm, `stack` small models at a time, and write their losses.
 
     What is done is kept in `parts/` beside `out` and taken from there when the job starts again.
+
+    Args:
+        spec: as `plan.swarm` makes it.
+        stack: models trained as one batched model; 1: one after the other.
     """
     recorder = Recorder("swarm", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
     common = {key: value for key, value in spec.items() if key not in ("runs", "group")}
     made_from = sorted(corpus.sha256 for corpus in corpora.values())
-    results: dict[str, Any] = {}
-    progress = Progress(f"{spec['scenario']} {spec['method']} swarm {spec['seed']}", len(spec["runs"]))
-    for number, (name, weights) in enumerate(spec["runs"].items(), 1):
-        part = out.parent / "parts" / f"{name}.json"
-        key = fingerprint([common, weights, made_from])
-        found = read_json(part) if part.exists() else {}
-        if found.get("key") != key:
-            run = _training(spec, corpora, quiet=True)
-            cost, clock = Cost(), time.perf_counter()
-            run.play(MixtureSchedule.static(weights))
-            losses = _losses(run.model, corpora, "validation", spec["validation_tokens"], cost)
-            cost.add(run.cost.tokens, run.cost.flops)
-            spent = {"tokens": cost.tokens, "flops": cost.flops, "seconds": time.perf_counter() - clock}
-            found = {"key": key, "weights": weights, **summary(losses), "cost": spent}
-            write_json(part, found)
-        else:
-            recorder.earlier_seconds += found["cost"]["seconds"]
-        recorder.cost.add(found["cost"]["tokens"], found["cost"]["flops"])
-        results[name] = {k: v for k, v in found.items() if k not in ("key", "cost")}
-        progress.update(number, found["mean_log_perplexity"])
+    keys = {name: fingerprint([common, weights, made_from]) for name, weights in spec["runs"].items()}
+    parts = {name: out.parent / "parts" / f"{name}.json" for name in keys}
+    found = {name: read_json(path) for name, path in parts.items() if path.exists()}
+    found = {name: part for name, part in found.items() if part.get("key") == keys[name]}
+    recorder.earlier_seconds = sum(part["cost"]["seconds"] for part in found.values())
+    missing = [name for name in keys if name not in found]
+    progress = Progress(f"{spec['scenario']} {spec['method']} swarm {spec['seed']}", len(keys))
+    for start in range(0, len(missing), stack):
+        names = missing[start : start + stack]
+        clock = time.perf_counter()
+        for name, model, cost in _trained(spec, corpora, names):
+            losses = _losses(model, corpora, "validation", spec["validation_tokens"], cost)
+            found[name] = {"key": keys[name], "weights": spec["runs"][name], **summary(losses)}
+            found[name]["cost"] = {"tokens": cost.tokens, "flops": cost.flops}
+        seconds = (time.perf_counter() - clock) / len(names)
+        for name in names:
+            found[name]["cost"]["seconds"] = seconds
+            write_json(parts[name], found[name])
+        progress.update(len(found), found[names[-1]]["mean_log_perplexity"])
     progress.close()
-    write_json(out, {"runs": results})
+    for part in found.values():
+        recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
+    runs = {name: {k: v for k, v in found[name].items() if k not in ("key", "cost")} for name in keys}
+    write_json(out, {"runs": runs})
     recorder.write(out.with_suffix(".run.json"))
+
+
+def _trained(
+    spec: Spec, corpora: Mapping[str, TokenCorpus], names: Sequence[str]
+) -> Iterator[tuple[str, Decoder, Cost]]:
+    """Train runs of a swarm, as one batched model if there are several; yield each with its cost."""
+    if len(names) == 1:
+        run = _training(spec, corpora, quiet=True)
+        run.play(MixtureSchedule.static(spec["runs"][names[0]]))
+        yield names[0], run.model, run.cost
+        return
+    vocab = next(iter(corpora.values())).vocab_size
+    stack = Stack(
+        shape=ModelShape(**spec["model"], vocab_size=vocab),
+        recipe=_recipe(spec["train"]),
+        streams=streams(corpora, "train"),
+        init_seed=spec["seeds"]["init"],
+        data_seed=spec["seeds"]["data"],
+        mixtures=[spec["runs"][name] for name in names],
+        max_epochs=spec["max_epochs"],
+    )
+    stack.play()
+    for number, name in enumerate(names):
+        yield name, stack.model(number), stack.costs[number]
 
 
 def train(

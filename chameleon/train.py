@@ -6,7 +6,6 @@ norm) and `mixture.json` (what was really played). Everything that a method does
 order of the data within a domain, recipe, number of steps) comes from axes that all methods share.
 """
 
-import contextlib
 import csv
 import io
 import math
@@ -14,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from chameleon import engine
 from chameleon.artifacts import write_json, write_text
 from chameleon.interfaces import Controller, MixtureSchedule, Objective, Stage, StepInfo, TrainingState
 from chameleon.model import Decoder, ModelShape, flops_per_token, pick_device, save_pretrained
@@ -38,6 +38,9 @@ class Recipe:
 
     `lr` is the step size of AdamW, and of Muon for the blocks' matrices where `optimizer` is "muon"
     (embeddings, norms and biases then use AdamW with `adam_lr`). `batch_size` counts blocks of one step.
+    `grad_accumulation` cuts a step's batch into so many parts, `activation_checkpointing` keeps only the
+    blocks' inputs and computes the rest again: both save memory and leave the step what it is.
+    `precision` and `compile`: see `chameleon.engine`.
     """
 
     optimizer: str
@@ -52,6 +55,8 @@ class Recipe:
     grad_clip: float = 1.0
     precision: str = "fp32"
     grad_accumulation: int = 1
+    activation_checkpointing: bool = False
+    compile: str = "never"
 
     def learning_rate(self, step: int) -> float:
         """Return the factor on the peak rate at `step`: linear warm-up, then cosine to `min_lr_ratio`."""
@@ -62,8 +67,12 @@ class Recipe:
         return self.min_lr_ratio + (1 - self.min_lr_ratio) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def optimizers(model: Decoder, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Return the recipe's optimizers; weight decay acts on matrices of the blocks only."""
+def optimizers(model: Decoder, recipe: Recipe, precision: str | None = None) -> list[torch.optim.Optimizer]:
+    """Return the recipe's optimizers; weight decay acts on matrices of the blocks only.
+
+    Args:
+        precision: that the job runs in, where the recipe says "auto".
+    """
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and n.startswith("blocks.")]
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
@@ -75,23 +84,10 @@ def optimizers(model: Decoder, recipe: Recipe) -> list[torch.optim.Optimizer]:
         torch.optim.AdamW(groups, lr=adam_lr, betas=recipe.betas, eps=1e-8, fused=True)
     ]
     if recipe.optimizer == "muon":
-        dtype = torch.float32 if recipe.precision == "fp32" else torch.bfloat16
+        low = (precision or recipe.precision) == "bf16"
+        dtype = torch.bfloat16 if low else matrices[0].dtype
         built.append(Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype))
     return built
-
-
-def bf16_pays(device: torch.device, d_model: int) -> bool:
-    """Return whether to expect bfloat16 autocast to be faster here: a GPU that has it, or a CPU with AMX."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return bool(has_amx) and d_model >= 128
-
-
-def autocast(precision: str, device: torch.device, d_model: int) -> contextlib.AbstractContextManager[Any]:
-    """Return the autocast context for "fp32", "bf16" or "auto"."""
-    enabled = precision == "bf16" or (precision == "auto" and bf16_pays(device, d_model))
-    return torch.autocast(device.type, dtype=torch.bfloat16) if enabled else contextlib.nullcontext()
 
 
 def fixed_segments(schedule: MixtureSchedule, total: int) -> Iterator[tuple[int, dict[str, float]]]:
@@ -125,6 +121,10 @@ class Training:
     def __post_init__(self) -> None:
         self.device = pick_device()
         self.model = (self.start or Decoder(self.shape).initialise(self.init_seed)).to(self.device)
+        self.model.checkpointing = self.recipe.activation_checkpointing
+        self.engine = engine.choose(
+            self.recipe.precision, self.recipe.compile, self.device, self.shape.d_model
+        )
         blocks = {d: max(0, (len(s) - 1) // self.shape.context) for d, s in self.streams.items()}
         self.sampler = MixtureSampler(blocks, self.data_seed, self.max_epochs)
         self.rows: list[tuple[int, int, float, float, float]] = []
@@ -152,10 +152,14 @@ class Training:
             FloatingPointError: the loss is not finite; names the step.
         """
         steps = self.recipe.steps
-        self._optimizers = optimizers(self.model, self.recipe)
+        self._optimizers = optimizers(self.model, self.recipe, self.engine.precision)
         self._peaks = [[g["lr"] for g in o.param_groups] for o in self._optimizers]
         self.model.train()
         self._objective = objective
+        if objective is not None and self.engine.compiled:
+            # Objectives reach into the model, layer by layer.
+            self.engine = replace(self.engine, compiled=False, reason="the method's own objective")
+        self._losses = self.engine.prepared(self.model)
         watch = watch or {}
         progress = Progress(self.label, steps) if self.label else None
         step, realised = 0, dict[str, int]()
@@ -212,13 +216,13 @@ class Training:
         if self._objective is not None:
             # Domains of a batch belong together in an objective: accumulation would change what it sees.
             info = StepInfo(step, recipe.steps, factor, recipe.lr * factor, recipe.grad_clip)
-            with autocast(recipe.precision, self.device, self.shape.d_model):
+            with self.engine.autocast(self.device):
                 total = self._objective.step(
                     self.model, tokens[:, :-1], tokens[:, 1:], [d for d, _ in batch], info
                 )
         for part in tokens.chunk(recipe.grad_accumulation) if self._objective is None else ():
-            with autocast(recipe.precision, self.device, self.shape.d_model):
-                loss = self.model(part[:, :-1], part[:, 1:]).sum() / (len(tokens) * context)
+            with self.engine.autocast(self.device):
+                loss = self._losses(part[:, :-1], part[:, 1:]).sum() / (len(tokens) * context)
             loss.backward()
             total += float(loss.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.grad_clip))
@@ -271,7 +275,7 @@ class Progress:
     def update(self, step: int, loss: float) -> None:
         if self.bar is not None:
             self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            self.bar.update(1)
+            self.bar.update(step - self.bar.n)
         elif (now := time.monotonic()) - self.last >= self.every or step == self.total:
             self.last = now
             rate = step / max(1e-9, now - self.start)

@@ -29,7 +29,9 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "train": (
         "chameleon/train.py",
         "chameleon/model.py",
+        "chameleon/engine.py",
         "chameleon/optim.py",
+        "chameleon/stacked.py",
         "chameleon/sampler.py",
         "chameleon/stages.py",
         "chameleon/reweighting/*.py",
@@ -37,7 +39,12 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/evaluation/perplexity.py",
         "chameleon/weighting.py",
     ),
-    "embeddings": ("chameleon/embeddings.py", "chameleon/domain_mean.py", "chameleon/stages.py"),
+    "embeddings": (
+        "chameleon/embeddings.py",
+        "chameleon/low_precision.py",
+        "chameleon/domain_mean.py",
+        "chameleon/stages.py",
+    ),
     "weights": (
         "chameleon/krls.py",
         "chameleon/interfaces.py",

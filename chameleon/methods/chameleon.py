@@ -2,7 +2,7 @@
 
 A method like any other: reads the embeddings that the proxy of the scenario gave, returns a static
 mixture. The equations are in `chameleon.krls`. With k domains, d features and n windows per domain the
-cost beyond the proxy is one forward pass over n·k windows and O(k²d + k³).
+cost beyond the proxy is one forward pass over n·k windows and O(k²d + k³), for many domains O(kd² + d³).
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,9 @@ from chameleon.registry import register
 
 #: Softmax temperature of each mode, those of the reference code.
 TEMPERATURES = {"pretrain": 5.0, "finetune": 0.2}
+
+#: Most domains whose affinity is computed and shown; beyond, the scores come without a k x k matrix.
+SHOWN = 1000
 
 
 def _temperature(params: Mapping[str, Any]) -> float:
@@ -66,15 +69,20 @@ class Chameleon(Method):
         if inputs.embeddings is None or len(inputs.embeddings) != k:
             got = None if inputs.embeddings is None else np.shape(inputs.embeddings)
             raise ValueError(f"chameleon needs one embedding for each of {k} domains, got {got}")
-        omega = krls.affinity(inputs.embeddings, centre=params["centre"])
-        scores = krls.leverage_scores(omega, ridge=params["ridge"], normalise=params["normalise"])
+        how = {"ridge": params["ridge"], "normalise": params["normalise"]}
+        seen: dict[str, Any] = {}
+        if k <= SHOWN:
+            omega = krls.affinity(inputs.embeddings, centre=params["centre"])
+            scores = krls.leverage_scores(omega, **how)
+            seen = {"affinity": omega.tolist(), "eigenvalues": np.linalg.eigvalsh(omega)[::-1].tolist()}
+        else:
+            scores = krls.scores_of(inputs.embeddings, centre=params["centre"], **how)
         to_weights = krls.pretrain_weights if mode == "pretrain" else krls.finetune_weights
         alpha = to_weights(scores, temperature=temperature)
         diagnostics: dict[str, Any] = {
             "scores": dict(zip(inputs.domains, scores.tolist(), strict=True)),
-            "affinity": omega.tolist(),
-            # Largest first. λ means something only beside these.
-            "eigenvalues": np.linalg.eigvalsh(omega)[::-1].tolist(),
+            # Eigenvalues, largest first: λ means something only beside them.
+            **seen,
             "k_lambda": k * float(params["ridge"]),
         }
         weights = dict(zip(inputs.domains, alpha.tolist(), strict=True))

@@ -14,7 +14,7 @@ import torch
 
 from chameleon.artifacts import sha256_file, write_json
 from chameleon.domain_mean import domain_mean
-from chameleon.embeddings import BATCH, window_starts
+from chameleon.embeddings import BATCH_TOKENS, window_starts
 from chameleon.model import Decoder, flops_per_token, load_pretrained, pick_device
 from chameleon.provenance import Cost, Recorder, setup_torch
 from chameleon.seeds import generator
@@ -32,13 +32,14 @@ def means_by_layer(
 ) -> Means:
     """Return the mean hidden state of every window at each of `layers`: len(starts) x d_model, float32.
 
-    The same numbers as `embeddings.window_means` gives layer by layer.
+    The same numbers as `embeddings.window_means` gives layer by layer in float32.
     """
     device = next(model.parameters()).device
     deepest, last = max(layers), len(model.blocks)
     rows: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
-    for i in range(0, len(starts), BATCH):
-        windows = np.stack([stream.read(int(s), int(s) + length) for s in starts[i : i + BATCH]])
+    size = max(1, BATCH_TOKENS[device.type] // length)
+    for i in range(0, len(starts), size):
+        windows = np.stack([stream.read(int(s), int(s) + length) for s in starts[i : i + size]])
         x = model.wte(torch.from_numpy(windows).to(device)) + model.wpe.weight[:length]
         for layer in range(deepest + 1):
             if layer > 0:

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from scipy.stats import ortho_group
 
 from chameleon.domain_mean import domain_mean
-from chameleon.krls import affinity, finetune_weights, leverage_scores, pretrain_weights
+from chameleon.krls import affinity, finetune_weights, leverage_scores, pretrain_weights, scores_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "chameleon_krls.json").read_text())
@@ -324,3 +324,49 @@ def test_broken_scores(value, words):
 
 def test_scores_negative_by_rounding_count_as_zero():
     np.testing.assert_array_equal(pretrain_weights([0.4, -2e-16, 0.6]), [0, 1, 0])
+
+
+@pytest.mark.parametrize(("k", "d"), [(5, 20), (20, 5), (400, 3), (7, 7), (2, 1), (1, 4), (3, 1)])
+@pytest.mark.parametrize("ridge", [1e-6, 0.1, 10.0, 1e6])
+@pytest.mark.parametrize("centre", [True, False])
+def test_scores_without_the_square_matrix(k, d, ridge, centre):
+    """Through features instead of domains: the same scores, of more domains than features and of fewer."""
+    x = np.random.default_rng([k, d]).normal(size=(k, d)) * 3 + 50
+    for normalise in (True, False):
+        expected = leverage_scores(affinity(x, centre), ridge, normalise)
+        close(scores_of(x, ridge, centre, normalise), expected, 1e-6, atol=1e-9 * expected.max())
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 1e3, 1e30, 1e120])
+def test_scores_without_the_square_matrix_at_any_scale(scale):
+    x = np.random.default_rng(0).normal(size=(30, 4)) * scale
+    found = scores_of(x, 10.0 * scale**2 if scale > 1e-100 else 1e-300)
+    assert np.isfinite(found).all() and found.sum() == pytest.approx(1)
+    close(found, scores_of(x / scale, 10.0 if scale > 1e-100 else 1.0), 1e-6)
+
+
+def test_scores_without_the_square_matrix_of_degenerate_domains():
+    same = np.tile([1.0, 2.0], (9, 1))
+    assert scores_of(same).tolist() == [1 / 9] * 9 and not scores_of(same, normalise=False).any()
+    # All on a line, one domain at the centroid.
+    line = np.outer(np.arange(-4, 5), [1.0, 2.0])
+    found = scores_of(line)
+    assert found[4] == 0
+    close(found, leverage_scores(affinity(line)), 1e-9)
+
+
+def test_scores_without_the_square_matrix_refuse_broken_input():
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        scores_of([[np.nan], [1.0]])
+    with pytest.raises(ValueError, match="ridge must be positive"):
+        scores_of(np.eye(3)[:, :1], ridge=0)
+    with pytest.raises(ValueError, match="too large"):
+        scores_of(np.array([[1e200], [-1e200], [3e199]]))
+
+
+def test_more_domains_than_a_square_matrix_could_hold():
+    """As many as a k x k matrix of 80 GB: the scores of two halves that mirror each other agree."""
+    half = np.random.default_rng(0).normal(size=(50_000, 4))
+    scores = scores_of(np.concatenate([half, -half]), ridge=0.01, normalise=False)
+    close(scores[:50_000], scores[50_000:], 1e-9)
+    assert scores.sum() == pytest.approx(4, rel=0.02), "effective dimension: four features far above kλ"

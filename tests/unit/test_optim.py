@@ -66,5 +66,5 @@ def test_parameters_without_a_gradient_are_left_alone():
 
 
 def test_only_matrices_are_taken():
-    with pytest.raises(ValueError, match="two-dimensional"):
+    with pytest.raises(ValueError, match="matrices and stacks"):
         Muon([torch.nn.Parameter(torch.ones(3, 3)), torch.nn.Parameter(torch.ones(3))], lr=0.1)

@@ -18,6 +18,8 @@ rule train:
         record="<results>/runs/{scenario}/{method}/seed{seed}/run.json",
     log:
         "<logs>/train/{scenario}/{method}/seed{seed}.log",
+    # One process scores all models of a scenario: those first, so that it does not run alone at the end.
+    priority: lambda wildcards: int(plan.has_fewshot(CFG, wildcards.scenario))
     conda:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["train"]

@@ -68,6 +68,7 @@ def shown(folder, stem, name, scenario, kind):
 
 
 GPUS = CFG.raw.get("gpus_per_job", 0)
+STACK = CFG.raw.get("swarm", {}).get("stack", 1)
 
 
 def spec(stage, *names):

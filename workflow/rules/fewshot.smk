@@ -44,6 +44,7 @@ rule fewshot:
         record="<results>/fewshot/{scenario}.run.json",
     log:
         "<logs>/fewshot/{scenario}.log",
+    priority: 5
     conda:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]

@@ -50,6 +50,8 @@ rule swarm:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["train"]
     resources:
+        # Not a param: it is speed only, and changing it must rerun nothing.
+        stack=STACK,
         mem_mb=2000,
         runtime=1440,
         gpu=GPUS,
@@ -57,7 +59,7 @@ rule swarm:
         spec=spec("swarm", "scenario", "method", "seed", "group"),
     shell:
         "python -m chameleon swarm --spec {params.spec:q} --tokens {input.tokens} --out {output.results}"
-        " --threads {threads} 2>&1 | tee {log}"
+        " --stack {resources.stack} --threads {threads} 2>&1 | tee {log}"
 
 
 rule weights:

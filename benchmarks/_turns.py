@@ -1,0 +1,106 @@
+"""Workers that take turns: each form runs in processes of its own, and one form at a time is timed.
+
+Threads and the allocator are settings of a process, so forms cannot share one; and a machine's speed
+drifts, so they must not run one after the other either. A worker says "ready" after its warm-up, then
+answers each line "go" by one timed piece of work, as seconds per unit. A form of several jobs has several
+workers that work at the same time.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chameleon.provenance import cpu_name
+
+
+def header(what: str, *packages: str) -> str:
+    """Return the line above a table: the machine, what was run, versions."""
+    found = ", ".join(f"{package} {version(package)}" for package in ("torch", *packages))
+    return f"{cpu_name()}, {os.cpu_count()} cores; {what}; {found}; Python {platform.python_version()}"
+
+
+class Form:
+    """One form: `jobs` workers of the script with the given task."""
+
+    def __init__(self, script: str, task: Mapping[str, Any], jobs: int = 1) -> None:
+        command = [sys.executable, script, "--worker", json.dumps(dict(task))]
+        silence = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        self.workers = [
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                env=silence,
+            )
+            for _ in range(jobs)
+        ]  # fmt: skip
+        self.units: list[float] = []
+        self.ready = [self._line(worker) for worker in self.workers]
+
+    def turn(self) -> None:
+        """Let all workers do one piece of work; remember units per second of them together."""
+        for worker in self.workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        self.units.append(sum(1 / float(self._line(worker)) for worker in self.workers))
+
+    @property
+    def rate(self) -> float:
+        """Return the median of units per second."""
+        return statistics.median(self.units)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+    @staticmethod
+    def _line(worker: "subprocess.Popen[str]") -> str:
+        assert worker.stdout is not None
+        line = worker.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a worker stopped: {' '.join(map(str, worker.args))}")  # type: ignore[arg-type]
+        return line
+
+
+def take_turns(forms: Mapping[str, Form], rounds: int) -> dict[str, float]:
+    """Return units per second of every form: the median over rounds."""
+    try:
+        for _ in range(rounds):
+            for form in forms.values():
+                form.turn()
+        return {name: form.rate for name, form in forms.items()}
+    finally:
+        for form in forms.values():
+            form.close()
+
+
+def serve(piece: Callable[[], float]) -> None:
+    """Run in a worker after its warm-up: answer every "go" by the seconds per unit that `piece` returns."""
+    say("ready")
+    for _ in sys.stdin:
+        say(f"{piece():.9e}")
+
+
+def say(line: str) -> None:
+    """Print a line to the process that asked."""
+    print(line, file=sys.__stdout__, flush=True)
+
+
+def docs_figure(name: str) -> Path:
+    """Return the path of a figure in docs/figures."""
+    return Path(__file__).resolve().parents[1] / "docs" / "figures" / name
+
+
+def synchronised() -> None:
+    """Wait for the accelerator, if there is one: its work is asynchronous."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,208 @@
+"""Training against `transformers.Trainer`, and against the machine's rate of matrix products.
+
+Same GPT-2 shape without dropout, same random tokens, batch, AdamW, clipping. Trainer runs as its users run
+it: one process on all cores. The suite runs as its default config does: as many jobs as cores, one thread
+each; what is compared is the machine's tokens/s. The product rate is measured on the very shapes of a
+step's products, forward and backward, in the same dtype and in as many processes. Forms take turns; medians
+count. Run: `make bench`, or `python benchmarks/training.py [--rounds N] [--scale NAME]`.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from _turns import Form, header, say, serve, take_turns
+
+from chameleon.interfaces import MixtureSchedule
+from chameleon.model import ModelShape, flops_per_token, parameter_count
+from chameleon.provenance import keep_pages
+from chameleon.train import Recipe, Training
+
+CORES = os.cpu_count() or 1
+#: Scale -> shape, blocks of a step, steps of one turn.
+SCALES = {
+    "cpu_proxy": (ModelShape(4, 2, 64, 128, 2048, 0.05), 8, 20),
+    "cpu": (ModelShape(3, 3, 96, 128, 2048, 0.05), 8, 15),
+    "5M": (ModelShape(6, 4, 256, 256, 4096), 16, 2),
+}
+#: Form -> worker's task, jobs. The first two are the public library.
+FORMS: dict[str, tuple[dict[str, Any], int]] = {
+    "Trainer, fp32": ({"kind": "trainer", "precision": "fp32", "threads": CORES}, 1),
+    "Trainer, bf16": ({"kind": "trainer", "precision": "bf16", "threads": CORES}, 1),
+    "suite, fp32": ({"kind": "suite", "precision": "fp32", "compile": "never"}, CORES),
+    "suite, fp32, compiled": ({"kind": "suite", "precision": "fp32", "compile": "always"}, CORES),
+    "suite, bf16": ({"kind": "suite", "precision": "bf16", "compile": "never"}, CORES),
+    "suite, bf16, compiled": ({"kind": "suite", "precision": "bf16", "compile": "always"}, CORES),
+    "products, fp32": ({"kind": "products", "precision": "fp32"}, CORES),
+    "products, bf16": ({"kind": "products", "precision": "bf16"}, CORES),
+}
+STEPS = 100_000
+
+
+class Tokens:
+    """The same random tokens for every form, as a stream (suite) and as a data set (Trainer)."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        self.length = shape.context
+        self.ids = np.random.default_rng(0).integers(shape.vocab_size, size=1 << 20)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        part: np.ndarray = self.ids[start:stop]
+        return part
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        ids = torch.from_numpy(self.ids[index : index + self.length])
+        return {"input_ids": ids, "labels": ids}
+
+
+class Turns:
+    """Called after every step: times `steps` of them per turn, and waits between turns."""
+
+    def __init__(self, steps: int, tokens: int, warm: int) -> None:
+        self.steps, self.tokens, self.left, self.first = steps, tokens, warm, True
+        self.clock = 0.0
+
+    def __call__(self, *_: Any) -> None:
+        self.left -= 1
+        if self.left > 0:
+            return
+        if self.first:
+            say("ready")
+        else:
+            say(f"{(time.perf_counter() - self.clock) / (self.steps * self.tokens):.9e}")
+        self.first = False
+        if not sys.stdin.readline():
+            sys.exit(0)
+        self.left, self.clock = self.steps, time.perf_counter()
+
+
+def trainer(shape: ModelShape, batch: int, turns: Turns, precision: str) -> None:
+    """Train with the public library, forever."""
+    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
+
+    class Callback(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            turns()
+
+    config = GPT2Config(
+        n_layer=shape.n_layer, n_head=shape.n_head, n_embd=shape.d_model, n_positions=shape.context,
+        vocab_size=shape.vocab_size, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0,
+        eos_token_id=0,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, max_steps=STEPS, per_device_train_batch_size=batch, bf16=precision == "bf16",
+            report_to=[], save_strategy="no", disable_tqdm=True, learning_rate=1e-3, weight_decay=0.1,
+            use_cpu=not torch.cuda.is_available(),
+        )  # fmt: skip
+        model = GPT2LMHeadModel(config)
+        Trainer(model=model, args=arguments, train_dataset=Tokens(shape), callbacks=[Callback()]).train()
+
+
+def suite(shape: ModelShape, batch: int, turns: Turns, precision: str, compile_: str) -> None:
+    """Train with the suite, forever."""
+    recipe = Recipe("adamw", 1e-3, batch, STEPS, precision=precision, compile=compile_)
+    streams: Any = {"a": Tokens(shape), "b": Tokens(shape)}
+    training = Training(shape, recipe, streams, init_seed=0, data_seed=0, label="")
+    training.sampler.segment = lambda _, total: [("a", i % 4000) for i in range(total)]  # type: ignore[method-assign]
+
+    class Always(dict):  # type: ignore[type-arg]
+        def __contains__(self, _: object) -> bool:
+            return True
+
+        def __missing__(self, _: int) -> Turns:
+            return turns
+
+    training.play(MixtureSchedule.static({"a": 0.5, "b": 0.5}), watch=Always({0: turns}))
+
+
+def products(shape: ModelShape, batch: int, precision: str, rounds: int) -> None:
+    """Run the matrix products of a step, forward and backward, each into memory that is there already."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    n, d = batch * shape.context, shape.d_model
+    layers = [(d, 3 * d), (d, d), (d, 4 * d), (4 * d, d)] * shape.n_layer + [(d, shape.vocab_size)]
+    calls = []
+    made: dict[tuple[int, int], torch.Tensor] = {}
+
+    def of(rows: int, columns: int, part: int) -> torch.Tensor:
+        return made.setdefault((rows, columns, part), torch.randn(rows, columns).to(dtype))  # type: ignore[arg-type, return-value, call-overload]
+
+    for i, o in layers:
+        x, w, y = of(n, i, 0), of(o, i, 1), of(n, o, 2)
+        calls += [(x, w.T, of(n, o, 3)), (y, w, of(n, i, 4)), (y.T, x, of(o, i, 5))]
+    flops = sum(2.0 * a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in calls)
+
+    def piece() -> float:
+        start = time.perf_counter()
+        for _ in range(rounds):
+            for a, b, out in calls:
+                torch.mm(a, b, out=out)
+        return (time.perf_counter() - start) / (rounds * flops)
+
+    piece()
+    serve(piece)
+
+
+def worker(task: dict[str, Any]) -> None:
+    shape, batch, steps = SCALES[task["scale"]]
+    torch.set_num_threads(task.get("threads", 1))
+    if task["kind"] == "trainer":
+        trainer(shape, batch, Turns(steps, batch * shape.context, 4), task["precision"])
+        return
+    keep_pages()
+    if task["kind"] == "products":
+        products(shape, batch, task["precision"], steps)
+    else:
+        turns = Turns(steps, batch * shape.context, 4)
+        suite(shape, batch, turns, task["precision"], task["compile"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="turns of every form")
+    parser.add_argument("--scale", choices=SCALES, help="only this one")
+    parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        worker(args.worker)
+        return
+    print(header(f"{CORES} threads in all", "transformers"))
+    for scale in [args.scale] if args.scale else SCALES:
+        shape, batch, _ = SCALES[scale]
+        forms = {}
+        for name, (task, jobs) in FORMS.items():
+            forms[name] = Form(__file__, {**task, "scale": scale}, jobs)
+        rates = take_turns(forms, args.rounds)
+        per_token = flops_per_token(shape)
+        print(
+            f"\n{scale}: {shape.n_layer} blocks of width {shape.d_model}, {batch} x {shape.context} tokens, "
+            f"{parameter_count(shape) / 1e6:.2f}M parameters"
+        )
+        columns = ("tokens/s", "GFLOP/s", "x Trainer fp32", "x Trainer bf16", "of products")
+        print(f"{'form':24}" + "".join(f" {column:>15}" for column in columns))
+        for name, (task, jobs) in FORMS.items():
+            at = f"{name} ({jobs} x {task.get('threads', 1)})"
+            if task["kind"] == "products":
+                print(f"{at:24} {'':15} {rates[name] / 1e9:15.0f}")
+                continue
+            flops = rates[name] * per_token
+            share = flops / rates[f"products, {task['precision']}"]
+            print(
+                f"{at:24} {rates[name]:15.0f} {flops / 1e9:15.0f} "
+                f"{rates[name] / rates['Trainer, fp32']:15.2f} "
+                f"{rates[name] / rates['Trainer, bf16']:15.2f} {100 * share:14.0f}%"
+            )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
