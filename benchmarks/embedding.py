@@ -192,9 +192,8 @@ def differences(folder: Path) -> None:
     for name, values in rows.items():
         print(f"{name:64} {np.mean(values):8.1e} {max(values):8.1e}")
     print(
-        f"{100 * changed / len(lengths):.0f} % of the windows do not come back as the same {LENGTH} tokens: "
-        "a window that begins or ends inside a word is cut into other pieces. They come back with "
-        f"{min(lengths)} to {max(lengths)} tokens (mean {np.mean(lengths):.1f})."
+        f"{100 * changed / len(lengths):.1f} % of the windows come back as other tokens, with {min(lengths)} to "
+        f"{max(lengths)} of {LENGTH}."
     )
 
 

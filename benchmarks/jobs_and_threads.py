@@ -47,7 +47,7 @@ def way(scale: str, jobs: int, threads: int, keep: bool) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="rounds per way")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds per way")
     parser.add_argument("--one", nargs=3, metavar=("SCALE", "THREADS", "KEEP"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:

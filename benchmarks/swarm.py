@@ -77,7 +77,7 @@ def seconds(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--proxies", type=int, default=16, help="of the swarm (the default config has 64)")
+    parser.add_argument("--proxies", type=int, default=12, help="of the swarm (the default config has 64)")
     parser.add_argument("--rounds", type=int, default=2, help="timed rounds per form")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
