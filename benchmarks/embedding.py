@@ -192,8 +192,8 @@ def differences(folder: Path) -> None:
     for name, values in rows.items():
         print(f"{name:64} {np.mean(values):8.1e} {max(values):8.1e}")
     print(
-        f"{100 * changed / len(lengths):.1f} % of the windows come back as other tokens, with {min(lengths)} to "
-        f"{max(lengths)} of {LENGTH}."
+        f"{100 * changed / len(lengths):.1f} % of the windows come back as other tokens, with {min(lengths)} "
+        f"to {max(lengths)} of {LENGTH}."
     )
 
 

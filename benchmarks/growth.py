@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from _turns import docs_figure, header
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from chameleon import krls
 from chameleon.embeddings import window_means
@@ -82,8 +83,7 @@ def weighed(k: int) -> Callable[[], None]:
     x = np.random.default_rng(0).normal(size=(k, 64))
 
     def run() -> None:
-        scores = krls.scores_of(x) if k > 1000 else krls.leverage_scores(krls.affinity(x))
-        krls.pretrain_weights(scores)
+        krls.pretrain_weights(krls.scores_of(x))
 
     return run
 
@@ -151,6 +151,10 @@ def main() -> None:
         axes.set_xlabel(unit)
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 3)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("seconds")
     figure.savefig(docs_figure("growth.png"), dpi=110)
 

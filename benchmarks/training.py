@@ -188,16 +188,16 @@ def main() -> None:
             f"{parameter_count(shape) / 1e6:.2f}M parameters"
         )
         columns = ("tokens/s", "GFLOP/s", "x Trainer fp32", "x Trainer bf16", "of products")
-        print(f"{'form':24}" + "".join(f" {column:>15}" for column in columns))
+        print(f"{'form':30}" + "".join(f" {column:>15}" for column in columns))
         for name, (task, jobs) in FORMS.items():
             at = f"{name} ({jobs} x {task.get('threads', 1)})"
             if task["kind"] == "products":
-                print(f"{at:24} {'':15} {rates[name] / 1e9:15.0f}")
+                print(f"{at:30} {'':15} {rates[name] / 1e9:15.0f}")
                 continue
             flops = rates[name] * per_token
             share = flops / rates[f"products, {task['precision']}"]
             print(
-                f"{at:24} {rates[name]:15.0f} {flops / 1e9:15.0f} "
+                f"{at:30} {rates[name]:15.0f} {flops / 1e9:15.0f} "
                 f"{rates[name] / rates['Trainer, fp32']:15.2f} "
                 f"{rates[name] / rates['Trainer, bf16']:15.2f} {100 * share:14.0f}%"
             )

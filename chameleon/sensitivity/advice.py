@@ -77,7 +77,11 @@ def _seeds(found: pd.DataFrame, default: float) -> list[str]:
     for _, row in one.sort_values("steps").iterrows():
         if not math.isnan(row["repetition"]):
             needed = max(1, math.ceil((row["repetition"] / SETTLED) ** 2))
-            lines.append(f"{needed} of {row['steps']:.0f} steps ({needed * row['steps']:.0f} in all)")
+            line = f"{needed} of {row['steps']:.0f} steps ({needed * row['steps']:.0f} in all)"
+            # What averaging cannot mend: users who agree, on other weights.
+            if row["shift"] > row["repetition"]:
+                line += f", but then on weights {row['shift']:.3f} from the longest's"
+            lines.append(line)
     if not lines:
         return []
     text = [f"Proxies to average for a distance of {SETTLED} between two users, if the spread falls as one "

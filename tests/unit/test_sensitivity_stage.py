@@ -203,6 +203,9 @@ def test_the_advice_is_made_of_the_tables_numbers(results):
     assert f"6 steps: {one.loc[6, 'repetition']:.3f} between users, 0.000 from the longest" in text
     needed = int(np.ceil((one.loc[6, "repetition"] / 0.05) ** 2))
     assert f"{needed} of 6 steps ({6 * needed} in all)" in text
+    for steps, row in one.iterrows():
+        warned = f"in all), but then on weights {row['shift']:.3f} from the longest's"
+        assert (warned in text) == (row["shift"] > row["repetition"]), steps
     assert (
         f"2 steps: {recipes[recipes['recipe'].str.contains('checkpoints')]['repetition'].iloc[0]:.3f} instead"
         in text
