@@ -97,16 +97,20 @@ class _TokenLosses(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight, targets, kept, scale = ctx.saved_tensors
-        # Not in place: a retained graph may come here twice.
+        # Nothing that was kept is changed: a retained graph may come here twice.
+        up = upstream[:, None]
         if kept.dtype == torch.bfloat16:
             d_logits = torch.empty_like(kept)
             for part in _TokenLosses.chunks(x):
-                p = kept[part].float().sub_(scale[part]).exp_().mul_(upstream[part, None])
-                d_logits[part] = p.scatter_add_(1, targets[part, None], -upstream[part, None])
-        else:
-            d_logits = kept * (scale * upstream[:, None])
-            d_logits[torch.arange(len(targets), device=targets.device), targets] -= upstream
-        return d_logits @ weight, d_logits.T @ x, None
+                p = kept[part].float().sub_(scale[part]).exp_().mul_(up[part])
+                d_logits[part] = p.scatter_add_(1, targets[part, None], -up[part])
+            return d_logits @ weight, d_logits.T @ x, None
+        # The softmax is a row's exponentials times one number, and its target's gradient touches one row of
+        # W: both go to the narrow factors, and the matrix of n x vocabulary is only read, by the products.
+        factor = scale * up
+        d_x = (kept @ weight).mul_(factor).addcmul_(weight[targets], up, value=-1)
+        d_weight = (kept.T @ (x * factor)).index_add_(0, targets, x * up, alpha=-1)
+        return d_x, d_weight, None
 
 
 def token_losses(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

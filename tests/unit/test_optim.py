@@ -65,6 +65,26 @@ def test_parameters_without_a_gradient_are_left_alone():
     assert torch.equal(unused, torch.ones(3, 3)) and not torch.equal(used, torch.ones(3, 3))
 
 
+@pytest.mark.parametrize("shape", [(8, 40), (40, 8), (8, 16), (8, 9), (3, 8, 40), (3, 40, 8)])
+@pytest.mark.parametrize("decades", [0.5, 3, 6])
+def test_wide_matrices_take_the_short_way_to_the_same_result(shape, decades):
+    """Against the plain iteration in float64, for singular values over several decades."""
+    generator = torch.Generator().manual_seed(0)
+    u, s, v = torch.linalg.svd(
+        torch.randn(shape, generator=generator, dtype=torch.float64), full_matrices=False
+    )
+    g = u @ (torch.logspace(0, -decades, s.shape[-1], dtype=torch.float64)[:, None] * v)
+    x = g / torch.linalg.vector_norm(g, dim=(-2, -1), keepdim=True)
+    x = x.mT if shape[-2] > shape[-1] else x
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    expected = x.mT if shape[-2] > shape[-1] else x
+    torch.testing.assert_close(orthogonalise(g, 5, torch.float64), expected, rtol=0, atol=1e-9)
+    found = orthogonalise(g.float(), 5, torch.float32).double()
+    assert (found - expected).norm() < 3e-3 * expected.norm()
+
+
 def test_only_matrices_are_taken():
     with pytest.raises(ValueError, match="matrices and stacks"):
         Muon([torch.nn.Parameter(torch.ones(3, 3)), torch.nn.Parameter(torch.ones(3))], lr=0.1)
