@@ -140,7 +140,7 @@ def main() -> None:
             f"{slope(found):6.2f} {last:10.2f}",
             flush=True,
         )
-    figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+    figure = Figure(figsize=(10.5, 3.9), layout="constrained")
     panels = figure.subplots(1, 3)
     for axes, unit in zip(panels, ("tokens", "parameters", "domains"), strict=True):
         for name, (of, _) in SWEEPS.items():
@@ -149,10 +149,11 @@ def main() -> None:
                 label = f"{name.rsplit(',', 1)[0]} (slope {slope(found):.2f})"
                 axes.loglog(list(found), list(found.values()), marker="o", label=label)
         axes.set_xlabel(unit)
-        axes.legend(fontsize=8)
+        # Below the panel: curves may lie anywhere in it.
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
         axes.grid(alpha=0.3)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 3)))
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            axis.set_major_locator(LogLocator(subs=(1,) if high > 1000 * low else (1, 3)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
     panels[0].set_ylabel("seconds")

@@ -2,7 +2,8 @@
 
 Prints tokens/s and the ratio to the form the suite uses (eager float32, `chameleon.optim.Muon`). Forms take
 turns, and the median of their rounds counts, so that a machine that slows down slows all of them. One thread,
-as the default config trains. Run: `make bench`, or `python benchmarks/training_step.py [--rounds N]`.
+as the default config trains. Run: `python benchmarks/training_step.py [--rounds N]`; `make bench` runs
+`training.py`, which compares with the public library.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chameleon import embedding_files, embeddings, registry
+from chameleon import embedding_files, embeddings, engine, registry
 from chameleon.artifacts import fingerprint, read_json, sha256_file, write_json
 from chameleon.evaluation.perplexity import blocks, domain_loss, summary
 from chameleon.interfaces import REFERENCE, Controller, MixtureSchedule, RunInputs, RunResult, RunSpec
@@ -194,6 +194,10 @@ def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int
     progress.close()
     for part in found.values():
         recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
+    precision = engine.precision(
+        spec["train"].get("precision", "fp32"), pick_device(), spec["model"]["d_model"]
+    )
+    recorder.extra["engine"] = {"precision": precision, "stack": stack}
     runs = {name: {k: v for k, v in found[name].items() if k not in ("key", "cost")} for name in keys}
     write_json(out, {"runs": runs})
     recorder.write(out.with_suffix(".run.json"))
