@@ -7,8 +7,9 @@ docs/PERFORMANCE.md. Without a compiler, or without bfloat16 units, the plain fo
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -42,17 +43,36 @@ class Engine:
             return torch.autocast(device.type, dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
-    def prepared(self, model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
-        """Return the model, compiled or not; compiled code is kept in the suite's cache."""
+    def prepared(
+        self, model: nn.Module, tokens: Tensor
+    ) -> tuple["Engine", Callable[[Tensor, Tensor], Tensor]]:
+        """Return what the job really runs in, and the model, compiled or not.
+
+        Compiled code is kept in the suite's cache. A step is tried first: where the compiler fails (no Python
+        headers, an old g++), the plain form runs, and the record says why.
+
+        Args:
+            tokens: of a training step's shape, blocks x (context + 1); any values.
+        """
         if not self.compiled:
-            return model
+            return self, model
         from chameleon.corpora.fetch import cache_dir
 
         # Where the user has not said otherwise; torch's default is a temporary folder.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "inductor"))
         os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "1")
         compiled: Callable[[Tensor, Tensor], Tensor] = torch.compile(model, dynamic=False)
-        return compiled
+        try:
+            with self.autocast(tokens.device):
+                loss = compiled(tokens[:, :-1], tokens[:, 1:]).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            reason = f"compilation failed: {type(error).__name__}"
+            print(f"warning: {reason}; training in the plain form", file=sys.stderr, flush=True)
+            return replace(self, compiled=False, reason=reason), model
+        finally:
+            model.zero_grad(set_to_none=True)
+        return self, compiled
 
 
 def has_bf16_units(device: torch.device) -> bool:

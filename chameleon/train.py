@@ -159,7 +159,9 @@ class Training:
         if objective is not None and self.engine.compiled:
             # Objectives reach into the model, layer by layer.
             self.engine = replace(self.engine, compiled=False, reason="the method's own objective")
-        self._losses = self.engine.prepared(self.model)
+        part = math.ceil(self.recipe.batch_size / self.recipe.grad_accumulation)
+        example = torch.zeros(part, self.shape.context + 1, dtype=torch.long, device=self.device)
+        self.engine, self._losses = self.engine.prepared(self.model, example)
         watch = watch or {}
         progress = Progress(self.label, steps) if self.label else None
         step, realised = 0, dict[str, int]()

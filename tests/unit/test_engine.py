@@ -69,6 +69,23 @@ def test_without_a_compiler_the_plain_form_runs_and_says_why(monkeypatch):
     assert torch.equal(weights(run), weights(trained()))
 
 
+def test_where_the_compiler_fails_the_plain_form_runs_and_says_so(monkeypatch, capsys):
+    def broken(model, dynamic):
+        def run(*_):
+            raise RuntimeError("Python.h: no such file")
+
+        return run
+
+    monkeypatch.setattr(engine, "compiler", lambda: "/usr/bin/g++")
+    monkeypatch.setattr(torch, "compile", broken)
+    run = trained(compile="always")
+    assert run.engine.record() == {
+        "precision": "fp32", "compiled": False, "reason": "compilation failed: RuntimeError"
+    }  # fmt: skip
+    assert "training in the plain form" in capsys.readouterr().err
+    assert torch.equal(weights(run), weights(trained()))
+
+
 def test_the_compiler_is_the_one_that_torch_would_call(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", str(tmp_path / "gone"))
     assert engine.compiler() is None
