@@ -6,18 +6,18 @@ answers each line "go" by one timed piece of work, as seconds per unit. A form o
 workers that work at the same time.
 """
 
+import argparse
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from chameleon.provenance import cpu_name
 
@@ -90,6 +90,28 @@ def serve(piece: Callable[[], float]) -> None:
         say(f"{piece():.9e}")
 
 
+def arguments(parser: argparse.ArgumentParser, worker: Callable[[Any], None]) -> argparse.Namespace:
+    """Return what was asked; in a worker, do its task and leave."""
+    parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        worker(args.worker)
+        sys.exit(0)
+    return args
+
+
+def interleaved(calls: Mapping[Any, Callable[[], object]], rounds: int, warm: int = 1) -> dict[Any, float]:
+    """Return the median seconds of every call, made in turns within this process, after `warm` rounds."""
+    times: dict[Any, list[float]] = {name: [] for name in calls}
+    for number in range(rounds + warm):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if number >= warm:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
 def say(line: str) -> None:
     """Print a line to the process that asked."""
     print(line, file=sys.__stdout__, flush=True)
@@ -98,9 +120,3 @@ def say(line: str) -> None:
 def docs_figure(name: str) -> Path:
     """Return the path of a figure in docs/figures."""
     return Path(__file__).resolve().parents[1] / "docs" / "figures" / name
-
-
-def synchronised() -> None:
-    """Wait for the accelerator, if there is one: its work is asynchronous."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

@@ -7,6 +7,7 @@ Run: `make bench`, or `python benchmarks/default_run.py [--results DIR]`.
 
 import argparse
 import json
+import sys
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ def main() -> None:
     records = [json.loads(p.read_text()) for p in sorted(folder.rglob("*run.json"))]
     records = [r for r in records if {"stage", "cost", "started", "finished", "device"} <= set(r)]
     if not records:
-        print(f"{folder} holds no run records: nothing has been run here")
+        print(f"{folder} holds no run records: nothing has been run here", file=sys.stderr)
         return
     jobs: dict[str, list[float]] = defaultdict(list)
     for record in records:

@@ -10,12 +10,11 @@ Run: `make bench`, or `python benchmarks/doge_step.py [--rounds N]`.
 
 import argparse
 import platform
-import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from _turns import interleaved
 
 from chameleon.interfaces import StepInfo
 from chameleon.model import Decoder, ModelShape
@@ -40,7 +39,7 @@ PLAIN = next(iter(FORMS))
 def step(form: str, domains: list[str], tokens: torch.Tensor) -> Callable[[], None]:
     """Return a function that trains one step in the given form."""
     model = Decoder(SHAPE).initialise(0)
-    both = optimizers(model, RECIPE)
+    both = optimizers(dict(model.named_parameters()), RECIPE, "fp32")
     objective = DogeObjective(sorted(set(domains)), mu=0.1, step_size=5e-4, gradients=FORMS[form] or "")
 
     def run() -> None:
@@ -82,14 +81,7 @@ def main() -> None:
             SHAPE.vocab_size, (blocks, SHAPE.context + 1), generator=torch.Generator().manual_seed(0)
         )
         steps = {form: step(form, [f"d{i:02d}" for i in owners], tokens) for form in FORMS}
-        times: dict[str, list[float]] = {form: [] for form in FORMS}
-        for number in range(rounds + 2):
-            for form, run in steps.items():
-                start = time.perf_counter()
-                run()
-                if number >= 2:
-                    times[form].append(time.perf_counter() - start)
-        median = {form: statistics.median(values) for form, values in times.items()}
+        median = interleaved(steps, rounds, warm=2)
         cells = "".join(f" {1e3 * t:13.1f} ms ({t / median[PLAIN]:.2f})" for t in median.values())
         print(f"{k:7} {blocks:6}{cells} {error(owners, tokens):8.1e}", flush=True)
 

@@ -7,14 +7,12 @@ Run: `make bench`, or `python benchmarks/growth.py [--rounds N]`.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from _turns import docs_figure, header
+from _turns import docs_figure, header, interleaved
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -107,17 +105,6 @@ SWEEPS: dict[str, tuple[str, dict[float, Callable[[], None]]]] = {
 }
 
 
-def measured(points: Mapping[float, Callable[[], None]], rounds: int) -> dict[float, float]:
-    times: dict[float, list[float]] = {x: [] for x in points}
-    for number in range(rounds + 1):
-        for x, run in points.items():
-            start = time.perf_counter()
-            run()
-            if number:
-                times[x].append(time.perf_counter() - start)
-    return {x: statistics.median(values) for x, values in times.items()}
-
-
 def slope(found: Mapping[float, float]) -> float:
     return float(np.polyfit(np.log(list(found)), np.log(list(found.values())), 1)[0])
 
@@ -132,7 +119,7 @@ def main() -> None:
     print(f"{'what':34} {'from':>10} {'to':>10} {'seconds':>9} {'to':>9} {'slope':>6} {'last step':>10}")
     results = {}
     for name, (_, points) in SWEEPS.items():
-        results[name] = found = measured(points, rounds)
+        results[name] = found = interleaved(points, rounds)
         sizes = list(found)
         last = slope({x: found[x] for x in sizes[-2:]})
         print(

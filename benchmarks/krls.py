@@ -13,7 +13,7 @@ import sys
 import time
 
 import numpy as np
-from _turns import header
+from _turns import arguments, header
 
 from chameleon import krls
 
@@ -52,11 +52,7 @@ def measured(way: str, k: int, d: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--features", type=int, default=256, help="of an embedding")
-    parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        worker(args.worker)
-        return
+    args = arguments(parser, worker)
     print(header(f"{args.features} features, float64", "numpy"))
     print(f"{'domains':>8} {'seconds':>9} {'MB':>7} | {'k x k: seconds':>15} {'MB':>7} {'difference':>11}")
     for k in SIZES:

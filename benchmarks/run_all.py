@@ -1,6 +1,7 @@
-"""Run every benchmark and put its table into docs/PERFORMANCE.md, between the marks that name the script.
+"""Run every benchmark and put its table into docs/PERFORMANCE.md, below the mark that names the script.
 
-Run: `make bench`. A script that fails leaves its table as it was, and the exit status says so.
+Run: `make bench`. A script that prints nothing leaves its table as it was; so does one that fails, and the
+exit status says so.
 """
 
 import re
@@ -31,6 +32,8 @@ def main() -> int:
             failed.append(name)
             continue
         table = "\n".join(lines).strip()
+        if not table:
+            continue
         page = PAGE.read_text(encoding="utf-8")
         marked = re.compile(rf"(<!-- {name} -->\n)```.*?```", re.DOTALL)
         if not marked.search(page):

@@ -8,7 +8,6 @@ count. Run: `make bench`, or `python benchmarks/training.py [--rounds N] [--scal
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _turns import Form, header, say, serve, take_turns
+from _turns import Form, arguments, header, say, serve, take_turns
 
 from chameleon.interfaces import MixtureSchedule
 from chameleon.model import ModelShape, flops_per_token, parameter_count
@@ -170,11 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="turns of every form")
     parser.add_argument("--scale", choices=SCALES, help="only this one")
-    parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        worker(args.worker)
-        return
+    args = arguments(parser, worker)
     print(header(f"{CORES} threads in all", "transformers"))
     for scale in [args.scale] if args.scale else SCALES:
         shape, batch, _ = SCALES[scale]

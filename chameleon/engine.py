@@ -60,7 +60,6 @@ class Engine:
 
         # Where the user has not said otherwise; torch's default is a temporary folder.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "inductor"))
-        os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "1")
         compiled: Callable[[Tensor, Tensor], Tensor] = torch.compile(model, dynamic=False)
         try:
             with self.autocast(tokens.device):
@@ -68,7 +67,8 @@ class Engine:
             loss.backward()  # type: ignore[no-untyped-call]
         except Exception as error:
             reason = f"compilation failed: {type(error).__name__}"
-            print(f"warning: {reason}; training in the plain form", file=sys.stderr, flush=True)
+            said = str(error).strip().partition("\n")[0]
+            print(f"warning: {reason} ({said}); training in the plain form", file=sys.stderr, flush=True)
             return replace(self, compiled=False, reason=reason), model
         finally:
             model.zero_grad(set_to_none=True)

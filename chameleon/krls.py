@@ -59,11 +59,13 @@ def _products(left: Array, right: Array) -> Array:
     """Return left · right, a Gram matrix, exactly symmetric."""
     with np.errstate(over="ignore", invalid="ignore"):
         gram = left @ right
-    if not np.isfinite(gram).all():
-        raise ValueError(
-            f"embeddings are too large, their products overflow: largest {np.abs(left).max():.3g}"
-        )
+    _not_too_large(gram, np.abs(left).max())
     return gram / 2 + gram.T / 2
+
+
+def _not_too_large(products: Array, largest: float) -> None:
+    if not np.isfinite(products).all():
+        raise ValueError(f"embeddings are too large, their products overflow: largest {largest:.3g}")
 
 
 def scores_of(
@@ -95,9 +97,10 @@ def scores_of(
     size = np.abs(x).max()
     if size == 0:
         return np.full(k, 1 / k) if normalise else np.zeros(k)
-    _products(x.T, x)  # refuse what would overflow, as the k x k matrix would
-    # In units of the largest entry: nothing below overflows.
+    # In units of the largest entry nothing below overflows; refused is what the k x k matrix would refuse.
     x /= size
+    with np.errstate(over="ignore"):
+        _not_too_large(np.square(x).sum(axis=1) * size * size, size)
     mu, w = np.linalg.eigh(_products(x.T, x))
     eps = max(k, d) * np.finfo(float).eps
     real = mu > eps * mu[-1]

@@ -15,11 +15,10 @@ from torch.nn import functional as F
 
 from chameleon import engine
 from chameleon.model import Decoder, ModelShape, flops_per_token, pick_device, token_losses
-from chameleon.optim import Muon
 from chameleon.provenance import Cost
 from chameleon.sampler import MixtureSampler, batches
 from chameleon.tokens import TokenStream
-from chameleon.train import Recipe
+from chameleon.train import Rates, Recipe, optimizers
 
 
 class Stack:
@@ -50,8 +49,8 @@ class Stack:
             name: p.detach().expand(self.count, *p.shape).clone().requires_grad_()
             for name, p in first.named_parameters()
         }
-        self.precision = engine.precision(recipe.precision, self.device, shape.d_model)
-        self._forms = engine.Engine(self.precision, False)
+        precision = engine.precision(recipe.precision, self.device, shape.d_model)
+        self.engine = engine.Engine(precision, False, "a stack of runs")
         blocks = {d: max(0, (len(s) - 1) // shape.context) for d, s in streams.items()}
         total = recipe.steps * recipe.batch_size
         self._plans = [
@@ -70,13 +69,10 @@ class Stack:
             FloatingPointError: a run's loss is not finite; names the step and the run's number.
         """
         recipe, context = self.recipe, self.shape.context
-        optimizers = self._optimizers()
-        peaks = [[g["lr"] for g in o.param_groups] for o in optimizers]
+        both = optimizers(self.parameters, recipe, self.engine.precision, stacked=True)
+        rates = Rates(both)
         for step, drawn in enumerate(zip(*self._plans, strict=True)):
-            factor = recipe.learning_rate(step)
-            for optimizer, of_groups in zip(optimizers, peaks, strict=True):
-                for group, peak in zip(optimizer.param_groups, of_groups, strict=True):
-                    group["lr"] = peak * factor
+            rates.set(recipe.learning_rate(step))
             data = np.stack(
                 [
                     [self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch]
@@ -84,7 +80,7 @@ class Stack:
                 ]
             )
             tokens = torch.from_numpy(data).to(self.device)
-            with self._forms.autocast(self.device):
+            with self.engine.autocast(self.device):
                 losses = self.losses(tokens[..., :-1], tokens[..., 1:]).mean((1, 2))
             losses.sum().backward()
             norms = self._clip()
@@ -94,7 +90,7 @@ class Stack:
                 raise FloatingPointError(
                     f"run {bad} of a stack: loss is not finite at step {step}; lower the learning rate"
                 )
-            for optimizer in optimizers:
+            for optimizer in both:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             self.rows.append(found.tolist())
@@ -125,7 +121,7 @@ class Stack:
             inner = F.gelu(self._linear(self._norm(x, at + "ln_2"), at + "mlp_in"), approximate="tanh")
             x = x + self._linear(inner, at + "mlp_out")
         x, weight = self._norm(x, "ln_f"), p["wte.weight"]
-        if self.precision == "bf16":
+        if self.engine.precision == "bf16":
             x, weight = x.bfloat16(), weight.bfloat16()
         with torch.autocast(x.device.type, enabled=False):
             parts = zip(x.unbind(), weight.unbind(), targets.flatten(1).unbind(), strict=True)
@@ -140,24 +136,6 @@ class Stack:
         return torch.addcmul(
             self.parameters[name + ".bias"][:, None], normed, self.parameters[name + ".weight"][:, None]
         )
-
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
-        """As `chameleon.train.optimizers`: AdamW works on numbers, Muon on each matrix of a stack."""
-        recipe = self.recipe
-        matrices = [p for n, p in self.parameters.items() if n.startswith("blocks.") and p.ndim == 3]
-        chosen = {id(p) for p in matrices}
-        rest = [p for p in self.parameters.values() if id(p) not in chosen]
-        groups = [{"params": rest, "weight_decay": 0.0}]
-        if recipe.optimizer == "adamw":
-            groups.append({"params": matrices, "weight_decay": recipe.weight_decay, "lr": recipe.lr})
-        lr = recipe.adam_lr or recipe.lr
-        built: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(groups, lr=lr, betas=recipe.betas, eps=1e-8, fused=True)
-        ]
-        if recipe.optimizer == "muon":
-            dtype = torch.bfloat16 if self.precision == "bf16" else matrices[0].dtype
-            built.append(Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype))
-        return built
 
     @torch.no_grad()
     def _clip(self) -> Tensor:

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chameleon import embedding_files, embeddings, engine, registry
+from chameleon import embedding_files, embeddings, registry
 from chameleon.artifacts import fingerprint, read_json, sha256_file, write_json
+from chameleon.engine import Engine
 from chameleon.evaluation.perplexity import blocks, domain_loss, summary
 from chameleon.interfaces import REFERENCE, Controller, MixtureSchedule, RunInputs, RunResult, RunSpec
 from chameleon.model import (
@@ -182,7 +183,8 @@ def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int
     for start in range(0, len(missing), stack):
         names = missing[start : start + stack]
         clock = time.perf_counter()
-        for name, model, cost in _trained(spec, corpora, names):
+        for name, model, cost, form in _trained(spec, corpora, names):
+            recorder.extra["engine"] = {**form.record(), "stack": stack}
             losses = _losses(model, corpora, "validation", spec["validation_tokens"], cost)
             found[name] = {"key": keys[name], "weights": spec["runs"][name], **summary(losses)}
             found[name]["cost"] = {"tokens": cost.tokens, "flops": cost.flops}
@@ -194,10 +196,6 @@ def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int
     progress.close()
     for part in found.values():
         recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
-    precision = engine.precision(
-        spec["train"].get("precision", "fp32"), pick_device(), spec["model"]["d_model"]
-    )
-    recorder.extra["engine"] = {"precision": precision, "stack": stack}
     runs = {name: {k: v for k, v in found[name].items() if k not in ("key", "cost")} for name in keys}
     write_json(out, {"runs": runs})
     recorder.write(out.with_suffix(".run.json"))
@@ -205,12 +203,12 @@ def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int
 
 def _trained(
     spec: Spec, corpora: Mapping[str, TokenCorpus], names: Sequence[str]
-) -> Iterator[tuple[str, Decoder, Cost]]:
-    """Train runs of a swarm, as one batched model if there are several; yield each with its cost."""
+) -> Iterator[tuple[str, Decoder, Cost, Engine]]:
+    """Train runs of a swarm, as one batched model if there are several; yield each, its cost and its form."""
     if len(names) == 1:
         run = _training(spec, corpora, quiet=True)
         run.play(MixtureSchedule.static(spec["runs"][names[0]]))
-        yield names[0], run.model, run.cost
+        yield names[0], run.model, run.cost, run.engine
         return
     vocab = next(iter(corpora.values())).vocab_size
     stack = Stack(
@@ -224,7 +222,7 @@ def _trained(
     )
     stack.play()
     for number, name in enumerate(names):
-        yield name, stack.model(number), stack.costs[number]
+        yield name, stack.model(number), stack.costs[number], stack.engine
 
 
 def train(

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from chameleon import engine
@@ -67,15 +68,19 @@ class Recipe:
         return self.min_lr_ratio + (1 - self.min_lr_ratio) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def optimizers(model: Decoder, recipe: Recipe, precision: str | None = None) -> list[torch.optim.Optimizer]:
+def optimizers(
+    parameters: Mapping[str, Tensor], recipe: Recipe, precision: str, stacked: bool = False
+) -> list[torch.optim.Optimizer]:
     """Return the recipe's optimizers; weight decay acts on matrices of the blocks only.
 
     Args:
-        precision: that the job runs in, where the recipe says "auto".
+        parameters: a decoder's, by name.
+        precision: "fp32" or "bf16", that the job runs in.
+        stacked: whether each has a leading dimension of runs (`chameleon.stacked`).
     """
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and n.startswith("blocks.")]
+    matrices = [p for n, p in parameters.items() if p.ndim == 2 + stacked and n.startswith("blocks.")]
     chosen = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
+    rest = [p for p in parameters.values() if id(p) not in chosen]
     adam_lr = recipe.adam_lr or recipe.lr
     groups: list[dict[str, Any]] = [{"params": rest, "weight_decay": 0.0}]
     if recipe.optimizer == "adamw":
@@ -84,10 +89,20 @@ def optimizers(model: Decoder, recipe: Recipe, precision: str | None = None) -> 
         torch.optim.AdamW(groups, lr=adam_lr, betas=recipe.betas, eps=1e-8, fused=True)
     ]
     if recipe.optimizer == "muon":
-        low = (precision or recipe.precision) == "bf16"
-        dtype = torch.bfloat16 if low else matrices[0].dtype
+        dtype = torch.bfloat16 if precision == "bf16" else matrices[0].dtype
         built.append(Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype))
     return built
+
+
+class Rates:
+    """Sets the optimizers' learning rates: each group's own peak times the recipe's factor."""
+
+    def __init__(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        self._groups = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+
+    def set(self, factor: float) -> None:
+        for group, peak in self._groups:
+            group["lr"] = peak * factor
 
 
 def fixed_segments(schedule: MixtureSchedule, total: int) -> Iterator[tuple[int, dict[str, float]]]:
@@ -152,8 +167,8 @@ class Training:
             FloatingPointError: the loss is not finite; names the step.
         """
         steps = self.recipe.steps
-        self._optimizers = optimizers(self.model, self.recipe, self.engine.precision)
-        self._peaks = [[g["lr"] for g in o.param_groups] for o in self._optimizers]
+        self._optimizers = optimizers(dict(self.model.named_parameters()), self.recipe, self.engine.precision)
+        self._rates = Rates(self._optimizers)
         self.model.train()
         self._objective = objective
         if objective is not None and self.engine.compiled:
@@ -209,9 +224,7 @@ class Training:
     def _step(self, step: int, batch: Sequence[tuple[str, int]]) -> float:
         recipe, context = self.recipe, self.shape.context
         factor = recipe.learning_rate(step)
-        for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
+        self._rates.set(factor)
         data = np.stack([self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch])
         tokens = torch.from_numpy(data).to(self.device)
         total = 0.0

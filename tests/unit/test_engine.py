@@ -1,5 +1,8 @@
 """How a model runs: what is chosen, that it is recorded, and that no form changes the numbers."""
 
+import sysconfig
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -99,7 +102,10 @@ def test_the_compiler_is_the_one_that_torch_would_call(monkeypatch, tmp_path):
     assert engine.compiler() is None
 
 
-@pytest.mark.skipif(engine.compiler() is None, reason="no C++ compiler")
+@pytest.mark.skipif(
+    engine.compiler() is None or not Path(sysconfig.get_path("include"), "Python.h").exists(),
+    reason="no C++ compiler, or no Python headers",
+)
 def test_a_compiled_run_is_the_plain_run(monkeypatch, tmp_path):
     monkeypatch.setenv("CHAMELEON_CACHE", str(tmp_path))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
