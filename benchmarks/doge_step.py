@@ -50,7 +50,7 @@ def step(form: str, domains: list[str], tokens: torch.Tensor) -> Callable[[], No
         torch.nn.utils.clip_grad_norm_(model.parameters(), RECIPE.grad_clip)
         for part in both:
             part.step()
-            part.zero_grad(set_to_none=True)
+            part.zero_grad()
 
     return run
 

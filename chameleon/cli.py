@@ -76,6 +76,10 @@ def _tokenizer(args: argparse.Namespace) -> None:
 
 
 def _tokens(args: argparse.Namespace) -> None:
+    import os
+
+    # Read once by the tokenizer's library, which takes every core otherwise.
+    os.environ["RAYON_NUM_THREADS"] = str(args.threads)
     from chameleon.provenance import Recorder
     from chameleon.tokens import tokenize
 

@@ -6,9 +6,9 @@ time on. Reads nothing; `save_pretrained` writes a Hugging Face folder.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from chameleon.artifacts import read_json, write_json
 from chameleon.errors import UserError, choices
+from chameleon.losses import summed_loss, token_losses
 
 
 def pick_device() -> torch.device:
@@ -61,70 +62,6 @@ class Block(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.attn_out(attended.transpose(1, 2).reshape(b, t, d))
         return x + self.mlp_out(F.gelu(self.mlp_in(self.ln_2(x)), approximate="tanh"))
-
-
-class _TokenLosses(torch.autograd.Function):
-    """-log softmax(x Wᵀ)[target], with one matrix of logits in the precision of x.
-
-    float32 and float64: the matrix becomes the softmax in place. bfloat16: it stays as it is, and a chunk at
-    a time is worked on in float32; gradients are rounded to bfloat16 before their products, as autocast does.
-    """
-
-    @staticmethod
-    def chunks(x: Tensor) -> list[slice]:
-        """Cut the rows so that a chunk of logits stays in a CPU's cache, or in little memory on a GPU."""
-        size = 128 if x.device.type == "cpu" else 4096
-        return [slice(i, i + size) for i in range(0, len(x), size)]
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-        logits = x @ weight.T
-        low = logits.dtype == torch.bfloat16
-        dtype = torch.float32 if low else x.dtype
-        losses, scale = x.new_empty(len(x), dtype=dtype), x.new_empty(len(x), 1, dtype=dtype)
-        for part in _TokenLosses.chunks(x):
-            z = logits[part].float() if low else logits[part]
-            picked = z.gather(1, targets[part, None])
-            top = z.amax(1, keepdim=True)
-            total = z.sub_(top).exp_().sum(1, keepdim=True)
-            # What the backward pass needs to get the softmax back from the logits kept.
-            scale[part] = total.log() + top if low else 1 / total
-            losses[part] = (total.log_() + top - picked).squeeze(1)
-        ctx.save_for_backward(x, weight, targets, logits, scale)
-        return losses
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, weight, targets, kept, scale = ctx.saved_tensors
-        # Nothing that was kept is changed: a retained graph may come here twice.
-        up = upstream[:, None]
-        if kept.dtype == torch.bfloat16:
-            d_logits = torch.empty_like(kept)
-            for part in _TokenLosses.chunks(x):
-                p = kept[part].float().sub_(scale[part]).exp_().mul_(up[part])
-                d_logits[part] = p.scatter_add_(1, targets[part, None], -up[part])
-            return d_logits @ weight, d_logits.T @ x, None
-        # The softmax is a row's exponentials times one number, and its target's gradient touches one row of
-        # W: both go to the narrow factors, and the matrix of n x vocabulary is only read, by the products.
-        factor = scale * up
-        d_x = (kept @ weight).mul_(factor).addcmul_(weight[targets], up, value=-1)
-        d_weight = (kept.T @ (x * factor)).index_add_(0, targets, x * up, alpha=-1)
-        return d_x, d_weight, None
-
-
-def token_losses(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of each token's target under softmax(x Wᵀ), in nats (float32 for bfloat16).
-
-    The same as `F.cross_entropy` of the logits, without its second and third matrix of n x vocabulary.
-
-    Args:
-        x: n x d_model final hidden states.
-        weight: vocabulary x d_model, of the same dtype.
-        targets: n token ids.
-    """
-    losses: Tensor = _TokenLosses.apply(x, weight, targets)
-    return losses
 
 
 class Decoder(nn.Module):
@@ -176,13 +113,31 @@ class Decoder(nn.Module):
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every token, batch x length, in nats."""
-        x, weight = self.hidden(tokens).flatten(0, 1), self.wte.weight
+        x, weight = self._head(self.hidden(tokens))
+        with torch.autocast(x.device.type, enabled=False):
+            return token_losses(x, weight, targets.flatten()).view(targets.shape)
+
+    def summed(
+        self, tokens: Tensor, targets: Tensor, hidden: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Return the sum of the tokens' losses, in nats: what training takes, in less memory and time.
+
+        Args:
+            tokens, targets: batch x length.
+            hidden: a compiled form of `self.hidden`.
+        """
+        x, weight = self._head((hidden or self.hidden)(tokens))
+        with torch.autocast(x.device.type, enabled=False):
+            return summed_loss(x, weight, targets.flatten())
+
+    def _head(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the final hidden states, one row a token, and the head's matrix, in autocast's precision."""
+        x, weight = hidden.flatten(0, 1), self.wte.weight
         device = x.device.type
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
             x, weight = x.to(dtype), weight.to(dtype)
-        with torch.autocast(device, enabled=False):
-            return token_losses(x, weight, targets.flatten()).view(targets.shape)
+        return x, weight
 
 
 def parameter_count(shape: ModelShape) -> int:

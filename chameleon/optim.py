@@ -1,18 +1,26 @@
 """Optimizers a scale may name: AdamW (the papers') and Muon (for small budgets).
 
+Both hold their state themselves: the first call to a `torch.optim.Optimizer` imports torch's compiler, a
+second at the start of each of hundreds of small jobs.
+
 Muon orthogonalises the momentum of every matrix of the blocks; embeddings, norms and biases stay with AdamW.
 `torch.optim.Muon` runs its Newton-Schulz iteration in bfloat16, which costs three quarters of a training
 step on processors without bfloat16 units, so the iteration here takes its dtype from the hardware. With
 bfloat16 it is torch's algorithm (the tests compare them).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 # Coefficients of the quintic iteration, as in torch.optim.Muon (K. Jordan et al., 2024).
 _A, _B, _C = 3.4445, -4.7750, 2.0315
+
+#: Matrices are orthogonalised together up to so many elements: beyond, nothing but memory is spent by it.
+STACKED = 2**17
 
 
 def orthogonalise(gradient: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
@@ -52,8 +60,64 @@ def _from_gram(x: Tensor, steps: int) -> Tensor:
     return x if factor is None else factor @ x
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum orthogonalised by Newton-Schulz, for matrices.
+class Optimizer:
+    """Groups of parameters with their settings, as `torch.optim` has them: `lr` may be set between steps.
+
+    Args:
+        groups: "params" and the settings that differ from `settings`.
+        settings: of all groups.
+    """
+
+    def __init__(self, groups: Iterable[Mapping[str, Any]], **settings: Any) -> None:
+        self.param_groups: list[dict[str, Any]] = [
+            {**settings, **group, "params": list(group["params"])} for group in groups
+        ]
+        self.state: dict[Tensor, Any] = {}
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        raise NotImplementedError
+
+
+class AdamW(Optimizer):
+    """torch's fused AdamW."""
+
+    def __init__(
+        self,
+        groups: Iterable[Mapping[str, Any]],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            used = [p for p in group["params"] if p.grad is not None]
+            for p in used:
+                if p not in self.state:
+                    count = torch.zeros((), dtype=torch.float32, device=p.device)
+                    self.state[p] = torch.zeros_like(p), torch.zeros_like(p), count
+            if not used:
+                continue
+            first, second, counts = (list(part) for part in zip(*(self.state[p] for p in used), strict=True))
+            adamw(
+                used, [p.grad for p in used], first, second, [], counts, fused=True, amsgrad=False,
+                beta1=group["betas"][0], beta2=group["betas"][1], lr=group["lr"],
+                weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
+            )  # fmt: skip
+
+
+class Muon(Optimizer):
+    """Momentum orthogonalised by Newton-Schulz, for matrices; small ones of one shape together.
 
     Args:
         params: matrices of the blocks, or stacks of them (each matrix of a stack is a parameter of its own).
@@ -76,26 +140,32 @@ class Muon(torch.optim.Optimizer):
         params = list(params)
         if any(p.ndim not in (2, 3) for p in params):
             raise ValueError("Muon takes matrices and stacks of matrices only")
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "steps": steps,
-            "dtype": dtype,
-        }
-        super().__init__(params, defaults)
+        settings = {"momentum": momentum, "weight_decay": weight_decay, "steps": steps, "dtype": dtype}
+        super().__init__([{"params": params}], lr=lr, **settings)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+    def step(self) -> None:
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(p.grad)
-                buffer = state["momentum_buffer"].lerp_(p.grad, 1 - group["momentum"])
-                update = orthogonalise(p.grad.lerp(buffer, group["momentum"]), group["steps"], group["dtype"])
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(update.to(p.dtype), alpha=-group["lr"] * max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5)
+            for params in self._alike([p for p in group["params"] if p.grad is not None]):
+                gradients = [p.grad for p in params if p.grad is not None]
+                buffers = [self.state.setdefault(p, torch.zeros_like(p)) for p in params]
+                torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+                moved = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))
+                update = orthogonalise(moved.flatten(0, -3), group["steps"], group["dtype"])
+                rows, columns = update.shape[-2:]
+                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(
+                    params,
+                    list(update.to(moved.dtype).view_as(moved).unbind()),
+                    alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5,
+                )
+
+    @staticmethod
+    def _alike(params: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+        """Yield parameters of one shape together, `STACKED` elements or one parameter at a time."""
+        shapes: dict[tuple[Any, ...], list[Tensor]] = {}
+        for p in params:
+            shapes.setdefault((p.shape, p.dtype, p.device), []).append(p)
+        for found in shapes.values():
+            size = max(1, STACKED // found[0].numel())
+            yield from (found[i : i + size] for i in range(0, len(found), size))

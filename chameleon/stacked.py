@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chameleon import engine
-from chameleon.model import Decoder, ModelShape, flops_per_token, pick_device, token_losses
+from chameleon.losses import token_losses
+from chameleon.model import Decoder, ModelShape, flops_per_token, pick_device
 from chameleon.provenance import Cost
 from chameleon.sampler import MixtureSampler, batches
 from chameleon.tokens import TokenStream
@@ -92,7 +93,7 @@ class Stack:
                 )
             for optimizer in both:
                 optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+                optimizer.zero_grad()
             self.rows.append(found.tolist())
         tokens_read = recipe.steps * recipe.batch_size * context
         for cost in self.costs:

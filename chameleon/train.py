@@ -27,7 +27,7 @@ from chameleon import engine
 from chameleon.artifacts import write_json, write_text
 from chameleon.interfaces import Controller, MixtureSchedule, Objective, Stage, StepInfo, TrainingState
 from chameleon.model import Decoder, ModelShape, flops_per_token, pick_device, save_pretrained
-from chameleon.optim import Muon
+from chameleon.optim import AdamW, Muon, Optimizer
 from chameleon.provenance import Cost
 from chameleon.sampler import MixtureSampler, batches
 from chameleon.tokens import TokenStream
@@ -70,7 +70,7 @@ class Recipe:
 
 def optimizers(
     parameters: Mapping[str, Tensor], recipe: Recipe, precision: str, stacked: bool = False
-) -> list[torch.optim.Optimizer]:
+) -> list[Optimizer]:
     """Return the recipe's optimizers; weight decay acts on matrices of the blocks only.
 
     Args:
@@ -85,9 +85,7 @@ def optimizers(
     groups: list[dict[str, Any]] = [{"params": rest, "weight_decay": 0.0}]
     if recipe.optimizer == "adamw":
         groups.append({"params": matrices, "weight_decay": recipe.weight_decay, "lr": recipe.lr})
-    built: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=adam_lr, betas=recipe.betas, eps=1e-8, fused=True)
-    ]
+    built: list[Optimizer] = [AdamW(groups, lr=adam_lr, betas=recipe.betas)]
     if recipe.optimizer == "muon":
         dtype = torch.bfloat16 if precision == "bf16" else matrices[0].dtype
         built.append(Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay, dtype=dtype))
@@ -97,7 +95,7 @@ def optimizers(
 class Rates:
     """Sets the optimizers' learning rates: each group's own peak times the recipe's factor."""
 
-    def __init__(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
         self._groups = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
 
     def set(self, factor: float) -> None:
@@ -176,7 +174,7 @@ class Training:
             self.engine = replace(self.engine, compiled=False, reason="the method's own objective")
         part = math.ceil(self.recipe.batch_size / self.recipe.grad_accumulation)
         example = torch.zeros(part, self.shape.context + 1, dtype=torch.long, device=self.device)
-        self.engine, self._losses = self.engine.prepared(self.model, example)
+        self.engine, self._summed = self.engine.prepared(self.model, example)
         watch = watch or {}
         progress = Progress(self.label, steps) if self.label else None
         step, realised = 0, dict[str, int]()
@@ -237,7 +235,7 @@ class Training:
                 )
         for part in tokens.chunk(recipe.grad_accumulation) if self._objective is None else ():
             with self.engine.autocast(self.device):
-                loss = self._losses(part[:, :-1], part[:, 1:]).sum() / (len(tokens) * context)
+                loss = self._summed(part[:, :-1], part[:, 1:]) / (len(tokens) * context)
             loss.backward()
             total += float(loss.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.grad_clip))
@@ -247,7 +245,7 @@ class Training:
             )
         for optimizer in self._optimizers:
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
         count = len(tokens) * context
         self.cost.add(count, flops_per_token(self.shape) * count)
         self.rows.append((step + 1, self.cost.tokens, recipe.lr * factor, total, norm))

@@ -9,7 +9,7 @@ STAGES: dict[str, int] = {
     "corpora": 1,
     "tokenizer": 1,
     "tokens": 1,
-    "train": 2,
+    "train": 3,
     "embeddings": 2,
     "weights": 2,
     "evaluate": 2,
@@ -29,6 +29,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "train": (
         "chameleon/train.py",
         "chameleon/model.py",
+        "chameleon/losses.py",
         "chameleon/engine.py",
         "chameleon/optim.py",
         "chameleon/stacked.py",

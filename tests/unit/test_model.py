@@ -15,7 +15,6 @@ from chameleon.model import (
     load_pretrained,
     parameter_count,
     save_pretrained,
-    token_losses,
 )
 
 SHAPE = ModelShape(n_layer=3, n_head=2, d_model=32, context=16, vocab_size=64)
@@ -191,54 +190,3 @@ def test_a_missing_or_cut_checkpoint_is_one_line(model, tmp_path):
     with pytest.raises(UserError, match=r"model\.safetensors: cannot be read: ") as gone:
         load_pretrained(tmp_path)
     assert "\n" not in str(cut.value) + str(gone.value)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_token_losses_are_cross_entropy(dtype):
-    """Values and gradients, with unequal weights on the tokens, over more rows than one chunk."""
-    generator = torch.Generator().manual_seed(0)
-    x, w = (torch.randn(n, 12, generator=generator, dtype=dtype) * 3 for n in (300, 50))
-    targets = torch.randint(50, (300,), generator=generator)
-    upstream = torch.rand(300, generator=generator, dtype=dtype)
-    found = []
-    for losses in (
-        lambda x, w: token_losses(x, w, targets),
-        lambda x, w: F.cross_entropy(x @ w.T, targets, reduction="none"),
-    ):
-        leaves = [t.clone().requires_grad_() for t in (x, w)]
-        value = losses(*leaves)
-        value.backward(upstream)
-        found.append([value.detach(), *(t.grad for t in leaves)])
-    tolerance = 1e-5 if dtype == torch.float32 else 1e-13
-    for ours, theirs in zip(*found, strict=True):
-        assert torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance * theirs.abs().max().item())
-
-
-def test_token_losses_in_bfloat16():
-    """The arithmetic of autocast: bfloat16 products, float32 losses, bfloat16 gradients of the logits."""
-    generator = torch.Generator().manual_seed(0)
-    x, w = (torch.randn(n, 12, generator=generator) for n in (300, 50))
-    targets = torch.randint(50, (300,), generator=generator)
-    upstream = torch.rand(300, generator=generator)
-    found = []
-    for losses in (
-        lambda x, w: token_losses(x.bfloat16(), w.bfloat16(), targets),
-        lambda x, w: F.cross_entropy((x.bfloat16() @ w.bfloat16().T).float(), targets, reduction="none"),
-    ):
-        leaves = [t.clone().requires_grad_() for t in (x, w)]
-        value = losses(*leaves)
-        assert value.dtype == torch.float32
-        value.backward(upstream)
-        found.append([value.detach(), *(t.grad for t in leaves)])
-    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-5)
-    for ours, theirs in zip(found[0][1:], found[1][1:], strict=True):
-        assert (ours - theirs).norm() < 5e-3 * theirs.norm()
-
-
-def test_token_losses_twice_through_a_retained_graph():
-    for dtype in (torch.float32, torch.bfloat16):
-        x, w = (torch.randn(n, 8).to(dtype).requires_grad_() for n in (10, 20))
-        loss = token_losses(x, w, torch.arange(10)).sum()
-        first = torch.autograd.grad(loss, [x, w], retain_graph=True)
-        for a, b in zip(first, torch.autograd.grad(loss, [x, w]), strict=True):
-            assert torch.equal(a, b)

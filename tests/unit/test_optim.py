@@ -1,9 +1,13 @@
 """Muon against torch's own, and what its orthogonalisation does."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from chameleon.optim import Muon, orthogonalise
+from chameleon import optim
+from chameleon.optim import AdamW, Muon, orthogonalise
 
 SHAPES = [(24, 8), (8, 24), (16, 16)]
 
@@ -88,3 +92,56 @@ def test_wide_matrices_take_the_short_way_to_the_same_result(shape, decades):
 def test_only_matrices_are_taken():
     with pytest.raises(ValueError, match="matrices and stacks"):
         Muon([torch.nn.Parameter(torch.ones(3, 3)), torch.nn.Parameter(torch.ones(3))], lr=0.1)
+
+
+def test_adamw_is_torchs_adamw():
+    """To the bit, with groups of other rates and decays, and a parameter that gets its gradient late."""
+    ours, theirs = ([torch.nn.Parameter(m.clone()) for m in matrices(5)] for _ in range(2))
+    settings = {"lr": 0.01, "betas": (0.9, 0.95), "eps": 1e-8}
+    both = []
+    for kind, p, more in ((AdamW, ours, {}), (torch.optim.AdamW, theirs, {"fused": True})):
+        groups = [{"params": p[:1], "weight_decay": 0.0}, {"params": p[1:], "weight_decay": 0.1, "lr": 0.03}]
+        both.append(kind(groups, **settings, **more))
+    for step in range(4):
+        for p, q, gradient in zip(ours, theirs, matrices(20 + step), strict=True):
+            p.grad, q.grad = gradient.clone(), gradient.clone()
+        if step < 2:
+            ours[1].grad = theirs[1].grad = None
+        for optimizer in both:
+            optimizer.param_groups[0]["lr"] = 0.01 / (1 + step)
+            optimizer.step()
+            optimizer.zero_grad()
+        assert all(p.grad is None for p in ours)
+    for p, q, start in zip(ours, theirs, matrices(5), strict=True):
+        assert torch.equal(p, q) and not torch.equal(p, start)
+
+
+@pytest.mark.parametrize("limit", [1, 200, 10_000])
+def test_muon_does_not_depend_on_what_is_orthogonalised_together(monkeypatch, limit):
+    """Against one optimizer per matrix, in float64; among them stacks, which are many matrices each."""
+    monkeypatch.setattr(optim, "STACKED", limit)
+    shapes = [(8, 12), (4, 4), (8, 12), (3, 8, 12), (8, 12), (3, 8, 12), (4, 4)]
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(2, *s, generator=generator, dtype=torch.float64) for s in shapes]
+    together, alone = ([torch.nn.Parameter(d[0].clone()) for d in drawn] for _ in range(2))
+    settings = {"lr": 0.1, "weight_decay": 0.1, "dtype": torch.float64}
+    first, others = Muon(together, **settings), [Muon([p], **settings) for p in alone]
+    for step in range(3):
+        for p, q, d in zip(together, alone, drawn, strict=True):
+            p.grad, q.grad = d[1] * (step + 1), d[1] * (step + 1)
+        together[2].grad = alone[2].grad = None
+        for optimizer in (first, *others):
+            optimizer.step()
+    for p, q in zip(together, alone, strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
+
+
+def test_jobs_do_not_import_the_compiler():
+    """What it is for: a small job's start is a second shorter."""
+    code = (
+        "import sys, torch; from chameleon.provenance import setup_torch; from chameleon import optim;"
+        "p = torch.nn.Parameter(torch.ones(3, 3)); p.grad = torch.ones(3, 3); setup_torch(1);"
+        "optim.AdamW([{'params': [p]}], lr=0.1).step(); optim.Muon([p], lr=0.1).step();"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
