@@ -26,6 +26,7 @@ from chameleon.interfaces import (
     MixtureSchedule,
     TrainingState,
 )
+from chameleon.parameters import check_flag, check_number, check_whole, is_number
 from chameleon.registry import register
 from chameleon.seeds import generator
 
@@ -153,30 +154,21 @@ class Aioli(Method):
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError for a parameter outside its range."""
-        k = len(domains)
-
-        def refuse(key: str, wanted: str) -> None:
-            raise UserError(f"method_params.aioli.{key}: {params[key]!r} is not {wanted}")
-
-        for key in ("update_steps", "validation_passes", "lp_rounds", "lp_steps", "prior_steps"):
-            least = 0 if key == "prior_steps" else 1
-            optional = key in ("update_steps", "prior_steps")
-            if not (optional and params[key] is None or _is_int(params[key]) and params[key] >= least):
-                refuse(key, f"a whole number from {least} on" + (", or null" if optional else ""))
+        k, at = len(domains), "method_params.aioli."
+        for key in ("validation_passes", "lp_rounds", "lp_steps"):
+            check_whole(at + key, params[key], 1)
+        check_whole(at + "update_steps", params["update_steps"], 1, optional=True)
+        check_whole(at + "prior_steps", params["prior_steps"], 0, optional=True)
         for key in ("normalise", "diagonal", "played", "prior_in_update"):
-            if not isinstance(params[key], bool):
-                refuse(key, "true or false")
-        if not (_is_number(params["eta"]) and 0 < params["eta"] <= 700):
-            refuse("eta", "a number above 0 (and at most 700)")
-        if params["ema"] is not None and not (_is_number(params["ema"]) and 0 <= params["ema"] < 1):
-            refuse("ema", "a number from 0 to below 1, or null")
-        factor = params["one_hot_factor"]
-        if k > 1 and not (_is_number(factor) and 1 / k < factor <= 1):
-            refuse(
-                "one_hot_factor", f"a number above 1/{k} and at most 1: the probes of {k} domains must differ"
-            )
-        if params["prior"] is not None and not (isinstance(params["prior"], str) and params["prior"]):
-            refuse("prior", "the label of a method, or null")
+            check_flag(at + key, params[key])
+        check_number(at + "eta", params["eta"], above=0, most=700)
+        check_number(at + "ema", params["ema"], least=0, below=1, optional=True)
+        factor, prior = params["one_hot_factor"], params["prior"]
+        if k > 1 and not is_number(factor, above=1 / k, most=1):
+            wanted = f"a number above 1/{k} and at most 1: the probes of {k} domains must differ"
+            raise UserError(f"{at}one_hot_factor: {factor!r} is not {wanted}")
+        if prior is not None and not (isinstance(prior, str) and prior):
+            raise UserError(f"{at}prior: {prior!r} is not the label of a method, or null")
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
         return [] if params["prior"] is None else [params["prior"]]
@@ -282,11 +274,3 @@ def _values(domains: tuple[str, ...], by_name: Mapping[str, float]) -> np.ndarra
 
 def _named(domains: tuple[str, ...], weights: np.ndarray) -> dict[str, float]:
     return {d: float(w) for d, w in zip(domains, weights / weights.sum(), strict=True)}
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -44,6 +44,7 @@ from chameleon.interfaces import (
     RunInputs,
     RunSpec,
 )
+from chameleon.parameters import check_number, is_number
 from chameleon.registry import register
 
 RUN = "proxy"
@@ -79,13 +80,9 @@ class Doge(Method):
         if target is not None and len(domains) < 2:
             raise UserError(f"method doge: target: {target!r} is the only domain; nothing is left to weight")
         for key in ("mu", "step_size", "max_grad_norm"):
-            value = params[key]
-            if key == "step_size" and value is None:
-                continue
-            if not _is_number(value) or value <= 0:
-                raise UserError(f"method doge: {key}: {value!r} is not a number above 0")
+            check_number(f"method doge: {key}", params[key], above=0, optional=key == "step_size")
         low, high = params["score_min"], params["score_max"]
-        if not _is_number(low) or not _is_number(high) or low >= high:
+        if not is_number(low) or not is_number(high, above=low):
             raise UserError(f"method doge: score_min, score_max: {low!r}, {high!r} are not a rising pair")
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
@@ -119,7 +116,3 @@ class Doge(Method):
             "mean_score": outcome["mean_score"],
         }
         return MethodResult(MixtureSchedule.static(average), diagnostics)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

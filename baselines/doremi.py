@@ -27,7 +27,6 @@ Cost: the reference and the proxies at 6ND, and the reference's forward passes, 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chameleon.errors import UserError
 from chameleon.interfaces import (
     REFERENCE,
     Method,
@@ -38,6 +37,7 @@ from chameleon.interfaces import (
     RunInputs,
     RunSpec,
 )
+from chameleon.parameters import check_flag, check_number, check_whole
 from chameleon.registry import register
 
 
@@ -57,16 +57,11 @@ class Doremi(Method):
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Refuse parameters outside their range."""
-        _number(params, "eta", 0, None)
-        _number(params, "smoothing", 0, 1)
-        _number(params, "tolerance", 0, None)
-        rounds = params["rounds"]
-        if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-            raise UserError(f"method doremi: rounds: {rounds!r} is not a whole number of at least 1")
-        if not isinstance(params["reference_behaviour"], bool):
-            raise UserError(
-                f"method doremi: reference_behaviour: {params['reference_behaviour']!r} is not true or false"
-            )
+        check_number("method doremi: eta", params["eta"], least=0)
+        check_number("method doremi: smoothing", params["smoothing"], least=0, most=1)
+        check_number("method doremi: tolerance", params["tolerance"], least=0)
+        check_whole("method doremi: rounds", params["rounds"], 1)
+        check_flag("method doremi: reference_behaviour", params["reference_behaviour"])
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return a proxy per round, and from the second round on the reference before it."""
@@ -121,11 +116,3 @@ class Doremi(Method):
 
 def _proxy(round_number: int) -> str:
     return "proxy" if round_number == 1 else f"proxy_{round_number}"
-
-
-def _number(params: Mapping[str, Any], key: str, low: float, high: float | None) -> None:
-    value = params[key]
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and value >= low
-    if not fits or (high is not None and value > high):
-        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise UserError(f"method doremi: {key}: {value!r} is not a number {bounds}")

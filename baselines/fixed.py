@@ -15,6 +15,7 @@ from typing import Any
 from chameleon.artifacts import read_json
 from chameleon.errors import UserError, choices
 from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
+from chameleon.parameters import check_flag, is_number
 from chameleon.published import mixture
 from chameleon.registry import register
 
@@ -53,7 +54,7 @@ class Fixed(Method):
         for domain, weight in weights.items():
             if domain not in domains:
                 raise UserError(f"{where}: unknown domain {domain!r}; valid: {', '.join(domains)}")
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+            if not is_number(weight, least=0, most=1):
                 raise UserError(f"{where}: {domain}: {weight!r} is not a weight between 0 and 1")
         total = sum(weights.values())
         if params.get("partial") and total > 0:
@@ -100,8 +101,8 @@ def _published(
     """Return a published mixture under our domains' names; none goes to two of ours."""
     where = f"method fixed: published {name}"
     table = mixture(name).weights
-    if not isinstance(partial, bool | None):
-        raise UserError(f"method fixed: partial: {partial!r} is not true or false")
+    if partial is not None:
+        check_flag("method fixed: partial", partial)
     if not isinstance(rename, Mapping | None):
         raise UserError(f"method fixed: rename: {rename!r} is not a mapping of domains to published names")
     renamed = dict(rename or {})

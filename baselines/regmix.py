@@ -25,6 +25,7 @@ import numpy as np
 
 from chameleon.errors import UserError, choices
 from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule, RunSpec
+from chameleon.parameters import check_number, check_whole, is_number
 from chameleon.registry import register
 from chameleon.regression import mixtures, models
 from chameleon.regression.propose import CANDIDATES, TOP, propose
@@ -58,19 +59,16 @@ class RegMix(Method):
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Refuse numbers out of range, unknown names and priors that do not cover the domains."""
         for name, low in {"num_proxies": MINIMUM_RUNS, "candidates": 1, "top": 1, "folds": 2}.items():
-            _whole(name, params[name], low)
-        if params["steps"] is not None:
-            _whole("steps", params["steps"], 1)
+            check_whole(f"method regmix: {name}", params[name], low)
+        check_whole("method regmix: steps", params["steps"], 1, optional=True)
         if not isinstance(params["regression"], str) or params["regression"] not in models.MODELS:
             raise UserError(f"method regmix: regression: {choices(params['regression'], models.MODELS)}")
         if params["target"] not in ("mean", *domains):
             raise UserError(f"method regmix: target: {choices(params['target'], ['mean', *domains])}")
         for name, low in {"temperature": 0, "maximum_usage": 1}.items():
-            value = params[name]
-            if not _number(value) or value < low:
-                raise UserError(f"method regmix: {name}: {value!r} is not a number of at least {low}")
+            check_number(f"method regmix: {name}", params[name], least=low)
         strength = params["strength"]
-        if not (isinstance(strength, Sequence) and len(strength) == 2 and all(map(_number, strength))
+        if not (isinstance(strength, Sequence) and len(strength) == 2 and all(map(is_number, strength))
                 and 0 < strength[0] <= strength[1]):  # fmt: skip
             raise UserError(
                 f"method regmix: strength: {strength!r} is not a pair of positive numbers, low first"
@@ -165,7 +163,7 @@ def _prior(given: Any, names: list[str]) -> np.ndarray:
             f"method regmix: prior: {given!r} is neither 'uniform' nor a mapping of domains to shares"
         )
     for domain in names:
-        if not _number(given.get(domain)) or given[domain] <= 0:
+        if not is_number(given.get(domain), above=0):
             raise UserError(
                 f"method regmix: prior: {domain}: {given.get(domain)!r} is not a positive share; "
                 f"every one of {', '.join(names)} needs one"
@@ -175,12 +173,3 @@ def _prior(given: Any, names: list[str]) -> np.ndarray:
         raise UserError(f"method regmix: prior: unknown domain {unknown[0]!r}; valid: {', '.join(names)}")
     shares = np.array([float(given[d]) for d in names])
     return shares / shares.sum()
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _whole(name: str, value: Any, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise UserError(f"method regmix: {name}: {value!r} is not a whole number of at least {low}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from chameleon.errors import UserError
 from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
+from chameleon.parameters import check_number
 from chameleon.registry import register
 
 
@@ -23,9 +24,7 @@ class Temperature(Method):
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError unless tau is a positive number."""
-        tau = params["tau"]
-        if isinstance(tau, bool) or not isinstance(tau, int | float) or not 0 < tau < math.inf:
-            raise UserError(f"method_params.temperature.tau: {tau!r} is not a positive number")
+        check_number("method_params.temperature.tau", params["tau"], above=0)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return n_i^(1/τ) / Σ_j n_j^(1/τ).

@@ -16,6 +16,7 @@ from typing import Any
 
 from chameleon.errors import UserError
 from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
+from chameleon.parameters import check_number
 from chameleon.registry import register
 
 
@@ -43,12 +44,8 @@ class UniMax(Method):
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError unless max_epochs and budget are positive numbers."""
-        for key in ("max_epochs", "budget"):
-            value = params[key]
-            if key == "budget" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise UserError(f"method_params.unimax.{key}: {value!r} is not a positive number")
+        check_number("method_params.unimax.max_epochs", params["max_epochs"], above=0)
+        check_number("method_params.unimax.budget", params["budget"], above=0, optional=True)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return U_i / Σ_j U_j; which domains are at their cap and the unspent tokens as diagnostics.

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from chameleon.artifacts import fingerprint, write_json
-from chameleon.tokens import SPLITS, _write_split
+from chameleon.tokens import SPLITS, write_split
 
 
 def write(folder: Path, domains: list[str], vocab: int, tokens: int) -> Path:
@@ -16,7 +16,7 @@ def write(folder: Path, domains: list[str], vocab: int, tokens: int) -> Path:
         for split in SPLITS:
             rng = np.random.default_rng([number, SPLITS.index(split)])
             documents = [rng.integers(vocab, size=1000) for _ in range(tokens // 1000)]
-            found[domain][split] = _write_split(documents, folder, f"{domain}/{split}", "<u2", 1 << 25)
+            found[domain][split] = write_split(documents, folder, f"{domain}/{split}", "<u2", 1 << 25)
     manifest = {
         "corpus": folder.name,
         "tokenizer_sha256": "0" * 64,

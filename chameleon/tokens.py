@@ -53,7 +53,7 @@ def tokenize(
                 raise UserError(f"{corpus_dir}/{domain}.parquet: no documents in split {split!r}")
             order = generator(0, "document order", spec["corpus"], domain, split).permutation(len(texts))
             ids = _encode(backend.encode_batch_fast, [texts[i] for i in order], eot)
-            domains[domain][split] = _write_split(
+            domains[domain][split] = write_split(
                 ids, out_dir, f"{domain}/{split}", dtype, spec["shard_tokens"]
             )
     manifest = {
@@ -75,7 +75,7 @@ def _encode(encode_batch: Callable[..., Any], texts: list[str], eot: int) -> Ite
             yield np.array([*encoding.ids, eot])
 
 
-def _write_split(
+def write_split(
     documents: Iterable[np.ndarray], out_dir: Path, stem: str, dtype: str, shard_tokens: int
 ) -> dict[str, Any]:
     """Write one split's shards and offsets; return its entry of the manifest.

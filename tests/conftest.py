@@ -91,7 +91,7 @@ def _write_shards(folder: Path, corpus: str, streams: Streams, tokenizer_sha256:
 
     entries = {
         domain: {
-            split: tokens._write_split([ids], folder, f"{domain}/{split}", "<u2", shard_tokens=700)
+            split: tokens.write_split([ids], folder, f"{domain}/{split}", "<u2", shard_tokens=700)
             for split, ids in splits.items()
         }
         for domain, splits in streams.items()

@@ -13,6 +13,7 @@ import numpy as np
 from chameleon import krls
 from chameleon.errors import UserError, choices
 from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
+from chameleon.parameters import check_flag, check_number
 from chameleon.registry import register
 
 #: Softmax temperature of each mode, those of the reference code.
@@ -28,12 +29,10 @@ def _temperature(params: Mapping[str, Any]) -> float:
     if mode not in TEMPERATURES:
         raise UserError(f"method_params.chameleon.mode: {choices(mode, TEMPERATURES)}")
     for key in ("centre", "normalise"):
-        if not isinstance(params[key], bool):
-            raise UserError(f"method_params.chameleon.{key}: {params[key]!r} is not true or false")
+        check_flag(f"method_params.chameleon.{key}", params[key])
     temperature = TEMPERATURES[mode] if params["temperature"] is None else params["temperature"]
     for key, value in (("ridge", params["ridge"]), ("temperature", temperature)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise UserError(f"method_params.chameleon.{key}: {value!r} is not a positive number")
+        check_number(f"method_params.chameleon.{key}", value, above=0)
     return float(temperature)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from chameleon.artifacts import read_json, write_json, write_text
 from chameleon.errors import UserError, choices
+from chameleon.parameters import is_number
 from chameleon.regression import mixtures, models
 from chameleon.regression.propose import Proposal, propose
 from chameleon.regression.tables import Swarm, read_swarm
@@ -117,7 +118,7 @@ def _space(swarm: Swarm, prior_file: Path | None) -> tuple[np.ndarray, np.ndarra
             f"{prior_file}: expected a JSON object with a share for each of {', '.join(swarm.domains)}"
         )
     for domain, share in given.items():
-        if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
+        if not is_number(share, above=0):
             raise UserError(f"{prior_file}: {domain}: {share!r} is not a positive share")
     prior = np.array([float(given[d]) for d in swarm.domains])
     return prior / prior.sum(), mixtures.upper_bounds(prior)

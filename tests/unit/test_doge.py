@@ -186,6 +186,7 @@ def test_step_size_follows_the_schedule():
         ({"target": "z"}, ("a", "b"), "'z' is not one of a, b"),
         ({"target": "a"}, ("a",), "the only domain"),
         ({"mu": 0}, ("a", "b"), "mu: 0 is not a number above 0"),
+        ({"mu": float("nan")}, ("a", "b"), "mu: nan is not a number above 0"),
         ({"step_size": "fast"}, ("a", "b"), "step_size: 'fast'"),
         ({"score_min": 5}, ("a", "b"), "rising pair"),
     ],

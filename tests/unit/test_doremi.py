@@ -217,8 +217,8 @@ def test_another_vocabulary_is_refused():
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"eta": -1}, "eta: -1 is not a number at least 0"),
-        ({"smoothing": 1.5}, "smoothing: 1.5 is not a number between 0 and 1"),
+        ({"eta": -1}, "eta: -1 is not a number of at least 0"),
+        ({"smoothing": 1.5}, "smoothing: 1.5 is not a number of at least 0 and at most 1"),
         ({"rounds": 0}, "rounds: 0"),
         ({"tolerance": "x"}, "tolerance: 'x'"),
         ({"reference_behaviour": "yes"}, "reference_behaviour: 'yes' is not true or false"),

@@ -79,7 +79,7 @@ def test_one_domain(name):
     ("params", "words"),
     [
         ({"mode": "ft"}, "'ft' is not one of pretrain, finetune"),
-        ({"ridge": 0}, "chameleon.ridge: 0 is not a positive number"),
+        ({"ridge": 0}, "chameleon.ridge: 0 is not a number above 0"),
         ({"ridge": "10"}, "chameleon.ridge"),
         ({"ridge": True}, "chameleon.ridge"),
         ({"temperature": -1.0}, "chameleon.temperature"),

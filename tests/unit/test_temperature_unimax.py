@@ -78,10 +78,10 @@ def test_an_empty_domain_is_refused(name):
 @pytest.mark.parametrize(
     ("name", "params", "words"),
     [
-        ("temperature", {"tau": 0}, "temperature.tau: 0 is not a positive number"),
+        ("temperature", {"tau": 0}, "temperature.tau: 0 is not a number above 0"),
         ("temperature", {"tau": "3"}, "temperature.tau: '3'"),
-        ("unimax", {"max_epochs": None}, "unimax.max_epochs: None is not a positive number"),
-        ("unimax", {"budget": -1}, "unimax.budget: -1 is not a positive number"),
+        ("unimax", {"max_epochs": None}, "unimax.max_epochs: None is not a number above 0"),
+        ("unimax", {"budget": -1}, "unimax.budget: -1 is not a number above 0"),
         ("unimax", {"budget": True}, "unimax.budget: True"),
     ],
 )
