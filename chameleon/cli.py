@@ -111,9 +111,9 @@ def _extra(args: argparse.Namespace) -> None:
 
 
 def _swarm(args: argparse.Namespace) -> None:
-    from chameleon import stages
+    from chameleon.swarm import swarm
 
-    stages.swarm(args.spec, args.tokens, args.out, args.threads, args.stack)
+    swarm(args.spec, args.tokens, args.out, args.threads, args.stack)
 
 
 def _weights(args: argparse.Namespace) -> None:

@@ -1,18 +1,18 @@
 """The stages that run a model: each turns a spec and files into artefacts, with a run record beside them.
 
 Thin glue between the modules that do the work; `chameleon.cli` calls these, one per rule of the workflow.
-The weights stage is in `chameleon.weighting`: it needs no torch unless its method does.
+The weights stage is in `chameleon.weighting` (it needs no torch unless its method does), swarms are in
+`chameleon.swarm`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from chameleon import embedding_files, embeddings, registry
-from chameleon.artifacts import fingerprint, read_json, sha256_file, write_json
-from chameleon.engine import Engine
+from chameleon.artifacts import read_json, sha256_file, write_json
 from chameleon.evaluation.perplexity import blocks, domain_loss, summary
 from chameleon.interfaces import REFERENCE, Controller, MixtureSchedule, RunInputs, RunResult, RunSpec
 from chameleon.model import (
@@ -24,9 +24,8 @@ from chameleon.model import (
     pick_device,
 )
 from chameleon.provenance import Cost, Recorder, setup_torch
-from chameleon.stacked import Stack
 from chameleon.tokens import TokenCorpus
-from chameleon.train import Progress, Recipe, Training
+from chameleon.train import Recipe, Training
 from chameleon.weighting import method_inputs, open_corpora, read_weights, result_files, streams
 
 Spec = Mapping[str, Any]
@@ -36,17 +35,19 @@ def _load(model_dir: Path) -> Decoder:
     return load_pretrained(model_dir).to(pick_device()).eval()
 
 
-def _recipe(train: Mapping[str, Any]) -> Recipe:
+def recipe_of(train: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a spec's `train` block."""
     return Recipe(**{**train, "betas": tuple(train.get("betas", (0.9, 0.95)))})
 
 
-def _training(
+def training(
     spec: Spec, corpora: Mapping[str, TokenCorpus], start: Decoder | None = None, quiet: bool = False
 ) -> Training:
+    """Return a spec's training run, to be played; `start` is the model that it goes on from."""
     vocab = next(iter(corpora.values())).vocab_size
     return Training(
         shape=ModelShape(**spec["model"], vocab_size=vocab),
-        recipe=_recipe(spec["train"]),
+        recipe=recipe_of(spec["train"]),
         streams=streams(corpora, "train"),
         init_seed=spec["seeds"]["init"],
         data_seed=spec["seeds"]["data"],
@@ -58,7 +59,7 @@ def _training(
     )
 
 
-def _losses(
+def split_losses(
     model: Decoder, corpora: Mapping[str, TokenCorpus], split: str, tokens: int, cost: Cost
 ) -> dict[str, float]:
     """Return nats/token per domain on a split, and count the passes' cost."""
@@ -73,7 +74,8 @@ def _losses(
     return losses
 
 
-def _finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: int) -> None:
+def finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: int) -> None:
+    """Write a run's files and enter it in its record."""
     run.save(out, tokenizer, eot)
     recorder.cost.add(run.cost.tokens, run.cost.flops)
     recorder.extra["parameters"] = parameter_count(run.shape)
@@ -86,9 +88,9 @@ def proxy(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads
     recorder = Recorder("proxy", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
-    run = _training(spec, corpora)
+    run = training(spec, corpora)
     run.play(MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora))))
-    _finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     recorder.write(out / "run.json")
 
 
@@ -150,79 +152,13 @@ def extra_run(
             weights = method.run_weights(inputs)
         if own["objective"]:
             objective = method.objective(inputs)
-    run = _training(spec, corpora)
+    run = training(spec, corpora)
     run.play(MixtureSchedule.static(weights), objective=objective)
-    losses = _losses(run.model, corpora, "validation", spec["validation_tokens"], recorder.cost)
-    _finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    losses = split_losses(run.model, corpora, "validation", spec["validation_tokens"], recorder.cost)
+    finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     outcome = {} if objective is None else objective.outcome()
     write_json(out / "result.json", {"weights": weights, "outcome": outcome, **summary(losses)})
     recorder.write(out / "run.json")
-
-
-def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int = 1) -> None:
-    """Train one worker's share of a swarm, `stack` small models at a time, and write their losses.
-
-    What is done is kept in `parts/` beside `out` and taken from there when the job starts again.
-
-    Args:
-        spec: as `plan.swarm` makes it.
-        stack: models trained as one batched model; 1: one after the other.
-    """
-    recorder = Recorder("swarm", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
-    recorder.device = setup_torch(threads)
-    corpora = open_corpora(manifests, spec["domains"])
-    common = {key: value for key, value in spec.items() if key not in ("runs", "group")}
-    made_from = sorted(corpus.sha256 for corpus in corpora.values())
-    keys = {name: fingerprint([common, weights, made_from]) for name, weights in spec["runs"].items()}
-    parts = {name: out.parent / "parts" / f"{name}.json" for name in keys}
-    found = {name: read_json(path) for name, path in parts.items() if path.exists()}
-    found = {name: part for name, part in found.items() if part.get("key") == keys[name]}
-    recorder.earlier_seconds = sum(part["cost"]["seconds"] for part in found.values())
-    missing = [name for name in keys if name not in found]
-    progress = Progress(f"{spec['scenario']} {spec['method']} swarm {spec['seed']}", len(keys))
-    for start in range(0, len(missing), stack):
-        names = missing[start : start + stack]
-        clock = time.perf_counter()
-        for name, model, cost, form in _trained(spec, corpora, names):
-            recorder.extra["engine"] = {**form.record(), "stack": stack}
-            losses = _losses(model, corpora, "validation", spec["validation_tokens"], cost)
-            found[name] = {"key": keys[name], "weights": spec["runs"][name], **summary(losses)}
-            found[name]["cost"] = {"tokens": cost.tokens, "flops": cost.flops}
-        seconds = (time.perf_counter() - clock) / len(names)
-        for name in names:
-            found[name]["cost"]["seconds"] = seconds
-            write_json(parts[name], found[name])
-        progress.update(len(found), found[names[-1]]["mean_log_perplexity"])
-    progress.close()
-    for part in found.values():
-        recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
-    runs = {name: {k: v for k, v in found[name].items() if k not in ("key", "cost")} for name in keys}
-    write_json(out, {"runs": runs})
-    recorder.write(out.with_suffix(".run.json"))
-
-
-def _trained(
-    spec: Spec, corpora: Mapping[str, TokenCorpus], names: Sequence[str]
-) -> Iterator[tuple[str, Decoder, Cost, Engine]]:
-    """Train runs of a swarm, as one batched model if there are several; yield each, its cost and its form."""
-    if len(names) == 1:
-        run = _training(spec, corpora, quiet=True)
-        run.play(MixtureSchedule.static(spec["runs"][names[0]]))
-        yield names[0], run.model, run.cost, run.engine
-        return
-    vocab = next(iter(corpora.values())).vocab_size
-    stack = Stack(
-        shape=ModelShape(**spec["model"], vocab_size=vocab),
-        recipe=_recipe(spec["train"]),
-        streams=streams(corpora, "train"),
-        init_seed=spec["seeds"]["init"],
-        data_seed=spec["seeds"]["data"],
-        mixtures=[spec["runs"][name] for name in names],
-        max_epochs=spec["max_epochs"],
-    )
-    stack.play()
-    for number, name in enumerate(names):
-        yield name, stack.model(number), stack.costs[number], stack.engine
 
 
 def train(
@@ -252,7 +188,7 @@ def train(
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
     schedule = read_weights(weights_file, corpora)
-    run = _training(spec, corpora, start=None if start is None else _load(start))
+    run = training(spec, corpora, start=None if start is None else _load(start))
     controller: Controller | None = None
     validate: Callable[[Decoder], dict[str, float]] | None = None
     ordered = Cost()
@@ -270,7 +206,7 @@ def train(
 
         def validate(model: Decoder) -> dict[str, float]:
             clock = time.perf_counter()
-            losses = _losses(model, corpora, "validation", online["validation_tokens"], ordered)
+            losses = split_losses(model, corpora, "validation", online["validation_tokens"], ordered)
             ordered.seconds += time.perf_counter() - clock
             return losses
 
@@ -278,7 +214,7 @@ def train(
     run.play(schedule, controller, validate, watch=dict.fromkeys(spec["curve"]["steps"], curve.measure))
     write_json(out / "curve.json", {"points": curve.points, "tokens_per_domain": curve.tokens})
     recorder.extra |= {"curve_cost": asdict(curve.cost), "validation_cost": asdict(ordered)}
-    _finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     recorder.write(out / "run.json")
 
 
@@ -297,7 +233,7 @@ class Curve:
 
     def measure(self, model: Decoder, trained: int) -> None:
         clock = time.perf_counter()
-        losses = _losses(model, self.corpora, "test", self.tokens, self.cost)
+        losses = split_losses(model, self.corpora, "test", self.tokens, self.cost)
         self.cost.seconds += time.perf_counter() - clock
         self.points.append({"tokens": trained, "loss": {d: round(x, 9) for d, x in losses.items()}})
 
@@ -307,7 +243,7 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
     recorder = Recorder("evaluate", spec, [*manifests, model_dir / "model.safetensors"], threads=threads)
     recorder.device = setup_torch(threads)
     both = {**spec["domains"], **spec["kept"]}
-    losses = _losses(
+    losses = split_losses(
         _load(model_dir), open_corpora(manifests, both), "test", spec["test_tokens"], recorder.cost
     )
     kept = ("scenario", "scale", "method", "seed", "domains", "test_tokens")

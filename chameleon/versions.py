@@ -35,6 +35,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/stacked.py",
         "chameleon/sampler.py",
         "chameleon/stages.py",
+        "chameleon/swarm.py",
         "chameleon/reweighting/*.py",
         # Losses of swarms, and what an online method sees while the base model trains.
         "chameleon/evaluation/perplexity.py",

@@ -23,7 +23,7 @@ def proxy(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads
     recorder = Recorder("sensitivity_proxy", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
-    run = stages._training(spec, corpora)
+    run = stages.training(spec, corpora)
     kept: dict[int, Decoder] = {}
 
     def keeper(step: int) -> Any:
@@ -35,7 +35,7 @@ def proxy(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads
     uniform = MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora)))
     run.play(uniform, watch={step: keeper(step) for step in spec["checkpoints"]})
     eot = next(iter(corpora.values())).eot
-    stages._finish(run, recorder, out, tokenizer, eot)
+    stages.finish(run, recorder, out, tokenizer, eot)
     for step, model in kept.items():
         save_pretrained(model, out / "model" / "checkpoints" / f"step{step}", eot)
     recorder.write(out / "run.json")

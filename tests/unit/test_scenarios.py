@@ -13,6 +13,7 @@ from chameleon.config import load
 from chameleon.errors import UserError
 from chameleon.interfaces import REFERENCE, Method, RunSpec
 from chameleon.model import load_pretrained
+from chameleon.swarm import swarm
 
 TRANSFER = {
     "kind": "transfer",
@@ -282,7 +283,7 @@ def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch
     }
     spec = plan.swarm(cfg, "small", "swarming", 0, "part0")
     out = tmp_path / "swarm" / "part0.json"
-    stages.swarm(spec, toy.manifests[:1], out, 1)
+    swarm(spec, toy.manifests[:1], out, 1)
     first, spent = out.read_bytes(), read_json(out.with_suffix(".run.json"))["cost"]
     results = weighting.run_results([out])
     assert set(results) == {"mix0", "mix1"} and results["mix0"].model_dir is None
@@ -290,7 +291,7 @@ def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch
 
     # Alone it comes out the same: neighbours in a worker share nothing.
     alone = {**spec, "runs": {"mix1": spec["runs"]["mix1"]}}
-    stages.swarm(alone, toy.manifests[:1], tmp_path / "alone" / "part0.json", 1)
+    swarm(alone, toy.manifests[:1], tmp_path / "alone" / "part0.json", 1)
     assert weighting.run_results([tmp_path / "alone" / "part0.json"])["mix1"].losses == results["mix1"].losses
 
     # What was done is taken up, what is missing or of another spec is done again.
@@ -299,7 +300,7 @@ def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch
     marked = json.loads(kept.read_text())
     marked["loss"]["twin_one"] = 1.25
     kept.write_text(json.dumps(marked))
-    stages.swarm(spec, toy.manifests[:1], out, 1)
+    swarm(spec, toy.manifests[:1], out, 1)
     again = weighting.run_results([out])
     assert again["mix0"].losses["twin_one"] == 1.25 and again["mix1"].losses == results["mix1"].losses
     resumed = read_json(out.with_suffix(".run.json"))["cost"]
@@ -307,7 +308,7 @@ def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch
     kept_seconds = read_json(tmp_path / "swarm/parts/mix0.json")["cost"]["seconds"]
     assert resumed["seconds"] > kept_seconds, "what an earlier process spent is counted"
     longer = {**spec, "train": {**spec["train"], "steps": 3}}
-    stages.swarm(longer, toy.manifests[:1], out, 1)
+    swarm(longer, toy.manifests[:1], out, 1)
     assert weighting.run_results([out])["mix0"].losses["twin_one"] != 1.25
     assert first != out.read_bytes()
 

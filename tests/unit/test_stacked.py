@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chameleon import stages
 from chameleon.artifacts import read_json
 from chameleon.interfaces import MixtureSchedule
 from chameleon.model import Decoder, ModelShape
 from chameleon.stacked import Stack
+from chameleon.swarm import swarm
 from chameleon.tokens import TokenCorpus
 from chameleon.train import Recipe, Training
 
@@ -79,7 +79,7 @@ def spec(names):
 def test_a_swarm_in_stacks_is_the_same_swarm(toy, tmp_path):
     names = [f"run{i}" for i in range(5)]
     for stack in (1, 2):
-        stages.swarm(spec(names), toy.manifests, tmp_path / f"{stack}" / "part0.json", 1, stack)
+        swarm(spec(names), toy.manifests, tmp_path / f"{stack}" / "part0.json", 1, stack)
     one, two = (read_json(tmp_path / f"{stack}" / "part0.json")["runs"] for stack in (1, 2))
     assert list(one) == list(two) == names
     for name in names:
@@ -94,12 +94,12 @@ def test_a_swarm_in_stacks_is_the_same_swarm(toy, tmp_path):
 
 def test_a_swarm_that_was_cut_off_goes_on_with_what_is_missing(toy, tmp_path):
     names, out = [f"run{i}" for i in range(4)], tmp_path / "part0.json"
-    stages.swarm(spec(names), toy.manifests, out, 1, 2)
+    swarm(spec(names), toy.manifests, out, 1, 2)
     first = out.read_bytes()
     kept = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir()}
     out.unlink()
     (tmp_path / "parts" / "run2.json").unlink()
-    stages.swarm(spec(names), toy.manifests, out, 1, 2)
+    swarm(spec(names), toy.manifests, out, 1, 2)
     assert list(read_json(out)["runs"]) == names
     for name, before in kept.items():
         now = (tmp_path / "parts" / name).stat().st_mtime_ns
