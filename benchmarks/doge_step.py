@@ -44,7 +44,7 @@ def step(form: str, domains: list[str], tokens: torch.Tensor) -> Callable[[], No
 
     def run() -> None:
         if FORMS[form] is None:
-            model(tokens[:, :-1], tokens[:, 1:]).mean().backward()
+            (model.summed(tokens[:, :-1], tokens[:, 1:]) / tokens[:, 1:].numel()).backward()
         else:
             objective.step(model, tokens[:, :-1], tokens[:, 1:], domains, INFO)
         torch.nn.utils.clip_grad_norm_(model.parameters(), RECIPE.grad_clip)

@@ -23,6 +23,7 @@ WAYS = {
     "1 job, 1 thread, glibc's defaults": (1, 1, False),
 }
 STEPS = 12
+SCALES = ("cpu_proxy", "cpu")
 
 
 def measure(scale: str, threads: int, keep: bool) -> float:
@@ -54,7 +55,7 @@ def main() -> None:
         print(measure(args.one[0], int(args.one[1]), args.one[2] == "1"))
         return
     print(f"{cpu_name()}; torch {torch.__version__}; float32")
-    for scale in SHAPES:
+    for scale in SCALES:
         rates: dict[str, list[float]] = {name: [] for name in WAYS}
         for _ in range(args.rounds):
             for name, settings in WAYS.items():

@@ -167,7 +167,7 @@ def worker(task: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="turns of every form")
+    parser.add_argument("--rounds", type=int, default=4, help="turns of every form")
     parser.add_argument("--scale", choices=SCALES, help="only this one")
     args = arguments(parser, worker)
     print(header(f"{CORES} threads in all", "transformers"))

@@ -11,49 +11,65 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from chameleon import engine
 from chameleon.model import Decoder, ModelShape, flops_per_token
-from chameleon.optim import Muon
+from chameleon.optim import AdamW, Muon
 from chameleon.provenance import cpu_name, keep_pages
 
-SHAPES = {"cpu_proxy": ModelShape(4, 2, 64, 128, 2048, 0.05), "cpu": ModelShape(3, 3, 96, 128, 2048, 0.05)}
+SHAPES = {
+    "cpu_swarm": ModelShape(2, 2, 32, 128, 2048, 0.05),
+    "cpu_proxy": ModelShape(4, 2, 64, 128, 2048, 0.05),
+    "cpu": ModelShape(3, 3, 96, 128, 2048, 0.05),
+}
 BATCH = 8
 
 
-def step(shape: ModelShape, optimizer: str, bf16: bool = False, compiled: bool = False) -> Callable[[], None]:
-    """Return a function that trains one step of a model on random tokens."""
+def step(
+    shape: ModelShape, optimizer: str, precision: str = "fp32", compile_: str = "never", kept: bool = False
+) -> Callable[[], None]:
+    """Return a function that trains one step of a model on random tokens.
+
+    Args:
+        optimizer: "ours" or "torch": whose Muon.
+        precision, compile_: as in a recipe.
+        kept: whether the loss keeps its logits (`token_losses`).
+    """
     model = Decoder(shape).initialise(0)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and n.startswith("blocks.")]
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
-    first: torch.optim.Optimizer
-    if optimizer == "torch":
-        first = torch.optim.Muon(matrices, lr=0.02)
-    else:
-        first = Muon(matrices, lr=0.02, dtype=torch.float32)
-    both = [first, torch.optim.AdamW(rest, lr=0.02, fused=True)]
-    forward = torch.compile(model) if compiled else model
+    muon: Any = torch.optim.Muon(matrices, lr=0.02) if optimizer == "torch" else Muon(matrices, lr=0.02)
+    both = [muon, AdamW([{"params": rest}], lr=0.02)]
     tokens = torch.randint(shape.vocab_size, (BATCH, shape.context + 1))
+    form, summed = engine.choose(precision, compile_, tokens.device, shape.d_model).prepared(model, tokens)
+    if kept:
+
+        def summed(tokens: Tensor, targets: Tensor) -> Tensor:
+            return model(tokens, targets).sum()  # type: ignore[no-any-return]
 
     def run() -> None:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            loss = forward(tokens[:, :-1], tokens[:, 1:]).mean()
-        loss.backward()
+        with form.autocast(tokens.device):
+            loss = summed(tokens[:, :-1], tokens[:, 1:]) / (BATCH * shape.context)
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for part in both:
             part.step()
-            part.zero_grad(set_to_none=True)
+            part.zero_grad()
 
     return run
 
 
-FORMS: dict[str, dict[str, object]] = {
+FORMS: dict[str, dict[str, Any]] = {
     "eager, float32, our Muon (used)": {"optimizer": "ours"},
+    "eager, float32, logits kept": {"optimizer": "ours", "kept": True},
     "eager, float32, torch.optim.Muon": {"optimizer": "torch"},
-    "eager, bfloat16 autocast, our Muon": {"optimizer": "ours", "bf16": True},
-    "torch.compile, float32, our Muon": {"optimizer": "ours", "compiled": True},
+    "eager, bfloat16 autocast, our Muon": {"optimizer": "ours", "precision": "bf16"},
+    "torch.compile, float32, our Muon": {"optimizer": "ours", "compile_": "always"},
 }
 
 
@@ -75,7 +91,7 @@ def main() -> None:
     print(f"{cpu_name()}; 1 thread; torch {torch.__version__}; Python {platform.python_version()}")
     print(f"float32 product 1024 x 1024: {statistics.median(gemm() for _ in range(5)):.0f} GFLOP/s")
     for scale, shape in SHAPES.items():
-        steps = {name: step(shape, **form) for name, form in FORMS.items()}  # type: ignore[arg-type]
+        steps = {name: step(shape, **form) for name, form in FORMS.items()}
         first: dict[str, float] = {}
         times: dict[str, list[float]] = {name: [] for name in steps}
         for name, run in steps.items():

@@ -147,8 +147,7 @@ def keep_pages() -> None:
     """Tell glibc's allocator to keep large freed blocks.
 
     Training frees and asks again for the same large temporaries every step; by default glibc gives them
-    back to the kernel each time, and the page faults take a good part of a step
-    (benchmarks/jobs_and_threads.py).
+    back to the kernel each time, at the price of page faults (benchmarks/jobs_and_threads.py).
     """
     import ctypes
 
