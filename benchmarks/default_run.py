@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of a finished run")
     folder = parser.parse_args().results
-    # Another run's folder may lie in this one (the smoke config's does): a run has its tidy files at its root.
+    # Another run may lie in this folder (the smoke config's does): it has its tidy files at its root.
     others = {p.parent for p in folder.rglob("metrics.csv")} - {folder}
     own = [p for p in sorted(folder.rglob("*run.json")) if not others & set(p.parents)]
     records = [json.loads(p.read_text()) for p in own]
