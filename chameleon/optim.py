@@ -148,7 +148,10 @@ class Muon(Optimizer):
         for group in self.param_groups:
             for params in self._alike([p for p in group["params"] if p.grad is not None]):
                 gradients = [p.grad for p in params if p.grad is not None]
-                buffers = [self.state.setdefault(p, torch.zeros_like(p)) for p in params]
+                for p in params:
+                    if p not in self.state:
+                        self.state[p] = torch.zeros_like(p)
+                buffers = [self.state[p] for p in params]
                 torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
                 moved = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))
                 update = orthogonalise(moved.flatten(0, -3), group["steps"], group["dtype"])
