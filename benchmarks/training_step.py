@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from _turns import interleaved
 from torch import Tensor
 
 from chameleon import engine
@@ -92,26 +93,14 @@ def main() -> None:
     print(f"float32 product 1024 x 1024: {statistics.median(gemm() for _ in range(5)):.0f} GFLOP/s")
     for scale, shape in SHAPES.items():
         steps = {name: step(shape, **form) for name, form in FORMS.items()}
-        first: dict[str, float] = {}
-        times: dict[str, list[float]] = {name: [] for name in steps}
-        for name, run in steps.items():
-            start = time.perf_counter()
-            run()
-            first[name] = time.perf_counter() - start
-            run()
-        for _ in range(rounds):
-            for name, run in steps.items():
-                start = time.perf_counter()
-                run()
-                times[name].append(time.perf_counter() - start)
-        used = statistics.median(times[next(iter(steps))])
+        median = interleaved(steps, rounds, warm=2)
+        used = median[next(iter(steps))]
         print(f"\n{scale}: {shape.n_layer} blocks of width {shape.d_model}, {BATCH} x {shape.context} tokens")
-        print(f"{'form':40} {'tokens/s':>9} {'GFLOP/s':>8} {'time / used':>12} {'first step, s':>14}")
-        for name, values in times.items():
-            median = statistics.median(values)
-            rate = BATCH * shape.context / median
+        print(f"{'form':40} {'tokens/s':>9} {'GFLOP/s':>8} {'time / used':>12}")
+        for name, seconds in median.items():
+            rate = BATCH * shape.context / seconds
             flops = rate * flops_per_token(shape) / 1e9
-            print(f"{name:40} {rate:9.0f} {flops:8.1f} {median / used:12.2f} {first[name]:14.1f}")
+            print(f"{name:40} {rate:9.0f} {flops:8.1f} {seconds / used:12.2f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Cross-entropy over a vocabulary, for models so small that it is a third of their step.
+"""Cross-entropy over a vocabulary, for models so small that it is a quarter of their step or more.
 
 Neither form makes float32 logits of a whole batch in bfloat16, or a second matrix of them in float32. Reads
 and writes nothing; used by `model` and `stacked`.
@@ -27,8 +27,8 @@ def token_losses(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
 def summed_loss(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     """Return the sum of `token_losses`, a scalar. Its gradients are made with it, so logits are never kept.
 
-    A chunk of logits goes from the product to the gradients while it is in the cache: with `token_losses` a
-    step at the CPU scales takes 1 to 8 % longer (benchmarks/training_step.py).
+    What it is for is memory: a chunk of logits instead of a batch's. A step takes about the same time
+    (benchmarks/training_step.py).
     """
     loss: Tensor = _SummedLoss.apply(x, weight, targets)
     return loss
@@ -55,8 +55,9 @@ def _exponentials(z: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class _TokenLosses(torch.autograd.Function):
     """-log softmax(x Wᵀ)[target], with one matrix of logits in the precision of x.
 
-    float32 and float64: the matrix becomes the softmax in place. bfloat16: it stays as it is, and a chunk at
-    a time is worked on in float32; gradients are rounded to bfloat16 before their products, as autocast does.
+    float32 and float64: the matrix becomes its exponentials in place. bfloat16: it stays as it is, and a
+    chunk at a time is worked on in float32; gradients are rounded to bfloat16 before their products, as
+    autocast does.
     """
 
     @staticmethod
@@ -127,4 +128,5 @@ class _SummedLoss(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
         d_x, d_weight = ctx.saved_tensors
-        return d_x * upstream.to(d_x.dtype), d_weight * upstream.to(d_weight.dtype), None
+        # A number, not a tensor of another dtype: nothing is promoted, and its own digits are not rounded.
+        return d_x * upstream, d_weight * upstream, None
