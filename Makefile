@@ -62,11 +62,12 @@ smoke: $(READY)
 test: $(READY)
 	python -m pytest --cov --cov-report=term $(ARGS)
 
-## make check      formatters, linters, types (ARGS is not used)
+## make check      formatters, linters, types, the layers of the imports (ARGS is not used)
 check: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-logo
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

@@ -12,14 +12,13 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/corpora.smk"
-include: "workflow/rules/proxy.smk"
-include: "workflow/rules/weights.smk"
-include: "workflow/rules/base.smk"
-include: "workflow/rules/fewshot.smk"
-include: "workflow/rules/common_study.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/embedding.smk"
+include: "workflow/rules/weighting.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/reporting.smk"
 include: "workflow/rules/sensitivity.smk"
-include: "workflow/rules/results.smk"
 
 
 localrules:
@@ -42,4 +41,4 @@ rule all:
 # Stop after training and testing: what a cluster does while tables are made elsewhere.
 rule models:
     input:
-        METRICS,
+        paths.metrics(CFG),

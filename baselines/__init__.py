@@ -1,1 +1,1 @@
-"""Mixing methods the paper is compared with: one method, one file (see chameleon.interfaces)."""
+"""Mixing methods the paper is compared with: one method, one file (see chameleon.mixing)."""

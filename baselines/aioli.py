@@ -1,14 +1,39 @@
 """Aioli: measures during base training which domain lowers which validation loss, and mixes accordingly.
 
-Chen et al., "Aioli: a unified optimization framework for language model data mixing" (2025). The run is cut
-into rounds. Each begins with LearnParams: short probes on mixtures that lean on one domain each, with the
-validation losses measured between them; the drops β of domain i's loss on probe j give A from β_i = P A_i
-(P: the probes' mixtures), the matrix of the linear law L_i ← L_i − Σ_j A_ij p_j. Then p ∝ exp(η Σ_i A_ij)
-until the next round. Probes are real training steps, so no extra run is needed; the price is validation
-passes, in (1 + k · lp_rounds) per round, counted with the base run.
+Chen et al., "Aioli: a unified optimization framework for language model data mixing" (2025, arXiv
+2411.05735). The run is cut into rounds. Each begins with LearnParams: short probes on mixtures that lean on
+one domain each, with the validation losses measured between them; the drops β of domain i's loss on probe j
+give A from β_i = P A_i (P: the probes' mixtures), the matrix of the linear law L_i ← L_i − Σ_j A_ij p_j. Then
+p ∝ exp(η Σ_i A_ij) until the next round. Probes are real training steps, so no extra run is needed; the price
+is validation passes, in (1 + k · lp_rounds) per round, counted with the base run.
 
 Needs nothing before base training, unless `prior` names a method on whose weights the run starts (the paper's
 restricted setting). Writes nothing: the training loop records every segment played.
+
+Known differences from the paper:
+- The settings are for short runs; the paper's stand at the class. There is one sweep of probes a round and 32
+  validation passes a run: four rounds of 7 domains, two of 15. The paper's 7 domains take 200 rounds of 15
+  passes, which would cost many times a run of 1,000 steps.
+- Probes take at most half of a round (the paper's δ is .13 to .29) and get shorter where they would take
+  more. A run too short to probe at all stays on its starting mixture.
+- With `ema`, the default, every round starts again from uniform, as in its code. The paper's exponentiated
+  gradient p_j ∝ p_j exp(η Σ_i A_ij) goes on from the last mixture, which is what `ema: null` does.
+- `prior_in_update: true` is an addition: updates start from the prior. By default the prior plays no part in
+  them, as in its code.
+
+Known differences from its code:
+- The run plays a tenth of its steps on the starting mixture before the first round (`prior_steps`). Its code
+  has no such steps without a prior; a short run's first steps lower every loss so steeply that the first
+  probe of its sweep would look best.
+- A is solved with the mixtures really drawn (`played`), its code's with those asked for. Its batches hold at
+  least one block of every domain, so that with 7 domains they are not what the solve takes them for; here the
+  sampler's blocks are those that the weights say. `played: false` solves as its code does.
+- The solve is by least squares: the same where P has full rank, and the smallest solution where a cap on
+  epochs made probes alike.
+- A validation pass reads the first tokens of each domain's validation split (`controller_tokens`), its code's
+  the whole split.
+- A round of `update_steps` with fewer than two steps a probe is lengthened to that, and a rest of the run
+  goes to the last round.
 """
 
 from collections.abc import Generator, Mapping
@@ -17,18 +42,21 @@ from typing import Any
 
 import numpy as np
 
-from chameleon.errors import UserError
-from chameleon.interfaces import (
+from chameleon.core.seeds import generator
+from chameleon.mixing import (
     Controller,
     Method,
     MethodInputs,
     MethodResult,
     MixtureSchedule,
     TrainingState,
+    UserError,
+    check_flag,
+    check_number,
+    check_whole,
+    is_number,
+    register,
 )
-from chameleon.parameters import check_flag, check_number, check_whole, is_number
-from chameleon.registry import register
-from chameleon.seeds import generator
 
 Segment = tuple[int, dict[str, float]]
 #: Probes take at most this part of a round (δ in the paper, .13 to .29 there; its 7-domain script has .70):

@@ -1,18 +1,17 @@
 """DoGE: weights from a proxy run in which domains are judged by their gradients' agreement with a target's.
 
-Fan et al., 2023. One run of the proxy's size on uniformly drawn data. Every step computes the gradients g_i
-of the domains' mean losses, moves α_j ∝ α_j e^{η_t W_j / μ} and trains on Σ_i α_i g_i. The answer is α's mean
-over the steps, by which the base run's data are drawn.
+Fan et al., 2023 (arXiv 2310.15393). One run of the proxy's size on uniformly drawn data. Every step computes
+the gradients g_i of the domains' mean losses, moves α_j ∝ α_j e^{η_t W_j / μ} and trains on Σ_i α_i g_i. The
+answer is α's mean over the steps, by which the base run's data are drawn.
 
 Universal form (`target: null`): W_j = ⟨g_j, Σ_i g_i⟩ over all domains. Out-of-domain form (`target:
 <domain>`): W_j = ⟨g_j, g_target⟩; the target is read by the proxy run's batches, but moves neither its model
-nor gets any weight. The published code's universal configs use a third target, a held-out pool of all
-domains; a scenario here has no such pool.
+nor gets any weight.
 
-`variant`: "paper" is the formula as it stands. "reference" is the published code's update: each gradient is
-clipped to `max_grad_norm` (its universal configs: 5.0; its out-of-domain ones: 1.0), W is divided by the mean
-norm and clipped to `score_min` to `score_max` (so disagreement counts as no agreement), and the clipped
-gradients train the model.
+`variant`: "paper" (the default) is the formula as it stands. "reference" is the published code's update: each
+gradient is clipped to `max_grad_norm` (its universal configs: 5.0; its out-of-domain ones: 1.0), W is divided
+by the mean norm and clipped to `score_min` to `score_max` (so disagreement counts as no agreement), and the
+clipped gradients train the model.
 
 Step size. The formula's η_t is the learning rate of the papers' AdamW, at its peak 5e-4 with μ = 0.01
 (universal), 0.05 (out of domain) or, in Aioli's port for seven domains, 0.1. The CPU scales train with Muon
@@ -24,18 +23,38 @@ domains of real text (batches of 8 blocks, one or two a domain) μ = 0.01 still 
 between 0.09 and 0.22 in 400 steps: neither frozen nor exploding. Hence the default "paper" with μ = 0.1. The
 reference variant's scores are about half as large: μ = 0.05 behaves alike.
 
-With more domains than blocks in a batch (15 and 8 in the default transfer) a step sees some of the domains
-only: the sum over i in W_j runs over those present, so cross terms count less often than ⟨g_j, g_j⟩, and by
-the sampler's even spacing some pairs meet more often than others. The paper has every domain in every batch.
+Cost: 6ND and the inner products (`chameleon.methods.reweighting.domain_gradients`), which the objective
+counts.
 
-Cost: 6ND and the inner products (`chameleon.reweighting.domain_gradients`), which the objective counts.
+Known differences from the paper:
+- η_t is `step_size`, 5e-4 times the schedule's factor, whatever the rate that trains the model; μ is 0.1, not
+  0.01 or 0.05. The reasons stand above.
+- The model is trained by the scale's optimizer, at the CPU scales Muon; the paper's is AdamW.
+- With more domains than blocks in a batch (15 and 8 in the default transfer) a step sees some of the domains
+  only; the paper has every domain in every batch. The sum over i in W_j runs over those present, so cross
+  terms count less often than ⟨g_j, g_j⟩, and by the sampler's even spacing some pairs meet more often than
+  others.
+- A domain absent from a batch keeps its last W_j; before its first one its share does not move. A batch
+  without the target of the out-of-domain form moves no weight. The step's gradient is Σ α_i g_i over the
+  domains present, not divided by their Σα.
+- The proxy is the scenario's and as long as Chameleon's. In the papers DoGE's proxy trains five times as long
+  as Chameleon's (10,000 against 2,000 steps).
+
+Known differences from its code:
+- Its universal configs use a third target, a held-out pool of all domains; a scenario here has no such pool,
+  and the target is the training domains themselves.
+- Its code clips every gradient, divides W by the mean norm and clips it, which the default "paper" does not;
+  `variant: reference` does. `max_grad_norm` is then 5.0 in the out-of-domain form too, unless set.
+- Its code keeps the old gradient of an absent domain, in a k × P matrix; here the last score is kept, and the
+  reference variant's mean norm is over the domains present.
+- The inner products come from one backward pass with hooks, not from one pass a domain (`gradients: naive`);
+  alike up to rounding.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chameleon.errors import UserError, choices
-from chameleon.interfaces import (
+from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
@@ -43,9 +62,12 @@ from chameleon.interfaces import (
     Objective,
     RunInputs,
     RunSpec,
+    UserError,
+    check_number,
+    choices,
+    is_number,
+    register,
 )
-from chameleon.parameters import check_number, is_number
-from chameleon.registry import register
 
 RUN = "proxy"
 VARIANTS = ("paper", "reference")
@@ -66,7 +88,7 @@ class Doge(Method):
         "max_grad_norm": 5.0,  # reference variant only, as the two below
         "score_min": 0.0,
         "score_max": 5.0,
-        "gradients": "captured",  # or "operands", "naive": chameleon.reweighting.doge has them
+        "gradients": "captured",  # or "operands", "naive": chameleon.methods.reweighting.doge has them
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
@@ -91,7 +113,7 @@ class Doge(Method):
 
     def objective(self, inputs: RunInputs) -> Objective:
         """Return the objective that moves α and trains on Σ α_i g_i."""
-        from chameleon.reweighting.doge import DogeObjective
+        from chameleon.methods.reweighting.doge import DogeObjective
 
         p = inputs.params
         return DogeObjective(

@@ -1,20 +1,14 @@
 """DoReMi: weights from a proxy trained by Group DRO on its excess loss over a reference model.
 
-Xie et al., 2023. Two runs of the proxy's size: the reference (the scenario's uniform proxy, which other
-methods share) and a proxy whose data are drawn uniformly and whose loss is Σ_i α_i ℓ_i, with α raised step by
-step where the proxy still loses to the reference (`chameleon.reweighting.doremi`). The answer is α's mean
-over the steps.
+Xie et al., 2023 (arXiv 2305.10429). Two runs of the proxy's size: the reference (the scenario's uniform
+proxy, which other methods share) and a proxy whose data are drawn uniformly and whose loss is Σ_i α_i ℓ_i,
+with α raised step by step where the proxy still loses to the reference
+(`chameleon.methods.reweighting.doremi`). The answer is α's mean over the steps.
 
-Where we differ from the paper: the reference is trained on the uniform mixture (the paper: the Pile's default
-weights, and uniform for GLaM), as the ports in DoGE, Aioli and Chameleon do. A uniform reference often needs
-a second round: with `rounds` > 1 a new reference is trained on the last answer and a new proxy against it.
-The runs of all rounds are always made, since the workflow fixes its jobs beforehand; the answer is that of
-the first round that moved no weight by more than `tolerance` from its reference's, or else of the last.
-
-Where the published code differs from the paper (`reference_behaviour: true` follows it): a domain that no
-batch has shown yet counts with an excess of log(vocabulary), the average includes the uniform start, and the
-loss is weighted by token. Its default smoothing is 1e-4 in the arguments, 1e-3 in its scripts and in the
-paper.
+A uniform reference often needs a second round: with `rounds` > 1 a new reference is trained on the last
+answer and a new proxy against it. The runs of all rounds are always made, since the workflow fixes its jobs
+beforehand; the answer is that of the first round that moved no weight by as much as `tolerance` from its
+reference's, or else of the last.
 
 At the CPU scales the paper's η = 1 is a large step: a new proxy is several nats behind a trained reference,
 and a batch has one or two blocks a domain. On seven domains of real text one domain's α reached 0.88 in the
@@ -22,12 +16,35 @@ first step and the lead changed hands throughout 500 steps, while the average st
 = 1 is kept, as the average is what the method answers with; a smaller `eta` steadies it.
 
 Cost: the reference and the proxies at 6ND, and the reference's forward passes, which the objective counts.
+
+Known differences from the paper:
+- The reference is trained on the uniform mixture (the paper: the Pile's default weights, and uniform for
+  GLaM), as the ports in DoGE, Aioli and Chameleon do.
+- There is one round by default, and never more than `rounds`; the paper's iterated form goes on until no
+  weight moves by 1e-3.
+- A batch may lack domains (8 blocks for 15 domains in the default transfer); the paper has every domain in
+  every batch. An absent domain keeps its last λ; before its first measurement its share does not move.
+- The loss of such a batch is Σ α_i ℓ_i over the domains present, not divided by their Σα, which keeps the
+  expected gradient's direction.
+- How many blocks a domain gives to the run is exact, and they are spread evenly over it; the paper draws its
+  minibatches by the uniform weights.
+- Reference and proxy are the scenario's proxy scale and as long as Chameleon's proxy. In the papers the
+  proxies of DoReMi train five times as long as Chameleon's (10,000 against 2,000 steps).
+
+Known differences from its code:
+- In its code a domain that no batch has shown yet counts with an excess of log(vocabulary), the average
+  includes the uniform start (T + 1 terms), and the loss is weighted by token: Σ ℓ w / Σ w. Here such a
+  domain's share does not move, the average has T terms, and the loss is Σ α_i ℓ_i, as in the paper.
+  `reference_behaviour: true` follows the code in all three.
+- Its default smoothing is 1e-4 in the arguments, 1e-3 in its scripts and in the paper; here it is 1e-3.
+- With gradient accumulation its code weights all but one part of a step's batch by older α. Here the
+  objective always sees the whole batch at once.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chameleon.interfaces import (
+from chameleon.mixing import (
     REFERENCE,
     Method,
     MethodInputs,
@@ -36,9 +53,11 @@ from chameleon.interfaces import (
     Objective,
     RunInputs,
     RunSpec,
+    check_flag,
+    check_number,
+    check_whole,
+    register,
 )
-from chameleon.parameters import check_flag, check_number, check_whole
-from chameleon.registry import register
 
 
 @register
@@ -80,7 +99,7 @@ class Doremi(Method):
 
     def objective(self, inputs: RunInputs) -> Objective:
         """Return the Group-DRO objective against the run's reference model."""
-        from chameleon.reweighting.doremi import DoremiObjective
+        from chameleon.methods.reweighting.doremi import DoremiObjective
 
         (reference,) = inputs.run.after
         params = inputs.params

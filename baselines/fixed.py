@@ -6,18 +6,32 @@ when it was computed with another tokenizer, before any job runs. `published` na
 `chameleon.published` (the DoReMi, DoGE and RegMix mixtures that could be recovered) and `rename` says which
 of its domains each domain of ours takes its weight from. Costs nothing here; what it cost where it was made
 is not counted.
+
+Known differences from the paper:
+- Weights are divided by their sum, since printed digits need not sum to one; a sum further from one than 0.02
+  is refused.
+- With `partial`, the weight of domains that ours leave out is shared among ours in proportion.
+- A published weight goes to the domain that `rename` names: text of a like kind, not the paper's text. The
+  tokenizer, models and recipe are the scenario's.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chameleon.artifacts import read_json
-from chameleon.errors import UserError, choices
-from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
-from chameleon.parameters import check_flag, is_number
+from chameleon.core.artifacts import read_json
+from chameleon.mixing import (
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    UserError,
+    check_flag,
+    choices,
+    is_number,
+    register,
+)
 from chameleon.published import mixture
-from chameleon.registry import register
 
 #: Printed weights are rounded; a sum further from one than this is a mistake, not rounding.
 ROUNDING = 0.02

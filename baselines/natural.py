@@ -2,11 +2,11 @@
 
 What a shuffled concatenation of the domains gives. The counts are those after caps and deduplication, so
 the weights describe the prepared corpus, not the source it was taken from.
+
+Known differences from the paper: none, it is a definition.
 """
 
-from chameleon.errors import UserError
-from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
-from chameleon.registry import register
+from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, UserError, register
 
 
 @register

@@ -3,19 +3,35 @@
 `num_proxies` small models are trained on random mixtures; a regression learns the validation loss from the
 mixture; many candidates are simulated, and the mean of those of lowest predicted loss is the answer. Looks at
 validation losses and at no text. Costs the swarm (stage `swarm`) and a fit of some seconds. The steps live in
-`chameleon.regression`, which `python -m chameleon regress` offers for swarms trained elsewhere.
+`chameleon.methods.regression`, which `python -m chameleon regress` offers for swarms trained elsewhere.
 
-Where this differs from the paper and its code:
+Known differences from the paper:
 - The prior that the mixtures scatter around is uniform, or the `prior` given in the config, not the shares
   of tokens: those are not known while the workflow plans its jobs, and the swarm's mixtures are part of the
-  plan. Bounds are multiples of that prior; under the uniform one they only bind beyond 15 domains.
+  plan. Bounds are multiples of that prior; under the uniform one they only bind beyond 15 domains, and
+  `temperature` changes nothing.
 - The default target is the mean validation loss over all domains; the paper's is one (Pile-CC). For the mean,
   each domain's loss has a regression of its own and the predictions are averaged. One regression of the mean
   finds worse mixtures: on 64 noisy runs of known laws (exponential and power, four seeds each) its answer lay
   0.50 and 1.62 of uniform's distance in loss above the optimum for k = 7, 0.32 and 0.46 for k = 15; that of
   the averaged ones 0.19 and 0.33, 0.20 and 0.30.
-- No early stopping on the test set, and parameters fit for small swarms (`chameleon.regression.models`).
+- The swarm is 64 runs by default, not 512. At the CPU scale its models have 2 blocks of width 32 and take 100
+  steps; the paper's 1M model has 2 blocks of width 256 and takes 1,000 steps, 1B tokens, at a constant rate.
+- 100,000 candidates are simulated and the best 128 averaged, as in its notebook; the paper says 1,000,000
+  and 100.
+- `regression: log_linear` is an addition: the law of Data Mixing Laws (arXiv 2403.16952).
+
+Known differences from its code:
+- No early stopping: its LightGBM stops on the test set, which leaks. All rounds are trained here.
+- Swarms of fewer than 256 runs are fitted with parameters for small swarms: 200 rounds at 0.05, 4 leaves of
+  at least 3 runs, half of the features a tree (`chameleon.methods.regression.models`).
 - Candidates keep the bounds of the swarm; the reference's do not.
+- A rounded mixture of the swarm is rescaled to sum to one and held against the bounds again; the reference's
+  sum to 0.999 to 1.001.
+- Where the bounds leave too few mixtures its code fails. Here up to 2,000 draws are made per mixture
+  asked for, and then the swarm is smaller; with fewer than three runs the best run's mixture is the answer.
+- A mixture is one draw under a strength picked at random; its code draws under all 15 strengths and picks one
+  of the draws. The distribution is the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,13 +39,22 @@ from typing import Any
 
 import numpy as np
 
-from chameleon.errors import UserError, choices
-from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule, RunSpec
-from chameleon.parameters import check_number, check_whole, is_number
-from chameleon.registry import register
-from chameleon.regression import mixtures, models
-from chameleon.regression.propose import CANDIDATES, TOP, propose
-from chameleon.seeds import generator
+from chameleon.core.seeds import generator
+from chameleon.methods.regression import mixtures, models
+from chameleon.methods.regression.propose import CANDIDATES, TOP, propose
+from chameleon.mixing import (
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    RunSpec,
+    UserError,
+    check_number,
+    check_whole,
+    choices,
+    is_number,
+    register,
+)
 
 #: Fewer runs than this cannot be fitted and checked.
 MINIMUM_RUNS = 3

@@ -1,17 +1,27 @@
 """Temperature sampling: α_i ∝ n_i^(1/τ) over the tokens of the train splits. Costs nothing.
 
-τ = 1 is token-proportional mixing, τ → ∞ uniform. A habit of multilingual training: mT5 (Xue et al., 2021)
-takes the exponent 0.3, τ = 3.33. Counts are those of the prepared corpus, after caps and deduplication.
+τ = 1 is token-proportional mixing, τ → ∞ uniform. A habit of multilingual training: mT5 (Xue et al., 2021,
+arXiv 2010.11934) takes the exponent 0.3, τ = 3.33. Counts are those of the prepared corpus, after caps and
+deduplication.
+
+Known differences from the paper:
+- n_i counts tokens of a domain's train split; mT5 counts examples of a language.
+- τ = 3.33 is rounded: the exponent is 0.3003, mT5's 0.3.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from chameleon.errors import UserError
-from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
-from chameleon.parameters import check_number
-from chameleon.registry import register
+from chameleon.mixing import (
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    UserError,
+    check_number,
+    register,
+)
 
 
 @register

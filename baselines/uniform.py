@@ -1,7 +1,9 @@
-"""Uniform mixing: every domain gets the same weight, α_i = 1/k. Needs nothing and costs nothing."""
+"""Uniform mixing: every domain gets the same weight, α_i = 1/k. Needs nothing and costs nothing.
 
-from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
-from chameleon.registry import register
+Known differences from the paper: none, it is a definition.
+"""
+
+from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, register
 
 
 @register

@@ -1,23 +1,34 @@
 """UniMax: as uniform as a cap on epochs allows. Costs nothing.
 
-Chung et al., "UniMax: fairer and more effective language sampling" (2023), Algorithm 1, on token counts (the
-paper counts characters): from the smallest domain on, each takes an equal part of what is left of the budget,
-but no more than `max_epochs` passes over its train split.
+Chung et al., "UniMax: fairer and more effective language sampling" (2023, arXiv 2304.09151), Algorithm 1, on
+token counts: from the smallest domain on, each takes an equal part of what is left of the budget, but no more
+than `max_epochs` passes over its train split.
 
 Where every domain holds more than budget/k tokens no cap binds, and UniMax is uniform mixing exactly; so it
 is at the suite's CPU scales, whose budget of a million tokens is far below the domains' sizes. It differs
 where budgets are large or domains small. If every cap binds, the budget is not used up and the weights are
 proportional to the counts; what the base run does then is up to the scenario's own `max_epochs`.
+
+Known differences from the paper:
+- Counts and budget are tokens; the paper counts characters.
+- It weighs domains; the paper weighs languages.
+- The budget is by default what the base run trains on (`budget`), and the counts are those of the prepared
+  train splits, after caps and deduplication.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from chameleon.errors import UserError
-from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
-from chameleon.parameters import check_number
-from chameleon.registry import register
+from chameleon.mixing import (
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    UserError,
+    check_number,
+    register,
+)
 
 
 def unimax(counts: Mapping[str, float], budget: float, max_epochs: float) -> dict[str, float]:

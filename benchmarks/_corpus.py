@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from chameleon.artifacts import fingerprint, write_json
-from chameleon.tokens import SPLITS, write_split
+from chameleon.core.artifacts import fingerprint, write_json
+from chameleon.data.tokens import SPLITS, write_split
 
 
 def write(folder: Path, domains: list[str], vocab: int, tokens: int) -> Path:

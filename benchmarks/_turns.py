@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from chameleon.provenance import cpu_name
+from chameleon.core.provenance import cpu_name
 
 
 def header(what: str, *packages: str) -> str:

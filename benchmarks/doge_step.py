@@ -3,8 +3,9 @@
 Prints milliseconds and the ratio to the plain step (mean loss of the batch) of the same shape, batch and
 optimizer. Forms take turns, and the median of their rounds counts, so that a machine that slows down slows
 all of them. A step is forward, backward, clipping and optimizer; DoGE's also inner products, weights and
-weighted gradient (`chameleon/reweighting/domain_gradients.py` has the forms). `error` is the largest relative
-error of the inner products against those of one pass per domain. One thread, as the default config trains.
+weighted gradient (`chameleon/methods/reweighting/domain_gradients.py` has the forms). `error` is the largest
+relative error of the inner products against those of one pass per domain. One thread, as the default config
+trains.
 Run: `make bench`, or `python benchmarks/doge_step.py [--rounds N]`.
 """
 
@@ -16,12 +17,14 @@ import numpy as np
 import torch
 from _turns import interleaved
 
-from chameleon.interfaces import StepInfo
-from chameleon.model import Decoder, ModelShape
-from chameleon.provenance import cpu_name, keep_pages
-from chameleon.reweighting.doge import DogeObjective
-from chameleon.reweighting.domain_gradients import captured, naive
-from chameleon.train import Recipe, optimizers
+from chameleon.core.provenance import cpu_name
+from chameleon.methods.reweighting.doge import DogeObjective
+from chameleon.methods.reweighting.domain_gradients import captured
+from chameleon.methods.reweighting.separate_gradients import naive
+from chameleon.mixing.types import StepInfo
+from chameleon.training.device import keep_pages
+from chameleon.training.model import Decoder, ModelShape
+from chameleon.training.recipe import Recipe, optimizers
 
 SHAPE = ModelShape(4, 2, 64, 128, 2048, 0.05)
 RECIPE = Recipe(optimizer="muon", lr=0.02, adam_lr=0.02, batch_size=8, steps=1000)

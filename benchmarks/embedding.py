@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from _turns import Form, arguments, header, serve, take_turns
 
-from chameleon.domain_mean import domain_mean, middle
-from chameleon.embeddings import window_means
-from chameleon.model import Decoder, ModelShape, save_pretrained
-from chameleon.provenance import keep_pages
+from chameleon.embedding.embed import window_means
+from chameleon.embedding.layers import domain_mean, middle
+from chameleon.training.device import keep_pages
+from chameleon.training.model import Decoder, ModelShape, save_pretrained
 
 CORES = os.cpu_count() or 1
 SHAPE = ModelShape(6, 4, 256, 512, 4096)

@@ -17,12 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from chameleon import krls
-from chameleon.embeddings import window_means
-from chameleon.interfaces import MixtureSchedule, StepInfo
-from chameleon.model import Decoder, ModelShape, parameter_count
-from chameleon.provenance import keep_pages
-from chameleon.reweighting.doge import DogeObjective
-from chameleon.train import Recipe, Training
+from chameleon.embedding.embed import window_means
+from chameleon.methods.reweighting.doge import DogeObjective
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.mixing.types import StepInfo
+from chameleon.training.device import keep_pages
+from chameleon.training.loop import Training
+from chameleon.training.model import Decoder, ModelShape, parameter_count
+from chameleon.training.recipe import Recipe
 
 CONTEXT, VOCAB = 128, 2048
 INFO = StepInfo(step=100, total_steps=1000, lr_factor=1.0, learning_rate=0.02, grad_clip=1.0)

@@ -13,7 +13,8 @@ import time
 import torch
 from training_step import BATCH, SHAPES, step
 
-from chameleon.provenance import cpu_name, keep_pages
+from chameleon.core.provenance import cpu_name
+from chameleon.training.device import keep_pages
 
 #: Way -> (processes at once, threads of each, whether pages are kept).
 WAYS = {

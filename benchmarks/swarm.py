@@ -26,7 +26,7 @@ import numpy as np
 import yaml
 from _turns import header
 
-from chameleon.tokens import TokenCorpus
+from chameleon.data.tokens import TokenCorpus
 
 CORES = os.cpu_count() or 1
 DOMAINS = [f"domain{i}" for i in range(7)]
@@ -63,7 +63,7 @@ def seconds(
     """Return what a form takes, and every run's losses."""
     size, jobs, threads, stack = form
     with tempfile.TemporaryDirectory() as folder:
-        suite = ["-m", "chameleon", "swarm", "--stack", str(stack)]
+        suite = ["-m", "chameleon", "job", "swarm", "--stack", str(stack)]
         program = [sys.executable, *(suite if stack else [__file__, "--trainer"])]
         commands = [
             [*program, "--spec", json.dumps(spec), "--tokens", str(manifest), "--threads", str(threads),

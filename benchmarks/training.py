@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from _turns import Form, arguments, header, say, serve, take_turns
 
-from chameleon.interfaces import MixtureSchedule
-from chameleon.model import ModelShape, flops_per_token, parameter_count
-from chameleon.provenance import keep_pages
-from chameleon.train import Recipe, Training
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.training.device import keep_pages
+from chameleon.training.loop import Training
+from chameleon.training.model import ModelShape, flops_per_token, parameter_count
+from chameleon.training.recipe import Recipe
 
 CORES = os.cpu_count() or 1
 #: Scale -> shape, blocks of a step, steps of one turn.

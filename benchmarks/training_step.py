@@ -1,9 +1,9 @@
 """One training step at the CPU scales, in the forms that were weighed against each other.
 
-Prints tokens/s and the ratio to the form the suite uses (eager float32, `chameleon.optim.Muon`). Forms take
-turns, and the median of their rounds counts, so that a machine that slows down slows all of them. One thread,
-as the default config trains. Run: `python benchmarks/training_step.py [--rounds N]`; `make bench` runs
-`training.py`, which compares with the public library.
+Prints tokens/s and the ratio to the form the suite uses (eager float32, `chameleon.training.optim.Muon`).
+Forms take turns, and the median of their rounds counts, so that a machine that slows down slows all of them.
+One thread, as the default config trains. Run: `python benchmarks/training_step.py [--rounds N]`; `make bench`
+runs `training.py`, which compares with the public library.
 """
 
 import argparse
@@ -17,10 +17,11 @@ import torch
 from _turns import interleaved
 from torch import Tensor
 
-from chameleon import engine
-from chameleon.model import Decoder, ModelShape, flops_per_token
-from chameleon.optim import AdamW, Muon
-from chameleon.provenance import cpu_name, keep_pages
+from chameleon.core.provenance import cpu_name
+from chameleon.training import engine
+from chameleon.training.device import keep_pages
+from chameleon.training.model import Decoder, ModelShape, flops_per_token
+from chameleon.training.optim import AdamW, Muon
 
 SHAPES = {
     "cpu_swarm": ModelShape(2, 2, 32, 128, 2048, 0.05),

@@ -73,7 +73,7 @@ class Toy:
 
 def chain(domain: str, split: str, tokens: int) -> np.ndarray:
     """Return a learnable stream: each token has one likely successor, another one in every domain."""
-    from chameleon.seeds import generator
+    from chameleon.core.seeds import generator
 
     successor = generator(0, "successor", domain).permutation(VOCAB)
     rng = generator(0, "draws", domain, split)
@@ -86,8 +86,8 @@ def chain(domain: str, split: str, tokens: int) -> np.ndarray:
 
 
 def _write_shards(folder: Path, corpus: str, streams: Streams, tokenizer_sha256: str) -> Path:
-    from chameleon import tokens
-    from chameleon.artifacts import fingerprint, write_json
+    from chameleon.core.artifacts import fingerprint, write_json
+    from chameleon.data import tokens
 
     entries = {
         domain: {

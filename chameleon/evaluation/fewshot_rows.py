@@ -1,4 +1,4 @@
-"""Few-shot scores as rows of metrics.csv. Pure; `chameleon.collect` reads the file and calls `rows`."""
+"""Few-shot scores as rows of metrics.csv. Pure; the collect job reads the file and calls `rows`."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

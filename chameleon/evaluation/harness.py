@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chameleon.errors import UserError
+from chameleon.core.errors import UserError
 
 #: lm-eval's own default, so that its command line draws the same examples.
 FEWSHOT_SEED = 1234

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chameleon.corpora.clean import clean, document_id, normalise, sampling_key
-from chameleon.errors import UserError
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.clean import clean, document_id, normalise, sampling_key
 
 #: The lm-eval name of a local task is this and the set's name.
 PREFIX = "local_"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from chameleon.errors import UserError
-from chameleon.model import Decoder
-from chameleon.tokens import TokenStream
+from chameleon.core.errors import UserError
+from chameleon.data.tokens import TokenStream
+from chameleon.training.model import Decoder
 
 #: Blocks per forward pass. Fixed, because the batch's shape decides the last bits of a sum.
 BATCH = 16

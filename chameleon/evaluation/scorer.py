@@ -14,8 +14,8 @@ from lm_eval.api.model import TemplateLM
 from torch import Tensor
 from torch.nn import functional as F
 
-from chameleon.model import Block, Decoder, flops_per_token
-from chameleon.provenance import Cost
+from chameleon.core.provenance import Cost
+from chameleon.training.model import Block, Decoder, flops_per_token
 
 #: Tokens of a forward pass, padding included. Fixed, because a batch's shape decides the last bits of a sum.
 BATCH_TOKENS = 4096

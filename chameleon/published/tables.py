@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from chameleon.errors import UserError, choices
+from chameleon.core.errors import UserError, choices
 
 #: How a number was seen. None of it was recomputed here.
 CONFIDENCE = {

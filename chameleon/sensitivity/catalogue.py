@@ -3,8 +3,8 @@
 Files: `sensitivity_{name}.csv/.md/.html` in tables/, `sensitivity_{name}.png/.pdf` in figures/, `{tidy}.csv`.
 """
 
-from chameleon.catalogue import CATEGORIES
-from chameleon.sensitivity.settings import FACTORS
+from chameleon.experiment.study_settings import FACTORS
+from chameleon.reporting.catalogue import CATEGORIES
 
 TIDY: tuple[str, ...] = (
     "sensitivity",

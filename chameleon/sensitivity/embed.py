@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from chameleon.artifacts import sha256_file, write_json
-from chameleon.domain_mean import domain_mean
-from chameleon.embeddings import BATCH_TOKENS, window_starts
-from chameleon.model import Decoder, flops_per_token, load_pretrained, pick_device
-from chameleon.provenance import Cost, Recorder, setup_torch
-from chameleon.seeds import generator
-from chameleon.tokens import TokenStream
-from chameleon.weighting import open_corpora, streams
+from chameleon.core.artifacts import sha256_file, write_json
+from chameleon.core.provenance import Cost, Recorder
+from chameleon.core.seeds import generator
+from chameleon.data.tokens import TokenStream
+from chameleon.embedding.embed import BATCH_TOKENS, window_starts
+from chameleon.embedding.layers import domain_mean
+from chameleon.stages.inputs import open_corpora, streams
+from chameleon.training.device import pick_device, setup_torch
+from chameleon.training.model import Decoder, flops_per_token, load_pretrained
 
 Spec = Mapping[str, Any]
 #: layer -> windows x d_model
@@ -82,7 +83,7 @@ def embed_all(
     Args:
         model: the proxy.
         streams_of: train split per domain, in the scenario's order.
-        spec: as `sensitivity.plan.embed` makes it.
+        spec: as `specs.study.embed` makes it.
         cost: counts the tokens and operations.
     """
     n, layer, own = spec["windows"], spec["layer"], spec["seed"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from chameleon.errors import UserError
+from chameleon.core.errors import UserError
 
 #: File stem -> columns, in order.
 COLUMNS = {

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chameleon.artifacts import write_csv
+from chameleon.core.artifacts import write_csv
+from chameleon.core.provenance import Recorder
+from chameleon.experiment.study_settings import FACTORS
+from chameleon.reporting.statistics.stats import mean_interval
 from chameleon.sensitivity.averaging import averaging
 from chameleon.sensitivity.files import COLUMNS
-from chameleon.sensitivity.settings import FACTORS
 from chameleon.sensitivity.spread import pairwise, repetition, total_variation, variance_components
 from chameleon.sensitivity.weigh import Proxies, Weighed, affinity, all_settings
-from chameleon.stats import mean_interval
 
 Spec = Mapping[str, Any]
 Row = tuple[Any, ...]
@@ -26,6 +27,13 @@ Row = tuple[Any, ...]
 SAME_WINDOWS, SAME_PROXY, NOTHING_SHARED = (
     "other proxy, same windows", "same proxy, other windows", "other proxy, other windows",
 )  # fmt: skip
+
+
+def sensitivity(spec: Spec, results: Path) -> None:
+    """The job: weights at every setting and their distances, with its run record."""
+    recorder = Recorder("sensitivity", spec)
+    recorder.inputs = measure(spec, results)
+    recorder.write(results / "sensitivity" / "run.json")
 
 
 def measure(spec: Spec, results: Path) -> list[Path]:

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chameleon import stages
-from chameleon.interfaces import MixtureSchedule
-from chameleon.model import Decoder, save_pretrained
-from chameleon.provenance import Recorder, setup_torch
-from chameleon.weighting import open_corpora
+from chameleon.core.provenance import Recorder
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.stages import common
+from chameleon.stages.inputs import open_corpora
+from chameleon.training.device import setup_torch
+from chameleon.training.model import Decoder, save_pretrained
 
 Spec = Mapping[str, Any]
 
@@ -23,7 +24,7 @@ def proxy(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads
     recorder = Recorder("sensitivity_proxy", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
-    run = stages.training(spec, corpora)
+    run = common.training(spec, corpora)
     kept: dict[int, Decoder] = {}
 
     def keeper(step: int) -> Any:
@@ -35,7 +36,7 @@ def proxy(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads
     uniform = MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora)))
     run.play(uniform, watch={step: keeper(step) for step in spec["checkpoints"]})
     eot = next(iter(corpora.values())).eot
-    stages.finish(run, recorder, out, tokenizer, eot)
+    common.finish(run, recorder, out, tokenizer, eot)
     for step, model in kept.items():
         save_pretrained(model, out / "model" / "checkpoints" / f"step{step}", eot)
     recorder.write(out / "run.json")

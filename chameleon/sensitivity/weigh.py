@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chameleon import krls
-from chameleon.artifacts import read_json
+from chameleon.core.artifacts import read_json
 
 Spec = Mapping[str, Any]
 Array = np.ndarray

@@ -14,18 +14,12 @@ import re
 import numpy as np
 import pytest
 
-from chameleon import registry
-from chameleon.artifacts import dumps
-from chameleon.errors import UserError
-from chameleon.interfaces import (
-    REFERENCE,
-    REQUIREMENTS,
-    Method,
-    MethodInputs,
-    MixtureSchedule,
-    RunInputs,
-    RunResult,
-)
+from chameleon.core.artifacts import dumps
+from chameleon.core.errors import UserError
+from chameleon.mixing import registry
+from chameleon.mixing.method import Method
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.mixing.types import REFERENCE, REQUIREMENTS, MethodInputs, RunInputs, RunResult
 
 DOMAINS = ("papers", "books", "code", "wiki")
 COUNTS = {"papers": 3000, "books": 1000, "code": 500, "wiki": 2000, "unused": 7}
@@ -54,7 +48,7 @@ SHAPE = (1, 1, 8, 8, 16)  # blocks, heads, width, context, vocabulary
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory):
     """A checkpoint: the reference, and what methods find that look into those of their extra runs."""
-    from chameleon.model import Decoder, ModelShape, save_pretrained
+    from chameleon.training.model import Decoder, ModelShape, save_pretrained
 
     folder = tmp_path_factory.mktemp("extra") / "model"
     save_pretrained(Decoder(ModelShape(*SHAPE)).initialise(0), folder, eos_token_id=0)
@@ -77,8 +71,9 @@ class Stream:
 
 def trained(method, run, domains, params, seed, earlier):
     """Train one of a method's runs under its objective; return what the objective answers."""
-    from chameleon.model import ModelShape
-    from chameleon.train import Recipe, Training
+    from chameleon.training.loop import Training
+    from chameleon.training.model import ModelShape
+    from chameleon.training.recipe import Recipe
 
     inputs = RunInputs(run, tuple(domains), COUNTS, params, seed, earlier)
     weights = run.weights or method.run_weights(inputs)
@@ -237,9 +232,10 @@ def test_a_controller_plays_a_run(name, toy):
         with pytest.raises(NotImplementedError):
             method.controller(MethodInputs(DOMAINS, COUNTS, dict(method.defaults), 0, STEPS))
         return
-    from chameleon.model import ModelShape
-    from chameleon.tokens import TokenCorpus
-    from chameleon.train import Recipe, Training
+    from chameleon.data.tokens import TokenCorpus
+    from chameleon.training.loop import Training
+    from chameleon.training.model import ModelShape
+    from chameleon.training.recipe import Recipe
 
     corpora = [TokenCorpus(m) for m in toy.manifests]
     streams = {d: c.stream(d, "train") for c in corpora for d in c.domains}

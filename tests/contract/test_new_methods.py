@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from chameleon import plan, registry, stages, weighting
-from chameleon.artifacts import read_json
-from chameleon.collect import collect
-from chameleon.config import load
+from chameleon.core.artifacts import read_json
+from chameleon.data.sampler import allocate
+from chameleon.data.tokens import TokenCorpus
 from chameleon.evaluation.perplexity import blocks, domain_loss
-from chameleon.model import Decoder, ModelShape, flops_per_token, load_pretrained
-from chameleon.sampler import allocate
-from chameleon.tokens import TokenCorpus
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
+from chameleon.mixing import registry
+from chameleon.reporting.records.collect import collect
+from chameleon.stages import measure, runs, weighting
+from chameleon.training.model import Decoder, ModelShape, flops_per_token, load_pretrained
 
 METHODS = Path(__file__).parents[1] / "data" / "methods"
 DOMAINS = ("twin_one", "unique", "blend")
@@ -41,15 +43,15 @@ def cfg(raw, tmp_path, monkeypatch):
 def run_all(cfg, toy, results: Path, label: str) -> None:
     """Run one method's jobs in the workflow's order, into the workflow's folders."""
     run = results / "runs" / "toy" / label / "seed0"
-    folders = [run / "extra" / spec.run_id for spec in plan.extra_runs(cfg, "toy", label, 0)]
+    folders = [run / "extra" / spec.run_id for spec in specs.extra_runs(cfg, "toy", label, 0)]
     for folder in folders:
-        spec = plan.extra_run(cfg, "toy", label, 0, folder.name)
-        stages.extra_run(spec, toy.manifests, toy.tokenizer, folder, 1)
+        spec = specs.extra_run(cfg, "toy", label, 0, folder.name)
+        runs.extra_run(spec, toy.manifests, toy.tokenizer, folder, 1)
     weights = results / "weights" / "toy" / label / "seed0.json"
-    weighting.weights(plan.weights(cfg, "toy", label, 0), toy.manifests, [], folders, weights, 1)
-    stages.train(plan.train(cfg, "toy", label, 0), toy.manifests, weights, toy.tokenizer, run, 1)
+    weighting.weights(specs.weights(cfg, "toy", label, 0), toy.manifests, [], folders, weights, 1)
+    runs.train(specs.train(cfg, "toy", label, 0), toy.manifests, weights, toy.tokenizer, run, 1)
     metrics = results / "metrics" / "toy" / label / "seed0.json"
-    stages.evaluate(plan.evaluate(cfg, "toy", label, 0), toy.manifests, run / "model", metrics, 1)
+    measure.evaluate(specs.evaluate(cfg, "toy", label, 0), toy.manifests, run / "model", metrics, 1)
 
 
 def validation_losses(model: Decoder, toy) -> dict[str, float]:
@@ -63,7 +65,7 @@ def validation_losses(model: Decoder, toy) -> dict[str, float]:
 
 
 def tidy(cfg, results: Path, name: str) -> list[dict[str, str]]:
-    collect(plan.collect(cfg), results)
+    collect(specs.collect(cfg), results)
     return list(csv.DictReader((results / f"{name}.csv").open()))
 
 
@@ -114,7 +116,7 @@ def test_an_online_method(cfg, toy, raw, tmp_path):
     for segment in segments:
         assert segment["blocks"] == allocate(segment["weights"], segment["steps"] * 4)
     first = validation_losses(
-        Decoder(SHAPE).initialise(plan.train(cfg, "toy", "swing", 0)["seeds"]["init"]), toy
+        Decoder(SHAPE).initialise(specs.train(cfg, "toy", "swing", 0)["seeds"]["init"]), toy
     )
     assert segments[0]["weights"] == pytest.approx(
         {d: x / sum(first.values()) for d, x in first.items()}, rel=1e-4
@@ -134,19 +136,19 @@ def test_an_online_method(cfg, toy, raw, tmp_path):
 def test_parameters_reach_the_jobs_they_decide(cfg, raw):
     """An online method's move the base run; those of a method with extra runs move the runs they name."""
 
-    def specs(cfg, label):
-        jobs = {"weights": plan.weights(cfg, "toy", label, 0), "train": plan.train(cfg, "toy", label, 0)}
-        for run in plan.extra_runs(cfg, "toy", label, 0):
-            jobs[run.run_id] = plan.extra_run(cfg, "toy", label, 0, run.run_id)
+    def jobs_of(cfg, label):
+        jobs = {"weights": specs.weights(cfg, "toy", label, 0), "train": specs.train(cfg, "toy", label, 0)}
+        for run in specs.extra_runs(cfg, "toy", label, 0):
+            jobs[run.run_id] = specs.extra_run(cfg, "toy", label, 0, run.run_id)
         return jobs
 
     def changed(label, **params):
-        one, other = specs(cfg, label), specs(load({**raw, "method_params": {label: params}}), label)
+        one, other = jobs_of(cfg, label), jobs_of(load({**raw, "method_params": {label: params}}), label)
         return {job for job in one if one[job] != other[job]}
 
     assert changed("swing", every=2) == {"weights", "train"}
     assert changed("probe", power=2.0) == {"weights"}
     assert changed("probe", steps=3) == {"weights", *(f"no_{d}" for d in DOMAINS)}
-    runs = [plan.extra_run(cfg, "toy", "probe", 0, f"no_{d}") for d in DOMAINS]
-    proxy = plan.proxy(cfg, "toy", 0)
+    runs = [specs.extra_run(cfg, "toy", "probe", 0, f"no_{d}") for d in DOMAINS]
+    proxy = specs.proxy(cfg, "toy", 0)
     assert all(r["seeds"] == proxy["seeds"] and r["model"] == proxy["model"] for r in runs)

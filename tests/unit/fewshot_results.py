@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from chameleon import plan_fewshot
+from chameleon.data.tokenizer import load_tokenizer, train_tokenizer
 from chameleon.evaluation.scorer import Memo, Scorer
 from chameleon.evaluation.task_files import write_tasks
-from chameleon.model import Decoder, ModelShape, load_pretrained, save_pretrained
-from chameleon.tokenizer import load_tokenizer, train_tokenizer
+from chameleon.experiment import specs
+from chameleon.training.model import Decoder, ModelShape, load_pretrained, save_pretrained
 
 ROOT = Path(__file__).resolve().parents[2]
 ITEMS = ROOT / "tests" / "data" / "items"
@@ -33,7 +33,7 @@ SPEC = {
 def write_items(root: Path) -> None:
     """Write the task folder anew: its tasks name their files by absolute paths."""
     raw = {"evaluation": {"fewshot": {"source": "items", "tasks": ["habits", "notes"], "path": str(ITEMS)}}}
-    write_tasks(plan_fewshot.items(type("Config", (), {"raw": raw})()), root / "fewshot" / "tasks")
+    write_tasks(specs.items(type("Config", (), {"raw": raw})()), root / "fewshot" / "tasks")
 
 
 def write_results(root: Path) -> Path:

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from chameleon.interfaces import MixtureSchedule
-from chameleon.model import ModelShape
-from chameleon.train import Recipe, Training
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.training.loop import Training
+from chameleon.training.model import ModelShape
+from chameleon.training.recipe import Recipe
 
 VOCABULARY = 32
 SHAPE = ModelShape(n_layer=1, n_head=2, d_model=16, context=16, vocab_size=VOCABULARY, init_std=0.1)

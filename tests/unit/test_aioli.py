@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from baselines import aioli
-from chameleon import registry
-from chameleon.errors import UserError
-from chameleon.interfaces import MethodInputs, TrainingState
-from chameleon.sampler import allocate
+from chameleon.core.errors import UserError
+from chameleon.data.sampler import allocate
+from chameleon.mixing import registry
+from chameleon.mixing.types import MethodInputs, TrainingState
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "aioli_update.json").read_text())
 SEVEN = ("papers", "books", "news", "messy_web", "code", "qa", "wiki")

@@ -6,8 +6,8 @@ import math
 import pandas as pd
 import pytest
 
-from chameleon import artifacts
-from chameleon.errors import UserError
+from chameleon.core import artifacts
+from chameleon.core.errors import UserError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

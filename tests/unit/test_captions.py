@@ -7,8 +7,8 @@ import jinja2
 import pytest
 from docutils.core import publish_parts
 
-from chameleon import catalogue
-from chameleon.catalogue import CORPUS_TABLES, FIGURES, OVERALL_TABLES, TABLES
+from chameleon.reporting import catalogue
+from chameleon.reporting.catalogue import CORPUS_TABLES, FIGURES, OVERALL_TABLES, TABLES
 
 REPORT = Path(__file__).parents[2] / "workflow" / "report"
 NAMES = ["workflow", "summary", *(f"table_{t}" for t in (*TABLES, *OVERALL_TABLES, *CORPUS_TABLES)),

@@ -1,5 +1,6 @@
 """The command line: every stage's options, users' mistakes in one line, bugs with their traceback."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -8,10 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chameleon import cli, plan, registry, stages
-from chameleon.artifacts import read_json
-from chameleon.config import load
-from chameleon.errors import UserError
+from chameleon import cli
+from chameleon.cli import jobs, people
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
+from chameleon.mixing import registry
+from chameleon.stages import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,18 +46,22 @@ def test_the_process_ends_with_two_and_one_line(tmp_path):
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
-    monkeypatch.setitem(cli.COMMANDS, "methods", (lambda args: 1 / 0, "", ()))
+    def broken(args):
+        """Divide by zero."""
+        return 1 / 0
+
+    monkeypatch.setitem(people.COMMANDS, "methods", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main(["methods"])
 
 
 def test_a_users_mistake_in_a_stage_is_one_line(toy, raw, tmp_path, capsys):
     """Weights of other domains, far inside a stage."""
-    spec = plan.train(load(raw), "toy", "uniform", 0)
+    spec = specs.train(load(raw), "toy", "uniform", 0)
     weights = tmp_path / "weights.json"
-    arguments = ["--spec", plan.dump(spec), "--tokens", *map(str, toy.manifests), "--weights", str(weights),
+    arguments = ["--spec", specs.dump(spec), "--tokens", *map(str, toy.manifests), "--weights", str(weights),
                  "--tokenizer", str(toy.tokenizer), "--out", str(tmp_path / "run")]  # fmt: skip
-    assert cli.main(["train", *arguments]) == 2
+    assert cli.main(["job", "train", *arguments]) == 2
     assert capsys.readouterr().err == f"error: {weights}: no such file\n"
     assert not (tmp_path / "run").exists()
 
@@ -60,10 +69,12 @@ def test_a_users_mistake_in_a_stage_is_one_line(toy, raw, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "required: STAGE"),
-        (["trian"], "invalid choice: 'trian'"),
-        (["proxy", "--spec", "{}"], "--tokens"),
-        (["tables", "--spec", "{not json", "--results", "r", "--out", "o"], "--spec: invalid"),
+        ([], "required: COMMAND"),
+        (["job"], "required: STAGE"),
+        (["plam"], "invalid choice: 'plam'"),
+        (["job", "trian"], "invalid choice: 'trian'"),
+        (["job", "proxy", "--spec", "{}"], "--tokens"),
+        (["job", "tables", "--spec", "{not json", "--results", "r", "--out", "o"], "--spec: invalid"),
     ],
 )
 def test_bad_arguments_end_with_two(arguments, words, capsys):
@@ -77,16 +88,16 @@ def test_weights_then_training_through_the_command_line(toy, raw, tmp_path):
     cfg, tokens = load(raw), ["--tokens", *map(str, toy.manifests)]
     weights, run, metrics = tmp_path / "w" / "seed0.json", tmp_path / "run", tmp_path / "m" / "seed0.json"
     for stage, spec, options in (
-        ("weights", plan.weights, ["--embeddings", "--runs", "--out", str(weights)]),
+        ("weights", specs.weights, ["--embeddings", "--runs", "--out", str(weights)]),
         (
             "train",
-            plan.train,
+            specs.train,
             ["--weights", str(weights), "--tokenizer", str(toy.tokenizer), "--out", str(run)],
         ),
-        ("evaluate", plan.evaluate, ["--model", str(run / "model"), "--out", str(metrics)]),
+        ("evaluate", specs.evaluate, ["--model", str(run / "model"), "--out", str(metrics)]),
     ):
-        line = plan.dump(spec(cfg, "toy", "natural", 0))
-        assert cli.main([stage, "--spec", line, *tokens, *options, "--threads", "1"]) == 0
+        line = specs.dump(spec(cfg, "toy", "natural", 0))
+        assert cli.main(["job", stage, "--spec", line, *tokens, *options, "--threads", "1"]) == 0
     assert read_json(weights, "weights")["stages"][0]["weights"]["blend"] == pytest.approx(3000 / 5900)
     records = [weights.with_suffix(".run.json"), run / "run.json", metrics.with_suffix(".run.json")]
     assert [read_json(r, "run")["stage"] for r in records] == ["weights", "base", "evaluate"]
@@ -98,15 +109,24 @@ def test_weights_for_other_data_are_refused(toy, raw, tmp_path):
     """Of other domains, or computed with another tokenizer."""
     weights = tmp_path / "weights.json"
     cfg = load(raw)
-    spec = plan.weights(cfg, "toy", "uniform", 0)
+    spec = specs.weights(cfg, "toy", "uniform", 0)
     cli.main(
-        ["weights", "--spec", plan.dump(spec), "--tokens", *map(str, toy.manifests), "--out", str(weights)]
+        [
+            "job",
+            "weights",
+            "--spec",
+            specs.dump(spec),
+            "--tokens",
+            *map(str, toy.manifests),
+            "--out",
+            str(weights),
+        ]
     )
     found = json.loads(weights.read_text())
 
     def train():
-        base = plan.train(cfg, "toy", "uniform", 0)
-        stages.train(base, toy.manifests, weights, toy.tokenizer, tmp_path / "run", 1)
+        base = specs.train(cfg, "toy", "uniform", 0)
+        runs.train(base, toy.manifests, weights, toy.tokenizer, tmp_path / "run", 1)
 
     weights.write_text(json.dumps({**found, "tokenizer_sha256": "0" * 64}))
     with pytest.raises(
@@ -126,8 +146,39 @@ def test_shards_of_two_tokenizers_are_refused(toy, raw, write_shards, tmp_path):
 
     streams = {"blend": {s: np.ones(400, int) for s in ("train", "validation", "test")}}
     other = write_shards(tmp_path / "right", "right", streams, tokenizer_sha256="8" * 64)
-    spec = plan.proxy(load(raw), "toy", 0)
+    spec = specs.proxy(load(raw), "toy", 0)
     with pytest.raises(UserError, match="made with different tokenizers"):
-        stages.proxy(spec, [toy.manifests[0], other], toy.tokenizer, tmp_path / "out", 1)
+        runs.proxy(spec, [toy.manifests[0], other], toy.tokenizer, tmp_path / "out", 1)
     with pytest.raises(UserError, match="no domain 'blend' of corpus 'right'"):
-        stages.proxy(spec, [toy.manifests[0]], toy.tokenizer, tmp_path / "out", 1)
+        runs.proxy(spec, [toy.manifests[0]], toy.tokenizer, tmp_path / "out", 1)
+
+
+@pytest.mark.parametrize("name", jobs.JOBS)
+def test_a_jobs_options_are_its_functions_parameters(name):
+    """The function is called with what the options gave, by name."""
+    wanted = inspect.signature(jobs.find(name)).parameters
+    options = ["spec", *jobs.JOBS[name].options.split()]
+    given = {jobs.OPTIONS[option].get("dest", option) for option in options}
+    assert given == set(wanted)
+
+
+def test_people_are_shown_their_commands_first_and_an_example_of_each(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    shown = capsys.readouterr().out
+    assert [shown.index(f"\n    {name} ") for name in (*people.COMMANDS, "job")] == sorted(
+        shown.index(f"\n    {name} ") for name in (*people.COMMANDS, "job")
+    )
+    assert not [name for name in jobs.JOBS if f"\n    {name} " in shown]
+    assert set(people.OPTIONS) == set(people.EXAMPLES) == set(people.COMMANDS)
+    for name, example in people.EXAMPLES.items():
+        words = example.split()
+        assert words[:2] == ["chameleon", name]
+        assert cli.parser().parse_args(words[1:]).handler is people.COMMANDS[name]
+
+
+def test_the_console_script_is_the_module():
+    script = Path(sys.executable).with_name("chameleon")
+    command = [[str(script), "methods"], [sys.executable, "-m", "chameleon", "methods"]]
+    one, other = (subprocess.run(c, capture_output=True, text=True, cwd=ROOT, check=True) for c in command)
+    assert one.stdout == other.stdout and one.stdout.split() == registry.names()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chameleon.config import load, load_file
-from chameleon.errors import UserError
+from chameleon.core.errors import UserError
+from chameleon.experiment.load import load, load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = [None, *sorted(p.name for p in (ROOT / "configs").glob("*.yaml"))]

@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 
-from chameleon.corpora import archives
-from chameleon.corpora.archives import members
-from chameleon.errors import UserError
+from chameleon.core.errors import UserError
+from chameleon.data.corpora import archives
+from chameleon.data.corpora.archives import members
 
 FILES = {"pkg/b.txt": b"bee", "pkg/a.txt": b"ay", "pkg/c.md": b"sea", "pkg/d.txt.gz": gzip.compress(b"dee")}
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from chameleon.corpora.clean import clean, cut, document_id, normalise, sampling_key, split_of
+from chameleon.data.corpora.clean import clean, cut, document_id, normalise, sampling_key, split_of
 
 SHARES = {"validation": 0.05, "test": 0.05}
 

@@ -7,9 +7,9 @@ import pyarrow.parquet
 import pytest
 import yaml
 
-from chameleon.corpora.base import domain_names, iter_documents
-from chameleon.corpora.clean import clean
-from chameleon.errors import UserError
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.base import domain_names, iter_documents
+from chameleon.data.corpora.clean import clean
 
 ENTRIES = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["corpora"]
 

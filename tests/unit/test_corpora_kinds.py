@@ -10,14 +10,15 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from chameleon.corpora.base import domain_names, domain_sources, iter_documents
-from chameleon.corpora.synthetic import MIXTURES, vocabulary
-from chameleon.errors import UserError
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.base import domain_names, domain_sources, iter_documents
+from chameleon.data.corpora.kinds.synthetic import MIXTURES, vocabulary
 
 
 def test_planning_imports_nothing_heavy():
     code = (
-        "import sys; from chameleon.corpora.base import domain_names as d; d('a', {'kind': 'synthetic'});"
+        "import sys; from chameleon.data.corpora.base import domain_names as d;"
+        "d('a', {'kind': 'synthetic'});"
         "d('b', {'kind': 'registry', 'set': 'slim7'});"
         "print([m for m in ('torch', 'transformers', 'datasets', 'pandas', 'pyarrow') if m in sys.modules])"
     )

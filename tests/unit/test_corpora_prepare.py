@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chameleon.artifacts import read_json
-from chameleon.corpora.clean import document_id, normalise, split_of
-from chameleon.corpora.dedup import NearDuplicates
-from chameleon.corpora.prepare import STEPS, prepare
-from chameleon.errors import UserError
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.clean import document_id, normalise, split_of
+from chameleon.data.corpora.dedup import NearDuplicates
+from chameleon.data.corpora.prepare import STEPS, prepare
 
 NEAR = NearDuplicates(threshold=0.8, permutations=64, shingle_words=5)
 DATA = {

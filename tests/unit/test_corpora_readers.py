@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from chameleon.corpora import packages
-from chameleon.corpora.base import domain_names, domain_sources, iter_documents
-from chameleon.corpora.fetch import ensure_artefacts
-from chameleon.corpora.readers import find_reader
-from chameleon.corpora.sources.mail import html_to_text
-from chameleon.errors import UserError
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.base import domain_names, domain_sources, iter_documents
+from chameleon.data.corpora.fetch import ensure_artefacts
+from chameleon.data.corpora.kinds import packages
+from chameleon.data.corpora.readers import find_reader
+from chameleon.data.corpora.sources.mail import html_to_text
 
 
 def read(name, data, **parameters):
@@ -112,7 +112,7 @@ def test_a_set_is_data_only(tmp_path, monkeypatch):
     """A new set needs YAML and an artefact in the cache, nothing else."""
     import zipfile
 
-    from chameleon.artifacts import sha256_file
+    from chameleon.core.artifacts import sha256_file
 
     monkeypatch.setenv("CHAMELEON_CACHE", str(tmp_path))
     (tmp_path / "artefacts").mkdir()
@@ -141,7 +141,7 @@ def test_a_set_is_data_only(tmp_path, monkeypatch):
 
 def cached_wiki():
     artefact = packages.artefacts()["ovos_wiki"]
-    from chameleon.corpora.fetch import cache_dir
+    from chameleon.core.cache import cache_dir
 
     return (cache_dir() / "artefacts" / artefact.file).exists() and ensure_artefacts([artefact])
 

@@ -8,12 +8,12 @@ import zipfile
 
 import pytest
 
-from chameleon.artifacts import sha256_file
-from chameleon.corpora import packages
-from chameleon.corpora.archives import members
-from chameleon.corpora.base import domain_names, domain_sources, iter_documents
-from chameleon.corpora.readers import find_reader
-from chameleon.errors import UserError
+from chameleon.core.artifacts import sha256_file
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.archives import members
+from chameleon.data.corpora.base import domain_names, domain_sources, iter_documents
+from chameleon.data.corpora.kinds import packages
+from chameleon.data.corpora.readers import find_reader
 
 DOMAINS = {
     "slim7": ["papers", "books", "news", "messy_web", "code", "qa", "wiki"],

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chameleon import cli
-from chameleon.config import load_files
+from chameleon.cli import jobs, people
+from chameleon.experiment.load import load_files
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -22,8 +22,8 @@ DOCUMENTS = [
 ]
 RUN = """
 import json
-from chameleon import registry
-from chameleon.interfaces import MethodInputs
+from chameleon.mixing import registry
+from chameleon.mixing import MethodInputs
 inputs = MethodInputs(("a", "b"), {"a": 900, "b": 100}, registry.parameters("tempered", {}, "test"), 0, 10)
 print(json.dumps(registry.get("tempered").weights(inputs).schedule.stages[0].weights))
 """
@@ -62,7 +62,8 @@ def test_links_and_paths_exist(name: str) -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_commands_exist(name: str) -> None:
     text = read(name)
-    assert not set(re.findall(r"python -m chameleon ([a-z]+)", text)) - set(cli.COMMANDS)
+    assert not set(re.findall(r"(?:-m |bin/|`|^)chameleon ([a-z]+)", text, re.M)) - {*people.COMMANDS, "job"}
+    assert not set(re.findall(r"chameleon job ([a-z_]+)", text)) - set(jobs.JOBS)
     assert not set(re.findall(r"\bmake ([a-z]+)", "\n".join(re.findall(r"`[^`]+`", text)))) - targets()
 
 
@@ -75,19 +76,25 @@ def test_readme_opens_with_the_two_commands() -> None:
     assert lines[1:5] == ["```", "make reproduce", "make test", "```"]
 
 
-def test_readme_names_every_config_key_and_method() -> None:
+def test_the_readme_fits_two_screens_and_leads_to_every_page() -> None:
     readme = read("README.md")
+    assert len(readme.splitlines()) <= 120
+    assert not [page for page in DOCUMENTS[1:] if f"]({page})" not in readme]
+
+
+def test_the_pages_name_every_config_key_and_method() -> None:
+    config, methods = read("docs/CONFIG.md"), read("docs/METHODS.md")
     missing = [
         key
         for key in yaml.safe_load(read("config.yaml"))
-        if f"`{key}`" not in readme and key != "results_dir"
+        if f"`{key}`" not in config and key != "results_dir"
     ]
     assert not missing
     done = subprocess.run(
         [sys.executable, "-m", "chameleon", "methods"], capture_output=True, text=True, cwd=ROOT
     )
     assert done.stdout.split()
-    assert not [name for name in done.stdout.split() if f"| `{name}` |" not in readme]
+    assert not [name for name in done.stdout.split() if f"| `{name}` |" not in methods]
 
 
 def test_citation_is_valid_yaml_and_of_this_version() -> None:
@@ -98,17 +105,18 @@ def test_citation_is_valid_yaml_and_of_this_version() -> None:
     assert f"## [{__version__}]" in read("CHANGELOG.md")
 
 
-def overlay_of(heading: str, tmp_path: Path) -> Path:
-    """Write the first YAML block below a heading of the README to a file."""
-    block = re.search(rf"^### {heading}$.*?```yaml\n(.*?)```", read("README.md"), re.S | re.M)
+def overlay_of(page: str, heading: str, tmp_path: Path) -> Path:
+    """Write the first YAML block below a heading of a page to a file."""
+    block = re.search(rf"^## {heading}$.*?```yaml\n(.*?)```", read(page), re.S | re.M)
     assert block is not None
     path = tmp_path / "overlay.yaml"
     path.write_text(block[1], encoding="utf-8")
     return path
 
 
-def test_the_readmes_own_text_is_a_valid_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    overlay = overlay_of("Your own text", tmp_path)
+@pytest.mark.parametrize("page", ["README.md", "docs/TEXT.md"])
+def test_your_own_text_is_a_valid_config(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlay = overlay_of(page, "Your own text", tmp_path)
     for domain in ("letters", "diaries"):
         (tmp_path / "data/mine" / domain).mkdir(parents=True)
         (tmp_path / "data/mine" / domain / "some.txt").write_text("Text.", encoding="utf-8")
@@ -117,8 +125,8 @@ def test_the_readmes_own_text_is_a_valid_config(tmp_path: Path, monkeypatch: pyt
     assert cfg.domains("pretrain") == {"diaries": "mine", "letters": "mine"} and cfg.scenarios == ["pretrain"]
 
 
-def test_the_readmes_hub_corpora_are_valid(tmp_path: Path) -> None:
-    overlay = overlay_of("Data sets of the Hugging Face hub", tmp_path)
+def test_the_pages_hub_corpora_are_valid(tmp_path: Path) -> None:
+    overlay = overlay_of("docs/TEXT.md", "Data sets of the Hugging Face hub", tmp_path)
     names = list(yaml.safe_load(overlay.read_text(encoding="utf-8"))["corpora"])
     use = tmp_path / "use.yaml"
     use.write_text(yaml.safe_dump({"run": ["pretrain"], "scenarios": {"pretrain": {"corpora": names}}}))
@@ -137,7 +145,7 @@ def test_numbers_in_the_documents_are_the_configs() -> None:
     tokens = cfg.raw["evaluation"]["test_tokens"]
     assert f"model.config.n_positions, {tokens}  # evaluation.test_tokens" in read("docs/REPRODUCING.md")
     assert f"Evaluation reads the first {tokens:,} tokens" in read("docs/DECISIONS.md")
-    assert f"| a swarm of {cfg.method('regmix')[1]['num_proxies']} |" in read("README.md")
+    assert f"| a swarm of {cfg.method('regmix')[1]['num_proxies']} |" in read("docs/METHODS.md")
     base, proxy = (cfg.raw["scales"][name]["train"]["steps"] for name in ("cpu", "cpu_proxy"))
     assert f"the base models take {base} steps" in read("docs/DECISIONS.md")
     assert f"(`cpu_proxy`, {proxy:,} steps" in read("docs/FAIRNESS.md")

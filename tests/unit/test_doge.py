@@ -10,10 +10,10 @@ import torch
 from synthetic_domains import SHAPE, domains, train
 
 from baselines.doge import Doge
-from chameleon.errors import UserError
-from chameleon.interfaces import MethodInputs, RunInputs, RunResult, StepInfo
-from chameleon.model import Decoder
-from chameleon.reweighting.doge import DogeObjective, clip_factors, reference_scores
+from chameleon.core.errors import UserError
+from chameleon.methods.reweighting.doge import DogeObjective, clip_factors, reference_scores
+from chameleon.mixing.types import MethodInputs, RunInputs, RunResult, StepInfo
+from chameleon.training.model import Decoder
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "doge_update.json").read_text())
 METHOD = Doge()

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from chameleon.model import Decoder, ModelShape, flops_per_token
-from chameleon.reweighting import domain_gradients
-from chameleon.reweighting.domain_gradients import captured, naive
+from chameleon.methods.reweighting import domain_gradients
+from chameleon.methods.reweighting.domain_gradients import captured
+from chameleon.methods.reweighting.separate_gradients import naive
+from chameleon.training.model import Decoder, ModelShape, flops_per_token
 
 SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=12, vocab_size=40)
 

@@ -10,11 +10,11 @@ import torch
 from synthetic_domains import SHAPE, domains, train
 
 from baselines.doremi import Doremi
-from chameleon.errors import UserError
-from chameleon.interfaces import REFERENCE, MethodInputs, RunInputs, RunResult, StepInfo
-from chameleon.model import Decoder, flops_per_token, save_pretrained
-from chameleon.reweighting.doremi import DoremiObjective, reference_token_factors
-from chameleon.reweighting.weights import TRAJECTORY_POINTS, MovingWeights, exponentiate
+from chameleon.core.errors import UserError
+from chameleon.methods.reweighting.doremi import DoremiObjective, reference_token_factors
+from chameleon.methods.reweighting.weights import TRAJECTORY_POINTS, MovingWeights, exponentiate
+from chameleon.mixing.types import REFERENCE, MethodInputs, RunInputs, RunResult, StepInfo
+from chameleon.training.model import Decoder, flops_per_token, save_pretrained
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "doremi_update.json").read_text())["cases"]
 TOKEN_LEVEL = next(c for c in GOLDEN if "loss_example" in c)

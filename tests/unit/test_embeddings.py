@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from chameleon import embedding_files, plan, stages
-from chameleon.artifacts import read_json, sha256_file
-from chameleon.config import load
-from chameleon.embeddings import embed, middle, window_starts
-from chameleon.errors import UserError
-from chameleon.model import Decoder, ModelShape, flops_per_token, save_pretrained
-from chameleon.tokens import TokenCorpus
+from chameleon.core.artifacts import read_json, sha256_file
+from chameleon.core.errors import UserError
+from chameleon.data.tokens import TokenCorpus
+from chameleon.embedding import files as embedding_files
+from chameleon.embedding.embed import embed, middle, window_starts
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
+from chameleon.stages import measure
+from chameleon.training.model import Decoder, ModelShape, flops_per_token, save_pretrained
 
 LAYERS = 3
 SHAPE = ModelShape(n_layer=LAYERS, n_head=2, d_model=16, context=16, vocab_size=64, init_std=0.3)
@@ -28,7 +30,7 @@ def proxy(tmp_path_factory):
 def spec(raw, corpus="left", seed=0, **changes):
     raw["embeddings"] |= changes
     raw["scales"]["tiny"]["model"]["n_layer"] = LAYERS
-    return plan.embed(load(raw), "toy", corpus, seed)
+    return specs.embed(load(raw), "toy", corpus, seed)
 
 
 @torch.no_grad()
@@ -51,7 +53,7 @@ def by_transformers(proxy, corpus, domain, starts, length, layer):
 )
 def test_equals_a_transformers_computation(toy, proxy, raw, tmp_path, changes, layer, length):
     s, out = spec(raw, **changes), tmp_path / "left.json"
-    stages.embed(s, toy.manifests[0], proxy, out, 1)
+    measure.embed(s, toy.manifests[:1], proxy, out, 1)
     found, corpus = read_json(out, "embeddings"), TokenCorpus(toy.manifests[0])
     assert found["layer"] == layer and found["window_length"] == length
     for domain in ("twin_one", "unique"):
@@ -86,8 +88,8 @@ def test_windows_depend_on_domain_and_seed_alone(toy):
 
 def test_embedding_twice_gives_the_same_bytes(toy, proxy, raw, tmp_path):
     for name in ("one", "two"):
-        stages.embed(spec(raw), toy.manifests[0], proxy, tmp_path / f"{name}.json", 1)
-    stages.embed(spec(raw, seed=1), toy.manifests[0], proxy, tmp_path / "seed.json", 1)
+        measure.embed(spec(raw), toy.manifests[:1], proxy, tmp_path / f"{name}.json", 1)
+    measure.embed(spec(raw, seed=1), toy.manifests[:1], proxy, tmp_path / "seed.json", 1)
     one, two, seed = ((tmp_path / f"{n}.json").read_bytes() for n in ("one", "two", "seed"))
     assert one == two and json.loads(one)["rows"] != json.loads(seed)["rows"]
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from chameleon import engine
-from chameleon.embeddings import window_means
-from chameleon.interfaces import MixtureSchedule
-from chameleon.low_precision import MeanStates
-from chameleon.model import Decoder, ModelShape
-from chameleon.train import Recipe, Training
+from chameleon.embedding.embed import window_means
+from chameleon.embedding.low_precision import MeanStates
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.training import engine
+from chameleon.training.loop import Training
+from chameleon.training.model import Decoder, ModelShape
+from chameleon.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=16, vocab_size=64, init_std=0.1)

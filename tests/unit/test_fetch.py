@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chameleon.artifacts import read_json
-from chameleon.corpora import fetch as module
-from chameleon.corpora.fetch import Artefact, ensure_artefacts, fetch
-from chameleon.errors import UserError
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
+from chameleon.data.corpora import fetch as module
+from chameleon.data.corpora.fetch import Artefact, ensure_artefacts, fetch
 
 WHEEL = "tiny_corpus-1.0-py3-none-any.whl"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from chameleon import plan_fewshot
-from chameleon.config import load
 from chameleon.evaluation.fewshot_rows import rows
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
 
 
 def test_rows_of_the_tidy_file():
@@ -40,8 +40,8 @@ def test_specs_name_tasks_as_lm_eval_does(raw):
     given = {"source": "items", "tasks": ["piqa"], "shots": [0], "limit": None}
     raw["evaluation"]["fewshot"] = given
     cfg = load(raw)
-    spec = plan_fewshot.fewshot(cfg, "toy")
-    assert spec["tasks"] == ["local_piqa"] and plan_fewshot.items(cfg)["tasks"] == ["piqa"]
+    spec = specs.fewshot(cfg, "toy")
+    assert spec["tasks"] == ["local_piqa"] and specs.items(cfg)["tasks"] == ["piqa"]
     assert (spec["methods"], spec["seeds"], spec["scale"]) == (cfg.methods("toy"), cfg.seeds, "tiny")
     raw["evaluation"]["fewshot"] = given | {"source": "lm_eval", "tasks": ["arc_easy"]}
-    assert plan_fewshot.fewshot(load(raw), "toy")["tasks"] == ["arc_easy"]
+    assert specs.fewshot(load(raw), "toy")["tasks"] == ["arc_easy"]

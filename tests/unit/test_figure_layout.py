@@ -8,9 +8,10 @@ from matplotlib.text import Text
 from suite_results import KINDS, suite
 from tidy_results import write
 
-from chameleon import catalogue, tidy
-from chameleon.figures import DRAWINGS
-from chameleon.figures.style import RC
+from chameleon.reporting import catalogue
+from chameleon.reporting.figures import DRAWINGS
+from chameleon.reporting.figures.style import RC
+from chameleon.reporting.records import tidy
 
 
 @pytest.fixture(scope="module")

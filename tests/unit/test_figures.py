@@ -10,11 +10,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from tidy_results import DOMAINS, POINTS, frames, perplexity, write
 
-from chameleon import catalogue, figures, tidy
-from chameleon.errors import UserError
-from chameleon.figures.domains import align
-from chameleon.figures.style import SPARE
-from chameleon.labels import place_labels
+from chameleon.core.errors import UserError
+from chameleon.reporting import catalogue, figures
+from chameleon.reporting.figures.domains import align
+from chameleon.reporting.figures.style import SPARE
+from chameleon.reporting.labels import place_labels
+from chameleon.reporting.records import tidy
 
 TOY = {"toy": "pretrain"}
 #: Figures with a panel per domain.

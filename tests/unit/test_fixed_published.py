@@ -2,9 +2,9 @@
 
 import pytest
 
-from chameleon import registry
-from chameleon.errors import UserError
-from chameleon.interfaces import MethodInputs
+from chameleon.core.errors import UserError
+from chameleon.mixing import registry
+from chameleon.mixing.types import MethodInputs
 from chameleon.published import mixtures
 
 SLIM7 = {"papers": "arxiv", "books": "book", "news": "c4", "messy_web": "cc", "code": "github",

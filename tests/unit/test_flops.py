@@ -12,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from chameleon.model import Decoder, ModelShape, flops_per_token, parameter_count
+from chameleon.training.model import Decoder, ModelShape, flops_per_token, parameter_count
 
 SHAPES = [
     ModelShape(n_layer=4, n_head=2, d_model=64, context=128, vocab_size=2048),

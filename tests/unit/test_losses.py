@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from chameleon.losses import summed_loss, token_losses
+from chameleon.training.losses import summed_loss, token_losses
 
 
 def drawn(rows, dtype=torch.float32, scale=1.0):

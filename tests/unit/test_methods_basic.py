@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from chameleon import krls, registry
-from chameleon.errors import UserError
-from chameleon.interfaces import MethodInputs
+from chameleon import krls
+from chameleon.core.errors import UserError
+from chameleon.mixing import registry
+from chameleon.mixing.types import MethodInputs
 
 DOMAINS = ("book", "arxiv", "github", "wiki")
 COUNTS = {"arxiv": 300, "book": 100, "github": 500, "wiki": 100}
@@ -101,7 +102,7 @@ def test_listing_methods_imports_nothing_heavy():
     """The workflow lists methods each time Snakemake parses it, in every cluster job."""
     code = """if True:
         import sys
-        from chameleon import registry
+        from chameleon.mixing import registry
         print(*registry.names())
         print([m for m in ("torch", "transformers", "pandas", "datasets") if m in sys.modules])
     """

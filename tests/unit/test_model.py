@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from chameleon.errors import UserError
-from chameleon.model import (
+from chameleon.core.errors import UserError
+from chameleon.training.model import (
     Decoder,
     ModelShape,
     flops_per_token,

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from chameleon import optim
-from chameleon.optim import AdamW, Muon, orthogonalise
+from chameleon.training import optim
+from chameleon.training.optim import AdamW, Muon, orthogonalise
 
 SHAPES = [(24, 8), (8, 24), (16, 16)]
 
@@ -140,7 +140,8 @@ def test_muon_does_not_depend_on_what_is_orthogonalised_together(monkeypatch, li
 def test_jobs_do_not_import_the_compiler():
     """What it is for: a small job's start is a second shorter."""
     code = (
-        "import sys, torch; from chameleon.provenance import setup_torch; from chameleon import optim;"
+        "import sys, torch; from chameleon.training.device import setup_torch;"
+        "from chameleon.training import optim;"
         "p = torch.nn.Parameter(torch.ones(3, 3)); p.grad = torch.ones(3, 3); setup_torch(1);"
         "optim.AdamW([{'params': [p]}], lr=0.1).step(); optim.Muon([p], lr=0.1).step();"
         "assert 'torch._dynamo' not in sys.modules"

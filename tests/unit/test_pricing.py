@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chameleon import cli, plan, stages
-from chameleon.artifacts import read_json
-from chameleon.config import load, load_files
-from chameleon.errors import UserError
-from chameleon.model import ModelShape, flops_per_token
+from chameleon import cli
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
+from chameleon.experiment import specs
+from chameleon.experiment.load import load, load_files
+from chameleon.experiment.specs import study
 from chameleon.pricing import online, report, speed, text
 from chameleon.pricing.jobs import Job, Walk, objective_runs
 from chameleon.pricing.schedule import makespan, reached, seconds
-from chameleon.sensitivity import plan as study
+from chameleon.stages import measure, runs
+from chameleon.training.model import ModelShape, flops_per_token
 
 VOCAB = 64
 
@@ -55,19 +57,19 @@ def test_a_job_waits_for_what_it_reads(walk):
 def test_operations_are_those_of_the_run_records(raw, walk, toy, tmp_path):
     jobs, cfg = walk(), load(raw)
     folder = tmp_path / "proxy"
-    stages.proxy(plan.proxy(cfg, "toy", 0), toy.manifests, toy.tokenizer, folder, 1)
+    runs.proxy(specs.proxy(cfg, "toy", 0), toy.manifests, toy.tokenizer, folder, 1)
     cost = read_json(folder / "run.json", "run")["cost"]
     job = jobs["proxy toy 0"]
     assert (job.tokens, job.flops) == (cost["tokens"], cost["flops"])
     size = (folder / "model" / "model.safetensors").stat().st_size
     assert job.disk == pytest.approx(size, rel=0.1)
     out = tmp_path / "left.json"
-    stages.embed(plan.embed(cfg, "proxy_toy", "left", 0), toy.manifests[0], folder / "model", out, 1)
+    measure.embed(specs.embed(cfg, "proxy_toy", "left", 0), toy.manifests[:1], folder / "model", out, 1)
     cost = read_json(out.with_suffix(".run.json"), "run")["cost"]
     job = jobs["embed proxy_toy left 0"]
     assert (job.tokens, job.flops) == (cost["tokens"], cost["flops"])
-    stages.evaluate(
-        plan.evaluate(cfg, "toy", "natural", 0), toy.manifests, folder / "model", tmp_path / "m.json", 1
+    measure.evaluate(
+        specs.evaluate(cfg, "toy", "natural", 0), toy.manifests, folder / "model", tmp_path / "m.json", 1
     )
     cost = read_json(tmp_path / "m.run.json", "run")["cost"]
     job = jobs["evaluate toy natural 0"]
@@ -87,7 +89,7 @@ def test_the_studys_embedding_is_priced_like_its_record(raw, walk, toy, tmp_path
         for what in ("embed", "proxy")
     } - {f"sensitivity_proxy default {s}" for s in (0, 1)}
     folder = tmp_path / "proxy"
-    stages.proxy(plan.proxy(cfg, "toy", 0), toy.manifests, toy.tokenizer, folder, 1)
+    runs.proxy(specs.proxy(cfg, "toy", 0), toy.manifests, toy.tokenizer, folder, 1)
     embed(study.embed(cfg, "default", 0), toy.manifests, folder / "model", tmp_path / "e.json", 1)
     cost = read_json(tmp_path / "e.run.json", "run")["cost"]
     job = jobs["sensitivity_embed default 0"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from chameleon import provenance
-from chameleon.artifacts import fingerprint, read_json, sha256_file
-from chameleon.errors import UserError
-from chameleon.provenance import Cost, Recorder, cpu_name, git_state, setup_torch
+from chameleon.core import provenance
+from chameleon.core.artifacts import fingerprint, read_json, sha256_file
+from chameleon.core.errors import UserError
+from chameleon.core.provenance import Cost, Recorder, cpu_name, git_state
+from chameleon.training.device import setup_torch
 
 
 def test_a_record_says_what_made_the_artefact(tmp_path):
@@ -66,11 +67,11 @@ def checkout(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     root = tmp_path / "checkout"
-    for folder in ("chameleon", "baselines", "results"):
+    for folder in ("chameleon/core", "baselines", "results"):
         (root / folder).mkdir(parents=True)
-    shutil.copy(provenance.__file__, root / "chameleon" / "provenance.py")
+    shutil.copy(provenance.__file__, root / "chameleon" / "core" / "provenance.py")
     (root / "baselines" / "mine.py").write_text("x = 1\n")
-    monkeypatch.setattr(provenance, "__file__", str(root / "chameleon" / "provenance.py"))
+    monkeypatch.setattr(provenance, "__file__", str(root / "chameleon" / "core" / "provenance.py"))
 
     def git(*args):
         who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
@@ -93,7 +94,7 @@ def test_git_state_of_a_checkout(checkout):
     (checkout.root / "results" / "note.txt").write_text("not code")
     (checkout.root / "config.yaml").write_text("in the spec already")
     assert git_state() == {"commit": commit, "dirty": False}
-    for code in ("baselines/mine.py", "chameleon/provenance.py"):
+    for code in ("baselines/mine.py", "chameleon/core/provenance.py"):
         path = checkout.root / code
         original = path.read_text()
         path.write_text(original + "# edited\n")

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from chameleon import published
-from chameleon.errors import UserError
-from chameleon.published import beside
-from chameleon.tidy import COLUMNS
+from chameleon.core.errors import UserError
+from chameleon.reporting.published import beside
+from chameleon.reporting.records.tidy import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 SLIM7 = ("papers", "books", "news", "messy_web", "code", "qa", "wiki")
@@ -111,7 +111,7 @@ def test_loading_imports_nothing_heavy():
 
 
 def test_domains_take_the_roles_that_the_corpus_gives_them():
-    found = yaml.safe_load((ROOT / "chameleon/corpora/sets/slim7.yaml").read_text(encoding="utf-8"))[
+    found = yaml.safe_load((ROOT / "chameleon/data/corpora/sets/slim7.yaml").read_text(encoding="utf-8"))[
         "domains"
     ]
     printed = {"Books": "Book", "CommonCrawl": "CC"}

@@ -2,13 +2,16 @@
 
 import pytest
 
-from chameleon import registry
-from chameleon.errors import UserError
-from chameleon.interfaces import Method, MixtureSchedule, Stage
+from chameleon.core.errors import UserError
+from chameleon.mixing import registry
+from chameleon.mixing.method import Method
+from chameleon.mixing.schedule import MixtureSchedule, Stage
 
 SOURCE = """
-from chameleon.interfaces import Method, MethodResult, MixtureSchedule
-from chameleon.registry import register
+from chameleon.mixing.method import Method
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.mixing.types import MethodResult
+from chameleon.mixing.registry import register
 
 @register
 class Mine(Method):

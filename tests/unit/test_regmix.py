@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from chameleon import registry
-from chameleon.artifacts import dumps
-from chameleon.errors import UserError
-from chameleon.interfaces import MethodInputs, RunResult
+from chameleon.core.artifacts import dumps
+from chameleon.core.errors import UserError
+from chameleon.mixing import registry
+from chameleon.mixing.types import MethodInputs, RunResult
 
 DOMAINS = ("wiki", "code", "books", "news", "papers")
 COUNTS = dict.fromkeys(DOMAINS, 1000)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from chameleon import cli
-from chameleon.artifacts import read_json
-from chameleon.regression.mixtures import swarm_mixtures
+from chameleon.core.artifacts import read_json
+from chameleon.methods.regression.mixtures import swarm_mixtures
 
 DOMAINS = ("arxiv", "pile_cc", "github", "wiki")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chameleon.errors import UserError
-from chameleon.regression import mixtures
+from chameleon.core.errors import UserError
+from chameleon.methods.regression import mixtures
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "regmix_mixtures.json").read_text())
 PRIOR = np.array(GOLDEN["prior"])

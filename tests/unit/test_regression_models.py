@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chameleon.errors import UserError
-from chameleon.regression import models
-from chameleon.regression.mixtures import candidate_mixtures, swarm_mixtures
-from chameleon.regression.propose import propose
+from chameleon.core.errors import UserError
+from chameleon.methods.regression import models
+from chameleon.methods.regression.mixtures import candidate_mixtures, swarm_mixtures
+from chameleon.methods.regression.propose import propose
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "regmix_mixtures.json").read_text())
 K = 5

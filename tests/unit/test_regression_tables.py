@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from chameleon.errors import UserError
-from chameleon.regression.tables import domain_names, read_swarm, read_table
+from chameleon.core.errors import UserError
+from chameleon.methods.regression.tables import domain_names, read_swarm, read_table
 
 REGMIX = (
     "index,train_the_pile_arxiv,train_the_pile_pile_cc,train_the_pile_github\n"

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from chameleon.errors import UserError
-from chameleon.sampler import MixtureSampler, allocate, batches
+from chameleon.core.errors import UserError
+from chameleon.data.sampler import MixtureSampler, allocate, batches
 
 SIZES = {"a": 7, "b": 40, "c": 100}
 

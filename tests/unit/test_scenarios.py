@@ -6,14 +6,16 @@ import math
 
 import pytest
 
-from chameleon import plan, stages, weighting
-from chameleon.artifacts import read_json
-from chameleon.collect import costs
-from chameleon.config import load
-from chameleon.errors import UserError
-from chameleon.interfaces import REFERENCE, Method, RunSpec
-from chameleon.model import load_pretrained
-from chameleon.swarm import swarm
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
+from chameleon.mixing.method import Method
+from chameleon.mixing.types import REFERENCE, RunSpec
+from chameleon.reporting.records.collect import costs
+from chameleon.stages import inputs, measure, runs, weighting
+from chameleon.stages.swarm import swarm
+from chameleon.training.model import load_pretrained
 
 TRANSFER = {
     "kind": "transfer",
@@ -45,15 +47,15 @@ def three(raw):
 def test_transfer_reuses_the_proxy_and_what_it_has_embedded(three):
     cfg = load(three)
     assert cfg.embedder("wide", "chameleon") == "proxy_small" == cfg.embedder("small", "chameleon")
-    assert plan.embed(cfg, "proxy_small", "left", 0) == plan.embed(load(three), "proxy_small", "left", 0)
-    methods = plan.collect(cfg)["scenarios"]["wide"]["methods"]
+    assert specs.embed(cfg, "proxy_small", "left", 0) == specs.embed(load(three), "proxy_small", "left", 0)
+    methods = specs.collect(cfg)["scenarios"]["wide"]["methods"]
     assert methods["chameleon"]["charged_proxy"] is False
     assert methods["chameleon"]["charged_corpora"] == ["right"], "old domains are not embedded again"
     assert methods["again"]["embedder"] == "proxy_wide"
     assert methods["again"]["charged_proxy"] and methods["again"]["charged_corpora"] == ["left", "right"]
-    assert plan.proxy(cfg, "wide", 0)["scale"] == plan.proxy(cfg, "small", 0)["scale"]
-    assert list(plan.proxy(cfg, "wide", 0)["domains"]) == ["twin_one", "unique", "blend"]
-    assert plan.evaluate(cfg, "wide", "uniform", 0)["groups"] == {
+    assert specs.proxy(cfg, "wide", 0)["scale"] == specs.proxy(cfg, "small", 0)["scale"]
+    assert list(specs.proxy(cfg, "wide", 0)["domains"]) == ["twin_one", "unique", "blend"]
+    assert specs.evaluate(cfg, "wide", "uniform", 0)["groups"] == {
         "mean_old": ["twin_one", "unique"],
         "mean_new": ["blend"],
     }
@@ -64,10 +66,10 @@ def test_new_scenarios_change_nothing_of_pretraining(three):
     three["run"] = ["small"]
     alone = load(three)
     assert both.tokenizer_fingerprint == alone.tokenizer_fingerprint
-    for stage in (plan.tokenizer, lambda c: plan.proxy(c, "small", 0)):
+    for stage in (specs.tokenizer, lambda c: specs.proxy(c, "small", 0)):
         assert stage(both) == stage(alone)
     for label in ("natural", "chameleon"):
-        for stage in (plan.weights, plan.train, plan.evaluate):
+        for stage in (specs.weights, specs.train, specs.evaluate):
             assert stage(both, "small", label, 1) == stage(alone, "small", label, 1)
 
 
@@ -76,11 +78,11 @@ def test_finetuning_alone_brings_what_it_starts_from(three):
     cfg = load(three)
     assert cfg.needed == ["tuned", "small"] and set(cfg.corpora) == {"left", "right"}
     assert cfg.tokenizer_corpora == ["left"]
-    assert plan.embedders(cfg)["base_small_natural"] == ("base", "small", "natural")
-    assert plan.kept_domains(cfg, "tuned") == {"twin_one": "left", "unique": "left"}
-    spec = plan.train(cfg, "tuned", "uniform", 0)
+    assert specs.embedders(cfg)["base_small_natural"] == ("base", "small", "natural")
+    assert specs.kept_domains(cfg, "tuned") == {"twin_one": "left", "unique": "left"}
+    spec = specs.train(cfg, "tuned", "uniform", 0)
     assert spec["start"] == {"scenario": "small", "method": "natural"} and spec["train"]["steps"] == 3
-    assert plan.train(cfg, "small", "uniform", 0)["start"] is None
+    assert specs.train(cfg, "small", "uniform", 0)["start"] is None
 
 
 MISTAKES = {
@@ -110,9 +112,9 @@ def test_a_mistake_is_one_line(three, name):
 
 def test_a_transfer_that_shares_no_domain_has_one_mean(three):
     three["scenarios"]["wide"]["corpora"] = ["right"]
-    assert plan.groups(load(three), "wide") == {}
+    assert specs.groups(load(three), "wide") == {}
     three["scenarios"]["wide"]["corpora"] = ["left"]
-    assert plan.groups(load(three), "wide") == {}
+    assert specs.groups(load(three), "wide") == {}
 
 
 def test_forgetting_needs_one_test_set(three):
@@ -148,7 +150,7 @@ def test_a_method_pays_for_the_weights_it_builds_on(three, tmp_path):
     }
     three["swarm"] = {"runs_per_job": 2}
     cfg = load(three)
-    methods = plan.collect(cfg)["scenarios"]["small"]["methods"]
+    methods = specs.collect(cfg)["scenarios"]["small"]["methods"]
     assert methods["upon"]["uses"] == ["regmix"] and methods["regmix"]["uses"] == []
 
     def record(path, flops):
@@ -204,9 +206,9 @@ def test_finetuning_goes_on_from_the_checkpoint_and_reports_what_is_kept(toy, th
     def base(scenario, label, manifests, start=None):
         out = tmp_path / scenario
         weights = tmp_path / f"{scenario}.json"
-        weighting.weights(plan.weights(cfg, scenario, label, 0), manifests, [], [], weights, 1)
-        spec = plan.train(cfg, scenario, label, 0)
-        stages.train(spec, manifests, weights, toy.tokenizer, out, 1, start=start)
+        weighting.weights(specs.weights(cfg, scenario, label, 0), manifests, [], [], weights, 1)
+        spec = specs.train(cfg, scenario, label, 0)
+        runs.train(spec, manifests, weights, toy.tokenizer, out, 1, start=start)
         return out
 
     before = base("small", "natural", [left])
@@ -223,7 +225,7 @@ def test_finetuning_goes_on_from_the_checkpoint_and_reports_what_is_kept(toy, th
         ("tuned", "uniform", after, [right, left]),
     ):
         out = tmp_path / f"{scenario}-metrics.json"
-        stages.evaluate(plan.evaluate(cfg, scenario, label, 0), manifests, folder / "model", out, 1)
+        measure.evaluate(specs.evaluate(cfg, scenario, label, 0), manifests, folder / "model", out, 1)
         found[scenario] = read_json(out, "metrics")
     assert set(found["tuned"]["loss"]) == {"blend"} and set(found["tuned"]["kept"]["loss"]) == {
         "twin_one",
@@ -236,21 +238,21 @@ def test_learning_curve(toy, three, tmp_path):
     three["evaluation"] |= {"curve_points": [0.5, 1.0], "curve_tokens": 64}
     cfg = load(three)
     weights = tmp_path / "weights.json"
-    weighting.weights(plan.weights(cfg, "small", "uniform", 0), toy.manifests[:1], [], [], weights, 1)
-    spec = plan.train(cfg, "small", "uniform", 0)
+    weighting.weights(specs.weights(cfg, "small", "uniform", 0), toy.manifests[:1], [], [], weights, 1)
+    spec = specs.train(cfg, "small", "uniform", 0)
     assert spec["curve"] == {"steps": [4, 8], "tokens": 64}
-    stages.train(spec, toy.manifests[:1], weights, toy.tokenizer, tmp_path / "run", 1)
+    runs.train(spec, toy.manifests[:1], weights, toy.tokenizer, tmp_path / "run", 1)
     curve = read_json(tmp_path / "run" / "curve.json")
     assert [p["tokens"] for p in curve["points"]] == [4 * 4 * 16, 8 * 4 * 16]
-    evaluation = {**plan.evaluate(cfg, "small", "uniform", 0), "test_tokens": 64}
+    evaluation = {**specs.evaluate(cfg, "small", "uniform", 0), "test_tokens": 64}
     out = tmp_path / "metrics.json"
-    stages.evaluate(evaluation, toy.manifests[:1], tmp_path / "run" / "model", out, 1)
+    measure.evaluate(evaluation, toy.manifests[:1], tmp_path / "run" / "model", out, 1)
     last = read_json(out)["loss"]
     assert curve["points"][-1]["loss"] == pytest.approx(last, rel=1e-6)
     # Looking does not change training.
     three["evaluation"]["curve_points"] = []
-    plain = plan.train(load(three), "small", "uniform", 0)
-    stages.train(plain, toy.manifests[:1], weights, toy.tokenizer, tmp_path / "plain", 1)
+    plain = specs.train(load(three), "small", "uniform", 0)
+    runs.train(plain, toy.manifests[:1], weights, toy.tokenizer, tmp_path / "plain", 1)
     assert (tmp_path / "plain/training.csv").read_bytes() == (tmp_path / "run/training.csv").read_bytes()
 
 
@@ -269,30 +271,30 @@ class Swarming(Method):
 
 
 def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch):
-    from chameleon import registry
+    from chameleon.mixing import registry
 
     monkeypatch.setitem(registry._methods, "swarming", Swarming())
     three["scenarios"]["small"]["methods"].append("swarming")
     three["swarm"] = {"runs_per_job": 2}
     cfg = load(three)
-    groups = plan.swarm_groups(cfg, "small", "swarming", 0)
+    groups = specs.swarm_groups(cfg, "small", "swarming", 0)
     assert {g: [r.run_id for r in runs] for g, runs in groups.items()} == {
         "part0": ["mix0", "mix1"],
         "part1": ["mix2", "mix3"],
         "part2": ["mix4"],
     }
-    spec = plan.swarm(cfg, "small", "swarming", 0, "part0")
+    spec = specs.swarm(cfg, "small", "swarming", 0, "part0")
     out = tmp_path / "swarm" / "part0.json"
     swarm(spec, toy.manifests[:1], out, 1)
     first, spent = out.read_bytes(), read_json(out.with_suffix(".run.json"))["cost"]
-    results = weighting.run_results([out])
+    results = inputs.run_results([out])
     assert set(results) == {"mix0", "mix1"} and results["mix0"].model_dir is None
     assert all(math.isfinite(x) for x in results["mix0"].losses.values())
 
     # Alone it comes out the same: neighbours in a worker share nothing.
     alone = {**spec, "runs": {"mix1": spec["runs"]["mix1"]}}
     swarm(alone, toy.manifests[:1], tmp_path / "alone" / "part0.json", 1)
-    assert weighting.run_results([tmp_path / "alone" / "part0.json"])["mix1"].losses == results["mix1"].losses
+    assert inputs.run_results([tmp_path / "alone" / "part0.json"])["mix1"].losses == results["mix1"].losses
 
     # What was done is taken up, what is missing or of another spec is done again.
     (tmp_path / "swarm/parts/mix1.json").unlink()
@@ -301,7 +303,7 @@ def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch
     marked["loss"]["twin_one"] = 1.25
     kept.write_text(json.dumps(marked))
     swarm(spec, toy.manifests[:1], out, 1)
-    again = weighting.run_results([out])
+    again = inputs.run_results([out])
     assert again["mix0"].losses["twin_one"] == 1.25 and again["mix1"].losses == results["mix1"].losses
     resumed = read_json(out.with_suffix(".run.json"))["cost"]
     assert {k: resumed[k] for k in ("tokens", "flops")} == {k: spent[k] for k in ("tokens", "flops")}
@@ -309,7 +311,7 @@ def test_a_swarm_is_cut_into_parts_and_resumes(toy, three, tmp_path, monkeypatch
     assert resumed["seconds"] > kept_seconds, "what an earlier process spent is counted"
     longer = {**spec, "train": {**spec["train"], "steps": 3}}
     swarm(longer, toy.manifests[:1], out, 1)
-    assert weighting.run_results([out])["mix0"].losses["twin_one"] != 1.25
+    assert inputs.run_results([out])["mix0"].losses["twin_one"] != 1.25
     assert first != out.read_bytes()
 
 
@@ -355,18 +357,18 @@ class Guided(Method):
 
 
 def test_runs_under_an_objective_and_runs_that_wait(toy, three, tmp_path, monkeypatch):
-    from chameleon import registry
+    from chameleon.mixing import registry
 
     monkeypatch.setitem(registry._methods, "guided", Guided())
     Guided.seen.clear()
     three["scenarios"]["small"]["methods"].append("guided")
     cfg, manifests = load(three), toy.manifests[:1]
     reference = tmp_path / "proxy"
-    stages.proxy(plan.proxy(cfg, "small", 0), manifests, toy.tokenizer, reference, 1)
-    spec = plan.extra_run(cfg, "small", "guided", 0, "first")
-    assert plan.after(cfg, "small", "guided", 0, "first") == (REFERENCE,)
+    runs.proxy(specs.proxy(cfg, "small", 0), manifests, toy.tokenizer, reference, 1)
+    spec = specs.extra_run(cfg, "small", "guided", 0, "first")
+    assert specs.after(cfg, "small", "guided", 0, "first") == (REFERENCE,)
     first, second = tmp_path / "first", tmp_path / "second"
-    stages.extra_run(spec, manifests, toy.tokenizer, first, 1, reference=reference)
+    runs.extra_run(spec, manifests, toy.tokenizer, first, 1, reference=reference)
     assert [s[1:3] for s in Guided.seen] == [(0, 3), (1, 3), (2, 3)]
     assert all(len(s[0]) == 4 and set(s[0]) <= {"twin_one", "unique"} for s in Guided.seen)
     record = read_json(first / "run.json", "run")
@@ -375,8 +377,8 @@ def test_runs_under_an_objective_and_runs_that_wait(toy, three, tmp_path, monkey
     validation = 2 * 64 * per_token / 3
     assert record["cost"]["flops"] == pytest.approx(3 * 4 * 16 * per_token + validation + 3 * 5.0)
 
-    spec = plan.extra_run(cfg, "small", "guided", 0, "second")
-    stages.extra_run(spec, manifests, toy.tokenizer, second, 1, after=[first])
-    results = weighting.run_results([first, second])
+    spec = specs.extra_run(cfg, "small", "guided", 0, "second")
+    runs.extra_run(spec, manifests, toy.tokenizer, second, 1, after=[first])
+    results = inputs.run_results([first, second])
     assert results["first"].outcome == {"batches": 3}
     assert results["second"].weights == {"twin_one": 0.25, "unique": 0.75}

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from chameleon.seeds import derive, generator
+from chameleon.core.seeds import derive, generator
 
 
 def test_golden_values():

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from docutils.core import publish_parts
 
-from chameleon import plan as main_plan
-from chameleon.config import load
-from chameleon.errors import UserError
-from chameleon.interfaces import MethodInputs
+from chameleon.core.errors import UserError
+from chameleon.experiment import specs
+from chameleon.experiment import study_settings as settings
+from chameleon.experiment.load import load
+from chameleon.experiment.specs import study
 from chameleon.methods.chameleon import Chameleon
-from chameleon.sensitivity import catalogue, plan, settings
+from chameleon.mixing.types import MethodInputs
+from chameleon.sensitivity import catalogue
 from chameleon.sensitivity.embed import unions
 from chameleon.sensitivity.measure import distances, seed_distances, variance
 from chameleon.sensitivity.spread import (
@@ -42,7 +44,7 @@ BLOCK = {
 
 
 @pytest.fixture
-def study(raw):
+def studied(raw):
     wide = copy.deepcopy(raw["scales"]["tiny"])
     wide["model"]["d_model"] = 32
     raw["scales"]["wide"] = wide
@@ -50,45 +52,45 @@ def study(raw):
     return raw
 
 
-def test_variants_and_their_seeds(study):
-    found = plan.variants(load(study))
+def test_variants_and_their_seeds(studied):
+    found = study.variants(load(studied))
     assert list(found) == ["default", "steps_2", "steps_6", "scale_wide"]
     assert found["default"].seeds == (0, 1, 2) and found["steps_2"].seeds == (0,)
     assert [v.steps for v in found.values()] == [4, 2, 6, 4], "size varies alone: the default's steps"
 
 
-def test_a_shorter_proxy_differs_from_the_default_in_its_steps_alone(study):
-    cfg = load(study)
-    mine, usual = plan.proxy(cfg, "steps_2", 1), main_plan.proxy(cfg, "toy", 1)
+def test_a_shorter_proxy_differs_from_the_default_in_its_steps_alone(studied):
+    cfg = load(studied)
+    mine, usual = study.proxy(cfg, "steps_2", 1), specs.proxy(cfg, "toy", 1)
     assert mine["train"] == {**usual["train"], "steps": 2} and mine["seeds"] == usual["seeds"]
-    assert mine["checkpoints"] == [1] and plan.proxy(cfg, "scale_wide", 0)["checkpoints"] == []
-    assert plan.proxy(cfg, "scale_wide", 0)["model"]["d_model"] == 32
+    assert mine["checkpoints"] == [1] and study.proxy(cfg, "scale_wide", 0)["checkpoints"] == []
+    assert study.proxy(cfg, "scale_wide", 0)["model"]["d_model"] == 32
 
 
-def test_models_that_the_experiment_trains_anyway_are_not_trained_again(study):
-    cfg = load(study)
-    assert plan.model_folder(cfg, "default", 1) == "proxies/toy/seed1"
-    assert plan.model_folder(cfg, "scale_wide", 0) == "sensitivity/proxies/scale_wide/seed0"
-    study["scenarios"]["toy"]["base"] = {"scale": "wide", "steps": 4}
-    assert plan.model_folder(load(study), "scale_wide", 0) == "runs/toy/uniform/seed0"
+def test_models_that_the_experiment_trains_anyway_are_not_trained_again(studied):
+    cfg = load(studied)
+    assert study.model_folder(cfg, "default", 1) == "proxies/toy/seed1"
+    assert study.model_folder(cfg, "scale_wide", 0) == "sensitivity/proxies/scale_wide/seed0"
+    studied["scenarios"]["toy"]["base"] = {"scale": "wide", "steps": 4}
+    assert study.model_folder(load(studied), "scale_wide", 0) == "runs/toy/uniform/seed0"
     for change in ({"max_epochs": 2}, {"base": {"scale": "wide"}}, {"methods": ["natural", "chameleon"]}):
-        other = copy.deepcopy(study)
+        other = copy.deepcopy(studied)
         other["scenarios"]["toy"].update(change)
-        assert plan.borrowed(load(other), "scale_wide", 0) is None, change
+        assert study.borrowed(load(other), "scale_wide", 0) is None, change
 
 
-def test_the_default_draw_is_the_pipelines(study):
-    cfg = load(study)
-    mine, theirs = plan.embed(cfg, "default", 1), main_plan.embed(cfg, "proxy_toy", "left", 1)
+def test_the_default_draw_is_the_pipelines(studied):
+    cfg = load(studied)
+    mine, theirs = study.embed(cfg, "default", 1), specs.embed(cfg, "proxy_toy", "left", 1)
     assert mine["seeds"]["1"] == theirs["seeds"]["windows"] and mine["windows"] == theirs["windows"]
     assert mine["draws"] == [0, 1, 2, 3] and mine["layers"] == [0, 1, 2] and mine["counts"] == [2, 8, 16]
-    other = plan.embed(cfg, "steps_2", 0)
+    other = study.embed(cfg, "steps_2", 0)
     assert other["layers"] == [1] and other["counts"] == [8] and other["window_seeds"] == [0]
 
 
-def test_a_proxy_seed_beyond_the_draws_keeps_its_own(study):
-    study["sensitivity"] |= {"proxy_seeds": 3, "window_seeds": 2, "windows": [2]}
-    spec = plan.embed(load(study), "default", 2)
+def test_a_proxy_seed_beyond_the_draws_keeps_its_own(studied):
+    studied["sensitivity"] |= {"proxy_seeds": 3, "window_seeds": 2, "windows": [2]}
+    spec = study.embed(load(studied), "default", 2)
     assert spec["draws"] == [0, 1] and spec["window_seeds"] == [0, 1, 2]
 
 
@@ -106,19 +108,19 @@ def test_a_proxy_seed_beyond_the_draws_keeps_its_own(study):
         ({"ridges": [0]}, "sensitivity.ridges.0"),
     ],
 )
-def test_mistakes_in_the_block_are_one_line(study, changes, message):
-    study["sensitivity"].update(changes)
+def test_mistakes_in_the_block_are_one_line(studied, changes, message):
+    studied["sensitivity"].update(changes)
     with pytest.raises(UserError) as error:
-        load(study)
+        load(studied)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_scenario_must_have_a_proxy_of_its_own(study):
-    study["scenarios"]["other"] = copy.deepcopy(study["scenarios"]["toy"]) | {"proxy": {"of": "toy"}}
-    study["run"] = ["toy", "other"]
-    study["sensitivity"]["scenario"] = "other"
+def test_a_scenario_must_have_a_proxy_of_its_own(studied):
+    studied["scenarios"]["other"] = copy.deepcopy(studied["scenarios"]["toy"]) | {"proxy": {"of": "toy"}}
+    studied["run"] = ["toy", "other"]
+    studied["sensitivity"]["scenario"] = "other"
     with pytest.raises(UserError, match="sensitivity.scenario: other has no proxy of its own"):
-        load(study)
+        load(studied)
 
 
 def test_no_block_no_study(raw):

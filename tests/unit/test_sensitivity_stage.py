@@ -8,21 +8,25 @@ import pandas as pd
 import pytest
 from conftest import RAW
 
-from chameleon import embedding_files, embeddings, stages
-from chameleon import plan as main_plan
-from chameleon.artifacts import read_json
-from chameleon.config import load
-from chameleon.errors import UserError
-from chameleon.interfaces import MethodInputs
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
+from chameleon.data.tokens import TokenCorpus
+from chameleon.embedding import embed as embeddings
+from chameleon.embedding import files as embedding_files
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
+from chameleon.experiment.specs import study
 from chameleon.methods.chameleon import Chameleon
-from chameleon.model import load_pretrained
-from chameleon.sensitivity import catalogue, files, plan
+from chameleon.mixing.types import MethodInputs
+from chameleon.sensitivity import catalogue, files
 from chameleon.sensitivity.embed import embed, means_by_layer
-from chameleon.sensitivity.figures import make_figures
 from chameleon.sensitivity.measure import measure
-from chameleon.sensitivity.tables import make_tables
+from chameleon.sensitivity.report.figures import make_figures
+from chameleon.sensitivity.report.tables import make_tables
 from chameleon.sensitivity.train import proxy
-from chameleon.tokens import TokenCorpus
+from chameleon.stages import measure as measuring
+from chameleon.stages import runs
+from chameleon.training.model import load_pretrained
 
 DOMAINS = ("twin_one", "unique", "blend")
 BLOCK = {
@@ -44,17 +48,17 @@ def cfg():
 def results(toy, cfg, tmp_path_factory):
     """The study's results folder, every rule run as Snakemake would."""
     root = tmp_path_factory.mktemp("results")
-    for variant, seed in plan.jobs(cfg):
-        folder = root / plan.model_folder(cfg, variant, seed)
-        if variant == plan.DEFAULT:
-            stages.proxy(main_plan.proxy(cfg, "toy", seed), toy.manifests, toy.tokenizer, folder, 1)
+    for variant, seed in study.jobs(cfg):
+        folder = root / study.model_folder(cfg, variant, seed)
+        if variant == study.DEFAULT:
+            runs.proxy(specs.proxy(cfg, "toy", seed), toy.manifests, toy.tokenizer, folder, 1)
         else:
-            proxy(plan.proxy(cfg, variant, seed), toy.manifests, toy.tokenizer, folder, 1)
+            proxy(study.proxy(cfg, variant, seed), toy.manifests, toy.tokenizer, folder, 1)
         out = root / "sensitivity" / "embeddings" / variant / f"seed{seed}.json"
-        embed(plan.embed(cfg, variant, seed), toy.manifests, folder / "model", out, 1)
-    measure(plan.measure(cfg), root)
-    make_tables(plan.report(cfg), root)
-    make_figures(plan.report(cfg), root)
+        embed(study.embed(cfg, variant, seed), toy.manifests, folder / "model", out, 1)
+    measure(study.measure(cfg), root)
+    make_tables(study.report(cfg), root)
+    make_figures(study.report(cfg), root)
     return root
 
 
@@ -66,8 +70,8 @@ def pipeline(toy, cfg, results, tmp_path_factory):
         paths = []
         for corpus, manifest in zip(("left", "right"), toy.manifests, strict=True):
             paths.append(folder / f"{corpus}{seed}.json")
-            spec = main_plan.embed(cfg, "proxy_toy", corpus, seed)
-            stages.embed(spec, manifest, results / f"proxies/toy/seed{seed}/model", paths[-1], 1)
+            spec = specs.embed(cfg, "proxy_toy", corpus, seed)
+            measuring.embed(spec, [manifest], results / f"proxies/toy/seed{seed}/model", paths[-1], 1)
         x = embedding_files.load(paths, DOMAINS)
         inputs = MethodInputs(DOMAINS, {}, Chameleon.defaults, 0, 1, embeddings=x)
         found[seed] = x, list(Chameleon().weights(inputs).schedule.stages[0].weights.values())
@@ -133,7 +137,7 @@ def test_more_windows_are_unions_and_fewer_are_parts(toy, cfg, results):
 
 
 def test_keeping_checkpoints_changes_no_training(toy, cfg, results, tmp_path):
-    spec = plan.proxy(cfg, "steps_6", 0)
+    spec = study.proxy(cfg, "steps_6", 0)
     assert spec["checkpoints"] == [3]
     proxy({**spec, "checkpoints": []}, toy.manifests, toy.tokenizer, tmp_path, 1)
     kept = results / "sensitivity/proxies/steps_6/seed0/model"
@@ -184,8 +188,8 @@ def test_the_report_is_complete_and_the_same_twice(cfg, results, tmp_path):
     }
     for name in catalogue.TIDY:
         (tmp_path / f"{name}.csv").write_bytes((results / f"{name}.csv").read_bytes())
-    make_tables(plan.report(cfg), tmp_path)
-    make_figures(plan.report(cfg), tmp_path, ["eigenvalues"])
+    make_tables(study.report(cfg), tmp_path)
+    make_figures(study.report(cfg), tmp_path, ["eigenvalues"])
     again = [f"{p.parent.name}/{p.name}" for p in tmp_path.glob("*/*")]
     assert len(again) == 3 * 3 + 2
     for name in again:
@@ -215,12 +219,12 @@ def test_the_advice_is_made_of_the_tables_numbers(results):
 def test_a_study_of_one_seed_says_what_it_cannot_tell(toy, results, tmp_path):
     raw = copy.deepcopy(RAW) | {"seeds": [0], "sensitivity": {"scenario": "toy", "ridges": [1]}}
     cfg = load(raw)
-    assert plan.jobs(cfg) == [("default", 0)]
+    assert study.jobs(cfg) == [("default", 0)]
     out = tmp_path / "sensitivity/embeddings/default/seed0.json"
-    embed(plan.embed(cfg, "default", 0), toy.manifests, results / "proxies/toy/seed0/model", out, 1)
-    measure(plan.measure(cfg), tmp_path)
-    make_tables(plan.report(cfg), tmp_path)
-    make_figures(plan.report(cfg), tmp_path, ["seeds", "layer"])
+    embed(study.embed(cfg, "default", 0), toy.manifests, results / "proxies/toy/seed0/model", out, 1)
+    measure(study.measure(cfg), tmp_path)
+    make_tables(study.report(cfg), tmp_path)
+    make_figures(study.report(cfg), tmp_path, ["seeds", "layer"])
     assert "shows no spread" in (tmp_path / "tables/sensitivity_variance.md").read_text()
     assert files.read(tmp_path, "sensitivity_averaging")["repetition"].isna().all()
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chameleon.artifacts import read_json
-from chameleon.interfaces import MixtureSchedule
-from chameleon.model import Decoder, ModelShape
-from chameleon.stacked import Stack
-from chameleon.swarm import swarm
-from chameleon.tokens import TokenCorpus
-from chameleon.train import Recipe, Training
+from chameleon.core.artifacts import read_json
+from chameleon.data.tokens import TokenCorpus
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.stages.swarm import swarm
+from chameleon.training.loop import Training
+from chameleon.training.model import Decoder, ModelShape
+from chameleon.training.recipe import Recipe
+from chameleon.training.stacked import Stack
 
 DOMAINS = ("twin_one", "unique", "blend")
 SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=16, vocab_size=64, init_std=0.1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from chameleon.stats import (
+from chameleon.reporting.statistics.stats import (
     bootstrap_interval,
     bounded,
     mean_interval,

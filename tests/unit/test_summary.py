@@ -5,8 +5,10 @@ import pytest
 from suite_results import KINDS, suite
 from tidy_results import frames, write
 
-from chameleon import summary, tidy, verdicts
-from chameleon.judging import FAILS, HOLDS, OPEN
+from chameleon.reporting import summary
+from chameleon.reporting.records import tidy
+from chameleon.reporting.verdicts import claims as verdicts
+from chameleon.reporting.verdicts.judging import FAILS, HOLDS, OPEN
 
 
 @pytest.fixture(scope="module")

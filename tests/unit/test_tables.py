@@ -8,9 +8,9 @@ import scipy.stats
 from suite_results import KINDS, suite
 from tidy_results import DOMAINS, SEEDS, frames, perplexity, write
 
-from chameleon import catalogue
-from chameleon.errors import UserError
-from chameleon.tables import BUILDERS, OVERALL, make_tables
+from chameleon.core.errors import UserError
+from chameleon.reporting import catalogue
+from chameleon.reporting.tables import BUILDERS, OVERALL, make_tables
 
 TOY = {"toy": "pretrain"}
 WHOLE = (*catalogue.OVERALL_TABLES, *catalogue.CORPUS_TABLES)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from baselines.unimax import unimax
-from chameleon import registry
-from chameleon.errors import UserError
-from chameleon.interfaces import MethodInputs
+from chameleon.core.errors import UserError
+from chameleon.mixing import registry
+from chameleon.mixing.types import MethodInputs
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "token_counts.json").read_text())
 COUNTS = {"a": 100, "b": 800, "c": 200, "d": 400}

@@ -6,8 +6,14 @@ import sys
 import pandas as pd
 import pytest
 
-from chameleon.errors import UserError
-from chameleon.tokenizer import END_OF_TEXT, _equal_shares, load_tokenizer, tokenizer_sha256, train_tokenizer
+from chameleon.core.errors import UserError
+from chameleon.data.tokenizer import (
+    END_OF_TEXT,
+    _equal_shares,
+    load_tokenizer,
+    tokenizer_sha256,
+    train_tokenizer,
+)
 
 SPEC = {"kind": "bpe", "vocab_size": 300, "bytes_per_domain": 4000, "seed": 0}
 
@@ -48,7 +54,7 @@ def test_held_out_text_does_not_shape_the_vocabulary(tmp_path, domains):
 def test_training_is_byte_stable_across_processes(tmp_path, domains):
     train_tokenizer(SPEC, domains, tmp_path / "one")
     code = (
-        "import sys; from chameleon.tokenizer import train_tokenizer;"
+        "import sys; from chameleon.data.tokenizer import train_tokenizer;"
         f"train_tokenizer({SPEC!r}, {[(c, d, str(p)) for c, d, p in domains]!r}, {str(tmp_path / 'two')!r})"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=None)

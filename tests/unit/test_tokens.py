@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chameleon.errors import UserError
-from chameleon.tokenizer import END_OF_TEXT, load_tokenizer, train_tokenizer
-from chameleon.tokens import SPLITS, TokenCorpus, tokenize
+from chameleon.core.errors import UserError
+from chameleon.data.tokenizer import END_OF_TEXT, load_tokenizer, train_tokenizer
+from chameleon.data.tokens import SPLITS, TokenCorpus, tokenize
 
 DOMAINS = ["red", "blue"]
 
@@ -118,7 +118,7 @@ def test_an_edited_manifest_or_a_cut_shard_is_refused(built, tmp_path):
 
 
 def test_large_vocabularies_are_stored_in_four_bytes(built, tmp_path, monkeypatch):
-    import chameleon.tokens as module
+    import chameleon.data.tokens as module
 
     big = load_tokenizer(built / "tokenizer")
     big.add_tokens([f"<{i}>" for i in range(2**16)])

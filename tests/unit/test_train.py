@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from chameleon import plan, stages, weighting
-from chameleon.artifacts import read_json
-from chameleon.config import load
-from chameleon.interfaces import MixtureSchedule, Stage
-from chameleon.model import ModelShape, load_pretrained
-from chameleon.optim import AdamW
-from chameleon.sampler import allocate
-from chameleon.tokens import TokenCorpus
-from chameleon.train import Recipe, Training
+from chameleon.core.artifacts import read_json
+from chameleon.data.sampler import allocate
+from chameleon.data.tokens import TokenCorpus
+from chameleon.experiment import specs
+from chameleon.experiment.load import load
+from chameleon.mixing.schedule import MixtureSchedule, Stage
+from chameleon.stages import runs, weighting
+from chameleon.training.loop import Training
+from chameleon.training.model import ModelShape, load_pretrained
+from chameleon.training.optim import AdamW
+from chameleon.training.recipe import Recipe
 
 DOMAINS = ("twin_one", "unique", "blend")
 SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=16, vocab_size=64)
@@ -58,8 +60,8 @@ def base_run(toy, raw, method, out, seed=0):
     """Weights, then the base run, as the workflow does it; returns the run's folder."""
     cfg = load(raw)
     weights = out / "weights.json"
-    weighting.weights(plan.weights(cfg, "toy", method, seed), toy.manifests, [], [], weights, 1)
-    stages.train(plan.train(cfg, "toy", method, seed), toy.manifests, weights, toy.tokenizer, out / "run", 1)
+    weighting.weights(specs.weights(cfg, "toy", method, seed), toy.manifests, [], [], weights, 1)
+    runs.train(specs.train(cfg, "toy", method, seed), toy.manifests, weights, toy.tokenizer, out / "run", 1)
     return out / "run"
 
 

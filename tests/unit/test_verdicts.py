@@ -7,8 +7,10 @@ import pytest
 from suite_results import KINDS, suite
 from tidy_results import frames, write
 
-from chameleon import judging, tidy, verdicts
-from chameleon.judging import ABSENT, FAILS, HOLDS, OPEN, Runs
+from chameleon.reporting.records import tidy
+from chameleon.reporting.verdicts import claims as verdicts
+from chameleon.reporting.verdicts import judging
+from chameleon.reporting.verdicts.judging import ABSENT, FAILS, HOLDS, OPEN, Runs
 
 
 def runs(tmp_path, rows=None, kind="pretrain") -> Runs:
@@ -159,7 +161,7 @@ def test_the_claims_of_a_whole_run(tmp_path):
 
 
 def test_the_table_has_every_claim(tmp_path):
-    from chameleon.tables import make_tables
+    from chameleon.reporting.tables import make_tables
 
     make_tables(write(tmp_path), tmp_path / "out", {"toy": "pretrain"})
     frame = pd.read_csv(tmp_path / "out" / "verdicts.csv", keep_default_na=False)

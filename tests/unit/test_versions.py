@@ -1,7 +1,8 @@
 """A stage's code does not change unnoticed: bump its version, or say that its numbers stay.
 
 `tests/golden/stage_sources.json` holds, per stage, the version and a digest of the stage's sources without
-comments, docstrings and layout. After a change, either bump the stage in `chameleon/versions.py` (its numbers
+comments, docstrings and layout. After a change, either bump the stage in `chameleon/core/versions.py` (its
+numbers
 change: the jobs must run again) or not (a faster form, a better message); then, in both cases,
 
     python tests/unit/test_versions.py --acknowledge
@@ -19,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from chameleon import registry
-from chameleon.artifacts import write_json
-from chameleon.versions import SOURCES, STAGES
+from chameleon.core.artifacts import write_json
+from chameleon.core.versions import SOURCES, STAGES
+from chameleon.mixing import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "stage_sources.json"
@@ -90,7 +91,7 @@ def test_a_stage_changes_with_its_version(stage):
         files = ", ".join(sorted(read_sources(stage)))
         pytest.fail(
             f"code of stage {stage!r} changed ({files}) but not its version. If its numbers change, bump "
-            f"STAGES[{stage!r}] in chameleon/versions.py. Then, either way: {COMMAND}"
+            f"STAGES[{stage!r}] in chameleon/core/versions.py. Then, either way: {COMMAND}"
         )
     pytest.fail(f"stage {stage!r} has another version than {GOLDEN.name} knows: {COMMAND}")
 

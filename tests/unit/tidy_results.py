@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from chameleon.tidy import COLUMNS
+from chameleon.reporting.records.tidy import COLUMNS
 
 DOMAINS = ("papers", "books", "code")
 SEEDS = (0, 1, 2)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from checkout import Checkout, make_checkout
 
-from chameleon.catalogue import TIDY, figure_stems, table_stems
+from chameleon.reporting.catalogue import TIDY, figure_stems, table_stems
 
 pytestmark = pytest.mark.slow
 KINDS = {"pretrain": "pretrain", "transfer": "transfer", "finetune_toy": "finetune"}
@@ -91,7 +91,7 @@ def test_a_comment_in_the_package_reruns_nothing(smoke: Checkout, package: Path)
     ],
 )
 def test_a_version_reruns_its_stage(smoke: Checkout, package: Path, stage: str, rules: set[str]) -> None:
-    versions = package / "versions.py"
+    versions = package / "core" / "versions.py"
     text, count = re.subn(rf'"{stage}": (\d+)', lambda m: f'"{stage}": {int(m[1]) + 1}', versions.read_text())
     assert count == 1
     versions.write_text(text)
@@ -148,7 +148,7 @@ def test_weights_of_another_tokenizer_are_refused(smoke: Checkout, tmp_path: Pat
         "--tokenizer": results / "tokenizer",
         "--out": tmp_path / "run",
     }
-    command = ["python", "-m", "chameleon", "train", "--spec", json.dumps(spec)]
+    command = ["python", "-m", "chameleon", "job", "train", "--spec", json.dumps(spec)]
     command += [str(part) for pair in files.items() for part in pair]
     command += ["--tokens", *(str(results / "tokens" / c / "manifest.json") for c in ("toy", "whale"))]
     done = smoke.run(*command)

@@ -1,5 +1,23 @@
 # Beside the main line: how Chameleon's weights move with its settings and seeds. Only where the config has a
 # sensitivity block; no base model is trained for it.
+STUDIED = bool(CFG.raw.get("sensitivity"))
+STUDY_JOBS = study.jobs(CFG) if STUDIED else []
+STUDY_TIDY = [f"<results>/{name}.csv" for name in study_catalogue.TIDY]
+STUDY_FILES = [
+    *(
+        f"<results>/tables/sensitivity_{name}.{kind}"
+        for name in study_catalogue.TABLES
+        for kind in ("csv", "md")
+    ),
+    *(f"<results>/figures/sensitivity_{name}.pdf" for name in study_catalogue.FIGURES),
+]
+STUDY_PAGES = [
+    *(f"<results>/tables/sensitivity_{name}.html" for name in study_catalogue.TABLES),
+    *(f"<results>/figures/sensitivity_{name}.png" for name in study_catalogue.FIGURES),
+]
+# What `all` asks for.
+SENSITIVITY = [*STUDY_TIDY, *STUDY_FILES, *STUDY_PAGES] if STUDIED else []
+
 if STUDIED:
 
     localrules:
@@ -8,7 +26,7 @@ if STUDIED:
 
     rule sensitivity_proxy:
         input:
-            tokens=study_manifests,
+            tokens=reads(paths.study_manifests),
             tokenizer="<results>/tokenizer/tokenizer.json",
         output:
             model=directory("<results>/sensitivity/proxies/{variant}/seed{seed}/model"),
@@ -17,8 +35,6 @@ if STUDIED:
             record="<results>/sensitivity/proxies/{variant}/seed{seed}/run.json",
         log:
             "<logs>/sensitivity/proxy/{variant}/seed{seed}.log",
-        wildcard_constraints:
-            variant="[A-Za-z0-9_.-]+",
         conda:
             "../../envs/suite.yaml"
         threads: CFG.raw["threads"]["train"]
@@ -27,23 +43,21 @@ if STUDIED:
             runtime=1440,
             gpu=GPUS,
         params:
-            spec=study_spec("proxy"),
+            spec=spec(study.proxy, "variant", "seed"),
         shell:
-            "python -m chameleon sensitivity_proxy --spec {params.spec:q} --tokens {input.tokens}"
+            "python -m chameleon job sensitivity_proxy --spec {params.spec:q} --tokens {input.tokens}"
             " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
             " 2>&1 | tee {log}"
 
     rule sensitivity_embed:
         input:
-            tokens=study_manifests,
-            model=study_model,
+            tokens=reads(paths.study_manifests),
+            model=reads(paths.study_model, "variant", "seed"),
         output:
             embeddings="<results>/sensitivity/embeddings/{variant}/seed{seed}.json",
             record="<results>/sensitivity/embeddings/{variant}/seed{seed}.run.json",
         log:
             "<logs>/sensitivity/embed/{variant}/seed{seed}.log",
-        wildcard_constraints:
-            variant="[A-Za-z0-9_.-]+",
         conda:
             "../../envs/suite.yaml"
         threads: CFG.raw["threads"]["evaluate"]
@@ -52,9 +66,9 @@ if STUDIED:
             runtime=240,
             gpu=GPUS,
         params:
-            spec=study_spec("embed"),
+            spec=spec(study.embed, "variant", "seed"),
         shell:
-            "python -m chameleon sensitivity_embed --spec {params.spec:q} --tokens {input.tokens}"
+            "python -m chameleon job sensitivity_embed --spec {params.spec:q} --tokens {input.tokens}"
             " --model {input.model} --out {output.embeddings} --threads {threads} 2>&1 | tee {log}"
 
     rule sensitivity:
@@ -72,9 +86,9 @@ if STUDIED:
         conda:
             "../../envs/suite.yaml"
         params:
-            spec=lambda wildcards: plan.dump(study.measure(CFG)),
+            spec=spec(study.measure),
         shell:
-            "python -m chameleon sensitivity --spec {params.spec:q} --results $(dirname {output.weights})"
+            "python -m chameleon job sensitivity --spec {params.spec:q} --results $(dirname {output.weights})"
             " 2>&1 | tee {log}"
 
     rule sensitivity_report:
@@ -82,8 +96,12 @@ if STUDIED:
             weights=STUDY_TIDY[0],
             others=STUDY_TIDY[1:],
         output:
-            pages=[study_shown("table", name, "html") for name in study_names.TABLES],
-            figures=[study_shown("figure", name, "png") for name in study_names.FIGURES],
+            pages=[
+                study_shown("table", name, "html") for name in study_catalogue.TABLES
+            ],
+            figures=[
+                study_shown("figure", name, "png") for name in study_catalogue.FIGURES
+            ],
             others=STUDY_FILES,
             record="<results>/sensitivity/report.run.json",
         log:
@@ -91,7 +109,7 @@ if STUDIED:
         conda:
             "../../envs/suite.yaml"
         params:
-            spec=lambda wildcards: plan.dump(study.report(CFG)),
+            spec=spec(study.report),
         shell:
-            "python -m chameleon sensitivity_report --spec {params.spec:q} --results $(dirname {input.weights})"
+            "python -m chameleon job sensitivity_report --spec {params.spec:q} --results $(dirname {input.weights})"
             " 2>&1 | tee {log}"

@@ -1,7 +1,6 @@
 """Weights in proportion to a domain's loss after a short run that leaves it out."""
 
-from chameleon.interfaces import Method, MethodResult, MixtureSchedule, RunSpec
-from chameleon.registry import register
+from chameleon.mixing import Method, MethodResult, MixtureSchedule, RunSpec, register
 
 
 @register

@@ -1,7 +1,6 @@
 """Every few steps, weights in proportion to the validation losses."""
 
-from chameleon.interfaces import Method, MethodResult, MixtureSchedule
-from chameleon.registry import register
+from chameleon.mixing import Method, MethodResult, MixtureSchedule, register
 
 
 @register

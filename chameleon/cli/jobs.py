@@ -1,0 +1,100 @@
+"""`chameleon job STAGE`: what the workflow calls, one subcommand per rule.
+
+A job takes its spec as JSON (`chameleon.experiment.specs` makes it; Snakemake passes it) and the paths of its
+files. Its options are the parameters of the function that does it, whose module is imported only then.
+"""
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_PATHS: dict[str, Any] = {"type": Path, "nargs": "*", "default": []}
+_GIVEN: dict[str, Any] = {"type": Path, "required": True}
+_MAYBE: dict[str, Any] = {"type": Path, "default": None}
+
+#: What an option looks like; `dest` names the parameter where that is called otherwise.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "spec": {"type": json.loads, "required": True, "help": "the job's identity as JSON"},
+    "out": {**_GIVEN, "help": "file or folder to write"},
+    "threads": {"type": int, "default": 1, "help": "threads to use"},
+    "tokens": {**_GIVEN, "nargs": "+", "dest": "manifests", "help": "manifest.json of each corpus"},
+    "tokenizer": {**_GIVEN, "help": "folder of the tokenizer"},
+    "corpora": {**_GIVEN, "help": "folder with one folder per prepared corpus"},
+    "corpus": {**_GIVEN, "help": "folder of a prepared corpus"},
+    "model": {**_GIVEN, "dest": "model_dir", "help": "checkpoint folder"},
+    "embeddings": {**_PATHS, "help": "embedding files"},
+    "runs": {**_PATHS, "help": "the method's extra runs and swarm parts"},
+    "others": {**_PATHS, "help": "weights files of methods it builds on"},
+    "after": {**_PATHS, "help": "folders of the runs that it waited for"},
+    "reference": {**_MAYBE, "help": "folder of the scenario's uniform proxy"},
+    "stack": {"type": int, "default": 1, "help": "models trained as one batched model (default 1)"},
+    "start": {**_MAYBE, "help": "checkpoint to go on from"},
+    "weights": {**_GIVEN, "dest": "weights_file", "help": "weights file"},
+    "results": {**_GIVEN, "help": "results folder"},
+}
+
+
+class Job(NamedTuple):
+    """The function that does a job (module below `chameleon`), in a few words, options beside `spec`."""
+
+    function: str
+    text: str
+    options: str
+
+
+#: In the order of the flow.
+JOBS: dict[str, Job] = {
+    "fetch": Job("data.corpora.fetch:fetch", "download a corpus's packages into the cache", "out"),
+    "prepare": Job("stages.text:prepare", "clean, split and deduplicate a corpus", "out threads"),
+    "tokenizer": Job("stages.text:tokenizer", "train the experiment's tokenizer", "corpora out"),
+    "tokens": Job("stages.text:tokens", "write a corpus's token shards", "corpus tokenizer out threads"),
+    "proxy": Job("stages.runs:proxy", "train a scenario's proxy", "tokens tokenizer out threads"),
+    "embed": Job("stages.measure:embed", "embed a corpus's domains", "tokens model out threads"),
+    "extra": Job("stages.runs:extra_run", "train a run that a method needs",
+                 "tokens tokenizer after reference out threads"),
+    "swarm": Job("stages.swarm:swarm", "train a share of a method's small runs", "tokens stack out threads"),
+    "weights": Job("stages.weighting:weights", "compute a method's weights",
+                   "tokens embeddings runs others out threads"),
+    "train": Job("stages.runs:train", "train a base model",
+                 "tokens weights embeddings runs others start tokenizer out threads"),
+    "evaluate": Job("stages.measure:evaluate", "test a base model", "tokens model out threads"),
+    "items": Job("stages.text:items", "write the few-shot tasks", "out"),
+    "fewshot": Job("stages.fewshot:fewshot", "score base models on few-shot tasks", "results out threads"),
+    "collect": Job("stages.report:collect", "gather results into tidy files", "results"),
+    "tables": Job("stages.report:tables", "make tables from the tidy files", "results out"),
+    "figures": Job("stages.report:figures", "make figures from the tidy files", "results out"),
+    "summary": Job("stages.report:summary", "write the report's first page", "results"),
+    "sensitivity_proxy": Job("sensitivity.train:proxy", "train a proxy of other length or size",
+                             "tokens tokenizer out threads"),
+    "sensitivity_embed": Job("sensitivity.embed:embed", "embed the domains in every way that is varied",
+                             "tokens model out threads"),
+    "sensitivity": Job("sensitivity.measure:sensitivity", "weights at every setting, and their distances",
+                       "results"),
+    "sensitivity_report": Job("sensitivity.report:report", "make the study's tables and figures", "results"),
+}  # fmt: skip
+
+
+def find(name: str) -> Any:
+    """Return the function that does a job."""
+    module, _, function = JOBS[name].function.partition(":")
+    return getattr(importlib.import_module(f"chameleon.{module}"), function)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do one job."""
+    given = {k: v for k, v in vars(args).items() if k not in ("command", "job", "handler")}
+    find(args.job)(**given)
+
+
+def add_to(commands: Any) -> None:
+    """Add `job` with its subcommands to a parser's subcommands."""
+    text = "Do one job of the workflow. Snakemake calls these."
+    top = commands.add_parser("job", help="what the workflow calls, one per rule", description=text)
+    stages = top.add_subparsers(dest="job", required=True, metavar="STAGE")
+    for name, job in JOBS.items():
+        sub = stages.add_parser(name, help=job.text, description=job.text[0].upper() + job.text[1:] + ".")
+        sub.set_defaults(handler=run)
+        for option in ("spec", *job.options.split()):
+            sub.add_argument(f"--{option}", **OPTIONS[option])

@@ -1,0 +1,125 @@
+"""The run record beside every artefact: what made it, from what, with what, at what cost.
+
+Volatile facts (times, devices, versions, commit) live here and only here, so that weights and metrics files
+stay byte-stable.
+"""
+
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from chameleon.core.artifacts import fingerprint, sha256_file, write_json
+
+PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "datasets", "pandas", "snakemake")
+
+
+@cache
+def cpu_name() -> str:
+    """Return the processor's model name."""
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+@dataclass
+class Cost:
+    """Tokens processed, floating-point operations (formula: `model.flops_per_token`), wall seconds."""
+
+    tokens: int = 0
+    flops: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, tokens: int, flops: float) -> None:
+        self.tokens += int(tokens)
+        self.flops += float(flops)
+
+
+@dataclass
+class Recorder:
+    """Collects the run record of one job; `write` puts it beside the artefact, last.
+
+    Args:
+        stage: the job's stage.
+        spec: everything that changes the job's numbers.
+        inputs: files read; their digests go into the record.
+    """
+
+    stage: str
+    spec: Mapping[str, Any]
+    inputs: list[Path] = field(default_factory=list)
+    cost: Cost = field(default_factory=Cost)
+    device: str = field(default_factory=cpu_name)
+    threads: int = 1
+    seeds: dict[str, int] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    #: Seconds that an earlier process, which was cut off, spent on what this one kept.
+    earlier_seconds: float = 0.0
+    _clock: float = field(default_factory=time.perf_counter)
+    _started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def write(self, path: Path) -> None:
+        """Write the record; the clock stops here."""
+        self.cost.seconds = self.earlier_seconds + time.perf_counter() - self._clock
+        write_json(
+            path,
+            {
+                "schema": 1,
+                "stage": self.stage,
+                "spec": dict(self.spec),
+                "fingerprint": fingerprint(dict(self.spec)),
+                "seeds": self.seeds,
+                "git": git_state(),
+                "versions": versions(),
+                "device": self.device,
+                "threads": self.threads,
+                "inputs": {str(p): sha256_file(p) for p in self.inputs},
+                "cost": {
+                    "tokens": self.cost.tokens,
+                    "flops": self.cost.flops,
+                    "seconds": round(self.cost.seconds, 3),
+                },
+                "started": self._started,
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                **self.extra,
+            },
+            schema="run",
+        )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> dict[str, Any]:
+    """Return commit and dirty flag of the code's own checkout; nulls when it is not one."""
+    file = Path(__file__).resolve()
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(file.parents[2]), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        # Fails for an installed copy that merely lies inside somebody's repository.
+        git("ls-files", "--error-unmatch", str(file))
+        changed = git("status", "--porcelain", "--", file.parents[1].name, "baselines")
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}

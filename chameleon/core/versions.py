@@ -1,0 +1,87 @@
+"""The version of every stage: part of every job's identity, so that a bump reruns the stage.
+
+Snakemake does not see edits in the package. Bump a stage's number when a change of its code changes its
+numbers; leave it for a comment, a faster form or a better message. A test keeps a digest of each stage's
+source, comments and docstrings left out, and fails until the change is either bumped or acknowledged.
+"""
+
+STAGES: dict[str, int] = {
+    "corpora": 1,
+    "tokenizer": 1,
+    "tokens": 1,
+    "train": 3,
+    "embeddings": 2,
+    "weights": 2,
+    "evaluate": 2,
+    "items": 1,
+    "fewshot": 1,
+    "collect": 2,
+    "tables": 2,
+    "figures": 2,
+    "sensitivity": 1,
+}
+
+#: What several stages pass through: setting a run up, reading what earlier jobs left.
+_RUNS = ("chameleon/stages/common.py", "chameleon/stages/inputs.py")
+_SHOWN = (
+    "chameleon/reporting/records/tidy.py",
+    "chameleon/reporting/statistics/*.py",
+)
+
+#: Files whose code decides a stage's numbers (globs below the checkout's root).
+SOURCES: dict[str, tuple[str, ...]] = {
+    "corpora": ("chameleon/data/corpora/**/*.py",),
+    "tokenizer": ("chameleon/data/tokenizer.py",),
+    "tokens": ("chameleon/data/tokens.py",),
+    "train": (
+        "chameleon/training/*.py",
+        "chameleon/data/sampler.py",
+        *_RUNS,
+        "chameleon/stages/runs.py",
+        "chameleon/stages/swarm.py",
+        "chameleon/methods/reweighting/*.py",
+        # Losses of swarms, and what an online method sees while the base model trains.
+        "chameleon/evaluation/perplexity.py",
+    ),
+    "embeddings": (
+        "chameleon/embedding/embed.py",
+        "chameleon/embedding/low_precision.py",
+        "chameleon/embedding/layers.py",
+        "chameleon/stages/measure.py",
+    ),
+    "weights": (
+        "chameleon/krls.py",
+        "chameleon/mixing/schedule.py",
+        "chameleon/mixing/types.py",
+        "chameleon/mixing/method.py",
+        "chameleon/stages/inputs.py",
+        "chameleon/stages/weighting.py",
+        "chameleon/embedding/files.py",
+        "chameleon/methods/regression/mixtures.py",
+        "chameleon/methods/regression/models.py",
+        "chameleon/methods/regression/propose.py",
+    ),
+    "evaluate": ("chameleon/evaluation/perplexity.py", *_RUNS, "chameleon/stages/measure.py"),
+    "items": (
+        "chameleon/evaluation/items.py",
+        "chameleon/evaluation/task_files.py",
+        "chameleon/data/corpora/clean.py",
+    ),
+    "fewshot": (
+        "chameleon/stages/fewshot.py",
+        "chameleon/evaluation/harness.py",
+        "chameleon/evaluation/scorer.py",
+    ),
+    "collect": ("chameleon/reporting/records/collect.py", "chameleon/evaluation/fewshot_rows.py"),
+    "tables": (
+        *_SHOWN,
+        "chameleon/reporting/tables/*.py",
+        "chameleon/reporting/verdicts/*.py",
+        "chameleon/reporting/published/*.py",
+        "chameleon/reporting/summary.py",
+        "chameleon/reporting/pages.py",
+        "chameleon/published/*.py",
+    ),
+    "figures": (*_SHOWN, "chameleon/reporting/figures/*.py", "chameleon/reporting/labels.py"),
+    "sensitivity": ("chameleon/sensitivity/**/*.py",),
+}

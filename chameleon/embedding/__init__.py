@@ -1,0 +1,1 @@
+"""Domain embeddings: hidden states of a model, averaged over the windows of a domain."""

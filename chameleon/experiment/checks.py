@@ -1,0 +1,198 @@
+"""What must hold across a config's keys; checked before the DAG is built."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chameleon.core.errors import UserError, choices
+from chameleon.evaluation.items import SETS
+from chameleon.experiment.config import Config
+from chameleon.experiment.specs.tasks import EXAMPLES
+from chameleon.experiment.study_settings import check as check_study
+from chameleon.mixing.method import Method
+
+
+def check_across(cfg: Config) -> None:
+    """Check a config across its keys; each alone is checked by the schema.
+
+    Raises:
+        UserError: one line with the file, the key, the value and the valid choices.
+    """
+    for scenario in cfg.raw["run"]:
+        _pick(cfg, scenario, "run", cfg.raw["scenarios"])
+    # All corpora first: the tokenizer's identity, which methods may check, spans the scenarios.
+    for name in cfg.scenarios:
+        _check_links(cfg, name)
+    domains = {name: _check_corpora(cfg, name) for name in cfg.needed}
+    for name in cfg.needed:
+        _check_scenario(cfg, name, domains[name])
+    for label in cfg.raw.get("method_params", {}):
+        cfg.method(label)
+    _check_tokenizer(cfg)
+    check_study(cfg.raw, cfg.source)
+    if cfg.raw["evaluation"].get("fewshot") is not None:
+        check_fewshot(cfg.raw["evaluation"]["fewshot"], cfg.source)
+    for corpus in cfg.raw["data"].get("per_corpus") or {}:
+        _pick(cfg, corpus, "data.per_corpus", cfg.raw["corpora"])
+
+
+def _check_tokenizer(cfg: Config) -> None:
+    given = cfg.raw["tokenizer"]
+    if given["kind"] == "bpe":
+        for key in ("vocab_size", "bytes_per_domain", "seed"):
+            if key not in given:
+                raise UserError(f"{cfg.source}: tokenizer.{key}: missing; kind 'bpe' needs it")
+    for corpus in given.get("corpora") or []:
+        if corpus not in cfg.corpora:
+            raise UserError(f"{cfg.source}: tokenizer.corpora: {choices(corpus, cfg.corpora)}")
+
+
+def _check_links(cfg: Config, name: str) -> None:
+    """Check which other scenario a scenario builds on, before anything asks for it."""
+    scenario, where = cfg.raw["scenarios"][name], f"scenarios.{name}"
+    kind = scenario.get("kind", "pretrain")
+    proxy, base = scenario["proxy"], scenario["base"]
+    for role, given in (("proxy", proxy), ("base", base)):
+        if "of" in given:
+            if role == "base" and kind != "finetune":
+                raise UserError(f"{cfg.source}: {where}.base.of: only for kind finetune, not {kind}")
+            _pick(cfg, given["of"], f"{where}.{role}.of", cfg.raw["scenarios"])
+            other = cfg.raw["scenarios"][given["of"]]
+            if "of" in other["proxy"] or "of" in other["base"]:
+                raise UserError(f"{cfg.source}: {where}.{role}.of: {given['of']} builds on a scenario itself")
+    if kind != "pretrain" and "of" not in proxy:
+        raise UserError(f"{cfg.source}: {where}.proxy.of: missing; kind {kind} takes another's proxy")
+    if "of" in proxy and ("scale" in proxy or "steps" in proxy):
+        raise UserError(f"{cfg.source}: {where}.proxy: give either of, or scale (and steps)")
+    if "of" not in proxy and "scale" not in proxy:
+        raise UserError(f"{cfg.source}: {where}.proxy.scale: missing")
+    if kind == "finetune":
+        for key in ("of", "method"):
+            if key not in base:
+                raise UserError(f"{cfg.source}: {where}.base.{key}: missing; kind finetune needs it")
+        methods = cfg.raw["scenarios"][base["of"]]["methods"]
+        if base["method"] not in methods:
+            raise UserError(f"{cfg.source}: {where}.base.method: {choices(base['method'], methods)}")
+    if scenario.get("embed_with", "proxy") == "base" and kind != "finetune":
+        raise UserError(f"{cfg.source}: {where}.embed_with: 'base' is for kind finetune")
+
+
+def _pick(cfg: Config, name: str, key: str, table: Mapping[str, Any]) -> Any:
+    if name not in table:
+        raise UserError(f"{cfg.source}: {key}: {choices(name, table)}")
+    return table[name]
+
+
+def _check_corpora(cfg: Config, name: str) -> tuple[str, ...]:
+    where = f"scenarios.{name}.corpora"
+    seen: dict[str, str] = {}
+    for corpus in cfg.raw["scenarios"][name]["corpora"]:
+        _pick(cfg, corpus, where, cfg.raw["corpora"])
+        for domain in cfg.domains_of(corpus):
+            if domain in seen:
+                raise UserError(f"{cfg.source}: {where}: domain {domain!r} is in {seen[domain]} and {corpus}")
+            seen[domain] = corpus
+    return tuple(seen)
+
+
+def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
+    scenario, where = cfg.raw["scenarios"][name], f"scenarios.{name}"
+    for role, given in (("proxy", cfg.proxy_role(name)), ("base", scenario["base"])):
+        scale = _pick(cfg, given["scale"], f"{where}.{role}.scale", cfg.raw["scales"])
+        width, heads = scale["model"]["d_model"], scale["model"]["n_head"]
+        if width % heads:
+            key = f"scales.{given['scale']}.model"
+            raise UserError(f"{cfg.source}: {key}: d_model {width} is not divisible by n_head {heads}")
+    base_model = cfg.raw["scales"][scenario["base"]["scale"]]["model"]
+    proxy_model = cfg.raw["scales"][cfg.proxy_role(name)["scale"]]["model"]
+    if cfg.kind(name) == "finetune":
+        origin = scenario["base"]["of"]
+        if cfg.evaluation(name)["test_tokens"] != cfg.evaluation(origin)["test_tokens"]:
+            raise UserError(
+                f"{cfg.source}: {where}.evaluation.test_tokens: forgetting compares with {origin}, "
+                f"which is tested on {cfg.evaluation(origin)['test_tokens']} tokens a domain"
+            )
+        start = cfg.raw["scenarios"][origin]["base"]["scale"]
+        if cfg.raw["scales"][start]["model"] != base_model:
+            raise UserError(
+                f"{cfg.source}: {where}.base.scale: {scenario['base']['scale']} has another model than "
+                f"{start}, from which finetuning starts"
+            )
+    layer, length = (cfg.raw["embeddings"][key] for key in ("layer", "window_length"))
+    for label in scenario["methods"]:
+        method, params = cfg.method(label, f"{where}.methods")
+        here = f"{where}.methods: {label}"
+        try:
+            method.check(params, domains, {"tokenizer_fingerprint": cfg.tokenizer_fingerprint})
+        except UserError as error:
+            raise UserError(f"{cfg.source}: {here}: {error}") from error
+        _check_runs(cfg, method, params, domains, here)
+        for other in method.uses(params):
+            _pick(cfg, other, f"{here} uses", dict.fromkeys(scenario["methods"]))
+        _check_uses(cfg, label, here)
+        if cfg.embed_with(name, label) == "base" and cfg.kind(name) != "finetune":
+            raise UserError(
+                f"{cfg.source}: method_params.{label}.embed_with: 'base' is for kind finetune, "
+                f"but {name} is of kind {cfg.kind(name)}"
+            )
+        model = base_model if cfg.embed_with(name, label) == "base" else proxy_model
+        depth, context = model["n_layer"], model["context"]
+        if layer is not None and layer > depth:
+            raise UserError(
+                f"{cfg.source}: embeddings.layer: {layer} is deeper than the proxy's {depth} blocks"
+            )
+        if length is not None and length > context:
+            key = f"{cfg.source}: embeddings.window_length"
+            raise UserError(f"{key}: {length} is longer than the proxy's context {context}")
+    window = max(proxy_model["context"], base_model["context"])
+    for key in ("test_tokens", "validation_tokens", "controller_tokens", "curve_tokens"):
+        if (value := cfg.evaluation(name).get(key)) is not None and value < window:
+            raise UserError(f"{cfg.source}: evaluation.{key}: {value} is less than a context of {window}")
+
+
+def _check_runs(
+    cfg: Config, method: Method, params: Mapping[str, Any], domains: tuple[str, ...], where: str
+) -> None:
+    """Check the runs that a method asks for: their scales exist, and a swarm is of one kind."""
+    runs = method.extra_runs(domains, params, 0)
+    for scale in dict.fromkeys(run.scale for run in runs if run.scale is not None):
+        if not isinstance(scale, str):
+            raise UserError(f"{cfg.source}: {where}: scale: {scale!r} is not the name of a scale")
+        model = _pick(cfg, scale, f"{where}: scale", cfg.raw["scales"])["model"]
+        if model["d_model"] % model["n_head"]:
+            raise UserError(f"{cfg.source}: scales.{scale}.model: d_model is not divisible by n_head")
+    swarm = [run for run in runs if run.swarm]
+    if len({(run.scale, run.steps) for run in swarm}) > 1:
+        raise UserError(f"{cfg.source}: {where}: the runs of a swarm must share scale and steps")
+    if any(run.after or run.objective or run.weights is None for run in swarm):
+        raise UserError(f"{cfg.source}: {where}: a swarm's runs wait for nothing and have fixed weights")
+
+
+def _check_uses(cfg: Config, label: str, where: str) -> None:
+    """Refuse methods that build on each other's weights in a circle."""
+    seen, waiting = set[str](), [label]
+    while waiting:
+        method, params = cfg.method(waiting.pop())
+        for other in method.uses(params):
+            if other == label:
+                raise UserError(f"{cfg.source}: {where}: builds on its own weights, through its `prior`")
+            if other not in seen:
+                seen.add(other)
+                waiting.append(other)
+
+
+def check_fewshot(fewshot: Mapping[str, Any], source: str) -> None:
+    """Refuse sets of items that do not exist, and more shots than examples."""
+    where = f"{source}: evaluation.fewshot"
+    path = fewshot.get("path")
+    if fewshot["source"] == "lm_eval":
+        if path is not None:
+            raise UserError(f"{where}.path: {path!r}: only source 'items' reads files")
+        return
+    for name in fewshot["tasks"]:
+        if path is None and name not in SETS:
+            raise UserError(f"{where}.tasks: {choices(name, SETS)}")
+        if path is not None and not (Path(path) / f"{name}.jsonl").is_file():
+            raise UserError(f"{where}.tasks: {Path(path) / f'{name}.jsonl'}: no such file")
+    if max(fewshot["shots"]) > EXAMPLES:
+        raise UserError(f"{where}.shots: {max(fewshot['shots'])} is more than the {EXAMPLES} examples")

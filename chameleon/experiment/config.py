@@ -1,0 +1,143 @@
+"""The config, as everything else asks it: names, kinds and links of scenarios, corpora, methods.
+
+`chameleon.experiment.load` reads and checks one. What exists (corpora, scales) is declared apart from what is
+run (`run`, `methods`). A scenario is of a kind: `pretrain` trains base models from scratch; `transfer` does
+so on more domains and takes the proxy of another scenario as it is; `finetune` goes on from another
+scenario's base model. Imports nothing heavy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from chameleon.core.artifacts import fingerprint
+from chameleon.core.errors import UserError, choices
+from chameleon.data.corpora.base import domain_names
+from chameleon.mixing import registry
+from chameleon.mixing.method import Method
+
+#: Keys of a `method_params` entry that are not the method's: which method, and what embeds its domains.
+RESERVED = ("method", "embed_with")
+#: What embeds the domains: the scenario's proxy, one trained on its own domains, the model to be finetuned.
+EMBED_WITH = ("proxy", "own", "base")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A merged config whose shape is right. `raw` is the mapping, `source` names it in messages."""
+
+    raw: Mapping[str, Any]
+    source: str = "config"
+
+    @property
+    def scenarios(self) -> list[str]:
+        """Names of the scenarios that are run."""
+        return list(self.raw["run"])
+
+    @property
+    def seeds(self) -> list[int]:
+        return list(self.raw["seeds"])
+
+    @property
+    def results(self) -> str:
+        return str(self.raw.get("results_dir", "results"))
+
+    @property
+    def needed(self) -> list[str]:
+        """Scenarios that are run, and those that they build on."""
+        links = [
+            given["of"]
+            for name in self.scenarios
+            for given in (self.raw["scenarios"][name]["proxy"], self.raw["scenarios"][name]["base"])
+            if "of" in given
+        ]
+        return list(dict.fromkeys([*self.scenarios, *links]))
+
+    def kind(self, scenario: str) -> str:
+        return str(self.raw["scenarios"][scenario].get("kind", "pretrain"))
+
+    def proxy_of(self, scenario: str) -> str:
+        """Return the scenario whose proxy embeds this one's domains: another one's or its own."""
+        return str(self.raw["scenarios"][scenario]["proxy"].get("of", scenario))
+
+    def proxy_role(self, scenario: str) -> Mapping[str, Any]:
+        """Return `{scale, steps}` of a scenario's proxies."""
+        role: Mapping[str, Any] = self.raw["scenarios"][self.proxy_of(scenario)]["proxy"]
+        return role
+
+    def embed_with(self, scenario: str, label: str) -> str:
+        """Return what embeds the domains for a method: one of EMBED_WITH."""
+        own = self.raw.get("method_params", {}).get(label, {}).get("embed_with")
+        return str(own or self.raw["scenarios"][scenario].get("embed_with", "proxy"))
+
+    def embedder(self, scenario: str, label: str) -> str:
+        """Return the name of the model that embeds the domains for a method, as it stands in file names."""
+        chosen = self.embed_with(scenario, label)
+        if chosen == "base":
+            base = self.raw["scenarios"][scenario]["base"]
+            return f"base_{base['of']}_{base['method']}"
+        return f"proxy_{scenario if chosen == 'own' else self.proxy_of(scenario)}"
+
+    def evaluation(self, scenario: str) -> dict[str, Any]:
+        """Return the evaluation block, with the scenario's own values where it has any."""
+        return {**self.raw["evaluation"], **self.raw["scenarios"][scenario].get("evaluation", {})}
+
+    @property
+    def corpora(self) -> list[str]:
+        """Corpora of the scenarios that are run or built on, each once."""
+        return list(dict.fromkeys(c for s in self.needed for c in self.raw["scenarios"][s]["corpora"]))
+
+    @property
+    def tokenizer_corpora(self) -> list[str]:
+        """Corpora that the tokenizer is trained on.
+
+        By default those of the scenarios of kind pretrain: a tokenizer that changed with every new domain
+        would change the proxy too, which transfer leaves untouched.
+        """
+        if self.raw["tokenizer"].get("corpora"):
+            return list(self.raw["tokenizer"]["corpora"])
+        first = [s for s in self.needed if self.kind(s) == "pretrain"]
+        return list(dict.fromkeys(c for s in first for c in self.raw["scenarios"][s]["corpora"]))
+
+    def data(self, corpus: str) -> dict[str, Any]:
+        """Return how a corpus is prepared: the data block with its own values where it has any."""
+        common = {k: v for k, v in self.raw["data"].items() if k not in ("shard_tokens", "per_corpus")}
+        return {**common, **(self.raw["data"].get("per_corpus") or {}).get(corpus, {})}
+
+    def domains_of(self, corpus: str) -> list[str]:
+        """Return the domains of a corpus, in its fixed order."""
+        return domain_names(corpus, self.raw["corpora"][corpus])
+
+    def domains(self, scenario: str) -> dict[str, str]:
+        """Return domain -> corpus of a scenario, in order."""
+        return {d: c for c in self.raw["scenarios"][scenario]["corpora"] for d in self.domains_of(c)}
+
+    def methods(self, scenario: str) -> list[str]:
+        """Return the method labels of a scenario."""
+        return list(self.raw["scenarios"][scenario]["methods"])
+
+    def method(self, label: str, key: str = "method_params") -> tuple[Method, dict[str, Any]]:
+        """Return the method behind a label and its parameters.
+
+        A label is a method's name, or any other name whose `method_params` entry says `method: <name>`.
+        """
+        given = self.raw.get("method_params", {}).get(label, {})
+        overrides = {key: value for key, value in given.items() if key not in RESERVED}
+        if (chosen := given.get("embed_with", "proxy")) not in EMBED_WITH:
+            where = f"method_params.{label}.embed_with"
+            raise UserError(f"{self.source}: {where}: {choices(chosen, EMBED_WITH)}")
+        name = given.get("method", label)
+        if name not in registry.names():
+            raise UserError(f"{self.source}: {key}: method {choices(name, registry.names())}")
+        return registry.get(name), registry.parameters(
+            name, overrides, f"{self.source}: method_params.{label}"
+        )
+
+    @cached_property
+    def tokenizer_fingerprint(self) -> str:
+        """Identity of the tokenizer to be trained, known before anything has run."""
+        raw, corpora = self.raw, self.tokenizer_corpora
+        entries = {c: [raw["corpora"][c], self.domains_of(c)] for c in corpora}
+        # How tokens are cut into files decides nothing that the tokenizer sees.
+        return fingerprint([raw["tokenizer"], entries, [self.data(c) for c in corpora]])

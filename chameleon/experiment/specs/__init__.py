@@ -1,0 +1,67 @@
+"""The spec of every job: which jobs exist, and what each one is. Pure functions of the config, no torch.
+
+A spec holds everything that changes a job's numbers and nothing else. Snakemake passes it as a parameter (a
+changed spec reruns the job) and on the command line (the job knows nothing but its spec and its files). Those
+of the sensitivity study are in `chameleon.experiment.specs.study`.
+"""
+
+from chameleon.experiment.specs.base import Spec, dump
+from chameleon.experiment.specs.results import (
+    collect,
+    evaluate,
+    figures,
+    groups,
+    has_fewshot,
+    kept_domains,
+    kinds,
+    tables,
+)
+from chameleon.experiment.specs.tasks import fewshot, items, own_files, uses_items
+from chameleon.experiment.specs.text import fetch, prepare, tokenizer, tokens
+from chameleon.experiment.specs.training import (
+    after,
+    curve_steps,
+    extra_run,
+    extra_runs,
+    proxy,
+    single_runs,
+    swarm,
+    swarm_groups,
+    train,
+)
+from chameleon.experiment.specs.weighting import embed, embedders, needs_embeddings, used_methods, weights
+
+__all__ = [
+    "Spec",
+    "after",
+    "collect",
+    "curve_steps",
+    "dump",
+    "embed",
+    "embedders",
+    "evaluate",
+    "extra_run",
+    "extra_runs",
+    "fetch",
+    "fewshot",
+    "figures",
+    "groups",
+    "has_fewshot",
+    "items",
+    "kept_domains",
+    "kinds",
+    "needs_embeddings",
+    "own_files",
+    "prepare",
+    "proxy",
+    "single_runs",
+    "swarm",
+    "swarm_groups",
+    "tables",
+    "tokenizer",
+    "tokens",
+    "train",
+    "used_methods",
+    "uses_items",
+    "weights",
+]

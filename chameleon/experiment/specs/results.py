@@ -1,0 +1,101 @@
+"""Specs of what is measured and shown: test losses, tidy files, tables, figures."""
+
+from chameleon.core.versions import STAGES
+from chameleon.experiment.config import Config
+from chameleon.experiment.specs.base import Spec
+from chameleon.experiment.specs.training import extra_runs, single_runs, swarm_groups
+from chameleon.experiment.specs.weighting import needs_embeddings, used_methods
+from chameleon.mixing.types import REFERENCE
+
+
+def kept_domains(cfg: Config, scenario: str) -> dict[str, str]:
+    """Return the domains that a finetuned model was pretrained on: domain -> corpus; else none."""
+    if cfg.kind(scenario) != "finetune":
+        return {}
+    before = cfg.domains(cfg.raw["scenarios"][scenario]["base"]["of"])
+    return {d: c for d, c in before.items() if d not in cfg.domains(scenario)}
+
+
+def groups(cfg: Config, scenario: str) -> dict[str, list[str]]:
+    """Return the groups of domains that get means of their own, beside the mean over all."""
+    if cfg.kind(scenario) != "transfer":
+        return {}
+    before = cfg.domains(cfg.proxy_of(scenario))
+    domains = cfg.domains(scenario)
+    old, new = ([d for d in domains if (d in before) is known] for known in (True, False))
+    # A transfer to a set that shares no domain (or all) has one mean only, that over all.
+    return {"mean_old": old, "mean_new": new} if old and new else {}
+
+
+def evaluate(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
+    """Test loss and perplexity of a base model on every domain, and on those it was pretrained on."""
+    return {
+        "scenario": scenario,
+        "scale": cfg.raw["scenarios"][scenario]["base"]["scale"],
+        "method": label,
+        "seed": seed,
+        "domains": cfg.domains(scenario),
+        "groups": groups(cfg, scenario),
+        "kept": kept_domains(cfg, scenario),
+        "test_tokens": cfg.evaluation(scenario)["test_tokens"],
+        "version": STAGES["evaluate"],
+    }
+
+
+def _sources(cfg: Config, scenario: str, label: str) -> Spec:
+    """Where one method's files lie, and what its weights are charged for, seed by seed the same."""
+    method, _ = cfg.method(label)
+    embedder = cfg.embedder(scenario, label) if needs_embeddings(cfg, label) else None
+    corpora = list(dict.fromkeys(cfg.domains(scenario).values()))
+    # A proxy of another scenario exists already, and so do its embeddings of the domains it knows: a method
+    # that reuses them is charged for what it adds. A model that is to be finetuned is there in any case.
+    own = embedder == f"proxy_{scenario}"
+    known = [] if own or embedder is None else cfg.raw["scenarios"][cfg.proxy_of(scenario)]["corpora"]
+    new = [c for c in corpora if own or c not in known]
+    return {
+        "embedder": embedder,
+        "charged_proxy": own,
+        "charged_corpora": new if embedder else [],
+        "online": method.online,
+        "reference": any(REFERENCE in r.after for r in extra_runs(cfg, scenario, label, cfg.seeds[0])),
+        "runs": {str(s): [r.run_id for r in single_runs(cfg, scenario, label, s)] for s in cfg.seeds},
+        "swarm": {str(s): list(swarm_groups(cfg, scenario, label, s)) for s in cfg.seeds},
+        "uses": used_methods(cfg, label),
+    }
+
+
+def has_fewshot(cfg: Config, scenario: str) -> bool:
+    """Return whether a scenario's base models take the few-shot tasks."""
+    wanted = cfg.raw["scenarios"][scenario].get("fewshot", cfg.kind(scenario) != "finetune")
+    return bool(wanted) and cfg.raw["evaluation"].get("fewshot") is not None
+
+
+def collect(cfg: Config) -> Spec:
+    """Everything that the tidy files gather."""
+    scenarios = {}
+    for name in cfg.scenarios:
+        given = cfg.raw["scenarios"][name]["base"]
+        scenarios[name] = {
+            "kind": cfg.kind(name),
+            "domains": cfg.domains(name),
+            "groups": groups(cfg, name),
+            "kept": kept_domains(cfg, name),
+            "start": [given["of"], given["method"]] if "of" in given else None,
+            "fewshot": has_fewshot(cfg, name),
+            "methods": {label: _sources(cfg, name, label) for label in cfg.methods(name)},
+        }
+    return {"scenarios": scenarios, "seeds": cfg.seeds, "version": STAGES["collect"]}
+
+
+def kinds(cfg: Config) -> dict[str, str]:
+    """Return scenario -> kind of what is run, in order."""
+    return {name: cfg.kind(name) for name in cfg.scenarios}
+
+
+def tables(cfg: Config) -> Spec:
+    corpora = list(dict.fromkeys(c for s in cfg.scenarios for c in cfg.raw["scenarios"][s]["corpora"]))
+    return {"scenarios": kinds(cfg), "corpora": corpora, "version": STAGES["tables"]}
+
+
+def figures(cfg: Config) -> Spec:
+    return {"scenarios": kinds(cfg), "version": STAGES["figures"]}

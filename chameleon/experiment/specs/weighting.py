@@ -1,0 +1,74 @@
+"""Specs of domain embeddings and of a method's weights."""
+
+from chameleon.core.seeds import derive
+from chameleon.core.versions import STAGES
+from chameleon.experiment.config import Config
+from chameleon.experiment.specs.base import Spec
+from chameleon.experiment.specs.training import method_seed, training
+
+
+def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
+    """Return the models that embed domains: name -> (proxy or base, scenario, method or "")."""
+    found = {}
+    for scenario in cfg.needed:
+        for label in cfg.methods(scenario):
+            name = cfg.embedder(scenario, label)
+            if name.startswith("base_"):
+                base = cfg.raw["scenarios"][scenario]["base"]
+                found[name] = ("base", base["of"], base["method"])
+            else:
+                found[name] = ("proxy", name.removeprefix("proxy_"), "")
+    return found
+
+
+def embed(cfg: Config, embedder: str, corpus: str, seed: int) -> Spec:
+    """Domain embeddings of a corpus under one model."""
+    return {
+        "embedder": embedder,
+        "corpus": corpus,
+        "domains": cfg.domains_of(corpus),
+        "seed": seed,
+        "seeds": {"windows": derive(seed, "windows")},
+        **cfg.raw["embeddings"],
+        "version": STAGES["embeddings"],
+    }
+
+
+def weights(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
+    """A method's weights."""
+    method, params = cfg.method(label)
+    base = training(cfg, scenario, seed, "base")
+    return {
+        "scenario": scenario,
+        "method": label,
+        "registered": method.name,
+        "method_version": method.version,
+        "params": params,
+        "seed": seed,
+        "seeds": {"method": method_seed(scenario, label, seed)},
+        "domains": cfg.domains(scenario),
+        "total_steps": base["train"]["steps"],
+        "token_budget": _tokens(base),
+        "tokenizer_fingerprint": cfg.tokenizer_fingerprint,
+        "version": STAGES["weights"],
+    }
+
+
+def _tokens(spec: Spec) -> int:
+    return int(spec["train"]["steps"] * spec["train"]["batch_size"] * spec["model"]["context"])
+
+
+def needs_embeddings(cfg: Config, label: str) -> bool:
+    return "embeddings" in cfg.method(label)[0].requires
+
+
+def used_methods(cfg: Config, label: str) -> list[str]:
+    """Return the labels whose weights a method builds on, directly or through others, each once."""
+    found: list[str] = []
+    waiting = [label]
+    while waiting:
+        method, params = cfg.method(waiting.pop())
+        new = [other for other in method.uses(params) if other not in found]
+        found += new
+        waiting += new
+    return found

@@ -1,0 +1,195 @@
+"""Random mixtures for a swarm of small runs: RegMix's Dirichlet sampling, and candidates under its bounds.
+
+First step of mixture regression. Pure functions of a prior, bounds and a generator; read and write nothing.
+All arrays are ordered as the prior is: a caller that wants the same draw whatever the order of its domains
+sorts them by name first.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chameleon.core.errors import UserError
+
+#: RegMix's constants (arXiv 2407.01492 and its `synthesize_mixture.py`).
+TEMPERATURE = 0.5
+STRENGTHS = (0.1, 5.0)
+NUM_STRENGTHS = 15
+MAXIMUM_USAGE = 15.0
+MINIMUM = 2e-4
+SAMPLE_MULTIPLIER = 100
+#: Draws per mixture asked for, after which a swarm goes with what it has. The reference stops at 100 and
+#: then fails if too few are left.
+MAXIMUM_MULTIPLIER = 2000
+#: Mixtures drawn at once.
+CHUNK = 50_000
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Mixtures and how they came about.
+
+    Attributes:
+        mixtures: n x k, each row a mixture.
+        asked: mixtures asked for.
+        drawn: Dirichlet draws made.
+        accepted: draws within the bounds.
+        distinct: different mixtures among the accepted.
+    """
+
+    mixtures: np.ndarray
+    asked: int
+    drawn: int
+    accepted: int
+    distinct: int
+
+
+def upper_bounds(prior: np.ndarray, maximum_usage: float = MAXIMUM_USAGE) -> np.ndarray:
+    """Return u_i = min(maximum_usage · q_i, 1): no domain is repeated more often than that.
+
+    Of the prior as it is: RegMix tempers only what the Dirichlet is centred on.
+    """
+    return np.minimum(maximum_usage * _normalised(prior), 1.0)
+
+
+def tempered(prior: np.ndarray, temperature: float = TEMPERATURE) -> np.ndarray:
+    """Return q_i^temperature / Σ_j q_j^temperature; 1 leaves the prior, 0 makes it uniform."""
+    return _normalised(_normalised(prior) ** temperature)
+
+
+def strengths(low: float, high: float, number: int = NUM_STRENGTHS) -> np.ndarray:
+    """Return concentrations of the Dirichlet, evenly spaced on a logarithmic scale."""
+    return np.logspace(np.log10(low), np.log10(high), number)
+
+
+def swarm_mixtures(
+    prior: np.ndarray,
+    number: int,
+    generator: np.random.Generator,
+    temperature: float = TEMPERATURE,
+    strength: tuple[float, float] = STRENGTHS,
+    maximum_usage: float = MAXIMUM_USAGE,
+    minimum: float = MINIMUM,
+    reference: bool = False,
+) -> Draw:
+    """Return mixtures for a swarm as RegMix samples them.
+
+    Many Dirichlet(q̃ · s) draws with q̃ the tempered prior and s one of 15 strengths; draws beyond the upper
+    bounds are dropped; weights below `minimum` become 0; the rest is rescaled and rounded to multiples of
+    `minimum`; of the distinct ones, `number` are chosen at random.
+
+    Where this differs from the reference code: it draws under all 15 strengths and picks one of the draws, we
+    pick the strength and draw once (the same distribution). A rounded mixture is rescaled to sum to one and
+    held against the bounds again, which the reference does not do (its rows sum to 0.999 to 1.001). Where
+    too few mixtures are left, the reference crashes; we draw on, at most `MAXIMUM_MULTIPLIER` times `number`,
+    and then return fewer.
+
+    Args:
+        prior: k positive shares, of any sum.
+        number: mixtures asked for, at least 1.
+        generator: source of the draws.
+        temperature: exponent on the prior.
+        strength: lowest and highest concentration.
+        maximum_usage: bound on a weight, in multiples of the prior.
+        minimum: smallest weight and step of the rounding.
+        reference: keep rows as rounded, neither rescaled nor checked again.
+
+    Raises:
+        UserError: no draw lies within the bounds.
+    """
+    q = _normalised(prior)
+    if len(q) == 1:
+        return Draw(np.ones((1, 1)), number, 1, 1, 1)
+    bounds, centre = upper_bounds(q, maximum_usage), tempered(q, temperature)
+    steps = np.empty((0, len(q)), dtype=np.int64)
+    drawn = accepted = 0
+    while drawn < MAXIMUM_MULTIPLIER * number and (drawn < SAMPLE_MULTIPLIER * number or len(steps) < number):
+        missing = SAMPLE_MULTIPLIER * number - drawn
+        size = min(CHUNK, missing if missing > 0 else SAMPLE_MULTIPLIER * number)
+        p = _dirichlet(centre, strengths(*strength), size, generator)
+        p = p[(p <= bounds).all(axis=1)]
+        drawn, accepted = drawn + size, accepted + len(p)
+        p = np.where(p < minimum, 0.0, p)
+        p = p[p.sum(axis=1) > 0]
+        # Whole numbers, so that "the same mixture" is exact; sorted by the way, as the reference sorts.
+        found = np.rint(p / p.sum(axis=1, keepdims=True) / minimum).astype(np.int64)
+        if not reference:
+            total = found.sum(axis=1, keepdims=True)
+            found = found[(found <= bounds * total).all(axis=1)]
+        steps = np.unique(np.concatenate([steps, found]), axis=0)
+    if not len(steps):
+        raise UserError(
+            f"none of {drawn} sampled mixtures keeps every weight below {maximum_usage:g} times its prior; "
+            "a larger bound or a higher strength would"
+        )
+    chosen = steps
+    if len(steps) > number:
+        chosen = steps[generator.choice(len(steps), size=number, replace=False)]
+    rows = chosen * minimum if reference else chosen / chosen.sum(axis=1, keepdims=True)
+    return Draw(rows, number, drawn, accepted, len(steps))
+
+
+def candidate_mixtures(
+    prior: np.ndarray,
+    bounds: np.ndarray,
+    number: int,
+    generator: np.random.Generator,
+    strength: tuple[float, float] = (1.0, 1.0),
+) -> np.ndarray:
+    """Return up to `number` mixtures from Dirichlet(prior · strength) within the upper bounds.
+
+    RegMix's notebook simulates with the prior itself (strength 1) and without bounds, so that its optimum may
+    repeat a domain more often than any run of the swarm did. At most 20 draws are made per candidate; fewer
+    are returned if the bounds refuse more than that.
+
+    Args:
+        prior: k positive shares, of any sum.
+        bounds: k upper bounds; a domain with bound 0 gets nothing.
+        number: candidates asked for.
+        generator: source of the draws.
+        strength: lowest and highest concentration; 15 between them if they differ.
+
+    Raises:
+        UserError: no draw lies within the bounds.
+    """
+    q = _normalised(prior)
+    if len(q) == 1:
+        return np.ones((1, 1))
+    levels = strengths(*strength, number=NUM_STRENGTHS if strength[0] != strength[1] else 1)
+    kept: list[np.ndarray] = []
+    found = drawn = 0
+    while found < number and drawn < 20 * number:
+        size = min(CHUNK, 20 * number - drawn)
+        p = _dirichlet(q, levels, size, generator)
+        p = p[(p <= bounds).all(axis=1)][: number - found]
+        kept.append(p)
+        found, drawn = found + len(p), drawn + size
+    if not found:
+        raise UserError(f"none of {drawn} simulated mixtures lies within the bounds of the swarm")
+    return np.concatenate(kept)
+
+
+def _dirichlet(
+    centre: np.ndarray, levels: np.ndarray, size: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Return draws (at most size x k) from Dirichlet(centre · s), s uniform over `levels`.
+
+    Domains of centre 0 get 0.
+    """
+    present = centre > 0
+    which = generator.integers(len(levels), size=size)
+    p = np.zeros((size, len(centre)))
+    for level, s in enumerate(levels):
+        rows = np.flatnonzero(which == level)
+        p[np.ix_(rows, np.flatnonzero(present))] = generator.dirichlet(centre[present] * s, size=len(rows))
+    # Concentrations near zero can underflow to 0/0.
+    return p[np.isfinite(p).all(axis=1)]
+
+
+def _normalised(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not len(values) or not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ValueError(f"expected a vector of non-negative shares, got {values!r}")
+    if values.sum() <= 0:
+        raise ValueError("all shares are zero")
+    return values / values.sum()

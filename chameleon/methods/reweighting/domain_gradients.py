@@ -1,0 +1,283 @@
+"""Inner products between the gradients of per-domain losses, and weighted sums of those gradients.
+
+A step of DoGE needs the Gram matrix ⟨g_i, g_j⟩ of the k domain gradients and then Σ_i w_i g_i, with w known
+only after the Gram matrix. The obvious form runs k backward passes and keeps a k × P matrix (`naive` in
+`separate_gradients`, the oracle of the tests). `captured` runs one forward and one backward pass over the
+whole batch in which no weight gradient is formed. Blocks do not see each other, so with D the gradient at a
+layer's outputs and X its inputs (both from that one pass), the rows of domain i alone give its gradient:
+
+    g_i = D_iᵀ X_i (matrices), Σ_t D_i (biases, LayerNorm shifts), Σ_t D_i ⊙ x̂_i (LayerNorm scales)
+
+Layer by layer, as the backward pass reaches them, these small matrices are formed and multiplied with each
+other; all rows together cost what the weight gradient of a plain step costs. For the weighted sum a layer
+keeps whichever takes less memory: its small matrices (then the sum costs next to nothing) or X and D (then Dᵀ
+diag(w) X is one more product per weight). So what is kept never exceeds the activations and their gradients,
+however many domains there are. At the CPU scales with one block a domain it is the small matrices everywhere:
+k × P numbers in all, layer by layer, 0.4 of X and D. `keep_operands=True` never keeps them, for a slower
+step. The largest temporary is k times one layer (a slice of the vocabulary for the embeddings). The tied
+matrix gets both of its parts (head and look-up) before it is multiplied, since their cross terms count.
+
+Used by `chameleon.methods.reweighting.doge`; reads and writes nothing.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from chameleon.training.model import Decoder, parameter_count
+
+#: Formats in which inner products are formed as they are.
+WIDE = (torch.float32, torch.float64)
+
+#: Most numbers in the temporary that holds a layer's k gradients (a slice of the vocabulary is cut to fit).
+TEMPORARY = 1 << 25
+
+
+class Captured:
+    """What one pass over the batch left: the Gram matrix, and what the weighted sum of gradients needs.
+
+    Inputs X and output gradients D are blocks x length x width, blocks sorted by domain. A group is a
+    domain's blocks, or a single block where a domain has few.
+
+    Attributes:
+        block_losses: mean loss (nats/token) of every block.
+    """
+
+    def __init__(
+        self, model: Decoder, tokens: Tensor, block_rows: Tensor, keep_operands: bool | None
+    ) -> None:
+        self.model, self.tokens, self.block_rows = model, tokens, block_rows
+        self.keep_operands = keep_operands
+        counts = torch.bincount(block_rows).tolist()
+        # With few blocks a domain, one batched product over blocks beats one small product per domain.
+        self.per_block = len(block_rows) <= 2 * len(counts) + 2
+        self.groups: list[int] = [1] * len(block_rows) if self.per_block else counts
+        self.matrices: list[tuple[Tensor, _Kept]] = []
+        self.vectors: list[tuple[Tensor, Tensor]] = []  # parameter, gradient per block
+        self.block_losses = self.look_up = tokens.new_empty(0)
+        self.tied: _Kept | None = None  # without the look-up's part if operands are kept
+        self._recomputed = 0  # weights of which operands are kept
+        size = len(self.groups)
+        self._products = torch.zeros(size, size, dtype=torch.float64, device=tokens.device)
+
+    def add(self, layer: nn.Linear | nn.LayerNorm, x: Tensor, d: Tensor) -> None:
+        """Take a layer's input and the gradient at its output, while they are warm in the cache."""
+        with torch.no_grad(), torch.autocast(d.device.type, enabled=False):
+            if isinstance(layer, nn.Linear):
+                x = x.to(d.dtype)
+                wide = d.shape[2] > x.shape[2]
+                products = self._group_products(x, d) if wide else self._group_products(d, x)
+                self._multiply(products)
+                self.matrices.append((layer.weight, self._smaller(products, wide, x, d)))
+            else:
+                normed = F.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
+                self.vectors.append((layer.weight, normed.mul_(d).sum(1)))
+            self.vectors.append((layer.bias, d.sum(1, dtype=layer.bias.dtype)))
+
+    def finish(self, losses: Tensor, head: tuple[Tensor, Tensor], look_up: Tensor) -> None:
+        """Take the loss of every block, X and D of the head, and D at the sum of the two embeddings."""
+        self.block_losses, self.look_up = losses, look_up
+        with torch.no_grad(), torch.autocast(look_up.device.type, enabled=False):
+            self._multiply(self._sums(torch.cat([g for _, g in self.vectors], dim=1)))
+            self._multiply(self._sums(look_up))  # positions
+            self.tied = self._multiply_tied(*head)
+
+    def extra_flops(self) -> float:
+        """Return what this computes beyond a plain step: Gram matrix, and the weighted sums."""
+        g, parameters = len(self.groups), parameter_count(self.model.shape)
+        summed = 2.0 * g * (parameters - self._recomputed) + 2.0 * self._recomputed * self.tokens.numel()
+        return 2.0 * g * g * parameters + summed
+
+    def gram(self) -> np.ndarray:
+        """Return ⟨g_i, g_j⟩ over all parameters, m × m float64."""
+        products = self._products.cpu().numpy()
+        if self.per_block:
+            rows = self.block_rows.cpu().numpy()
+            members = np.equal.outer(np.unique(rows), rows)
+            products = members @ products @ members.T
+        return products
+
+    def _multiply(self, stack: Tensor) -> None:
+        """Add the inner products of every group's share of some parameters."""
+        flat = stack.flatten(1)
+        flat = flat if flat.dtype in WIDE else flat.float()
+        self._products += flat @ flat.T
+
+    def _group_products(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return leftᵀ right of every group; the wide factor on the right is the faster order."""
+        if self.per_block:
+            return torch.bmm(left.transpose(1, 2), right)
+        stack = left.new_empty(len(self.groups), left.shape[2], right.shape[2])
+        pairs = zip(left.split(self.groups), right.split(self.groups), strict=True)
+        for out, (a, b) in zip(stack, pairs, strict=True):
+            torch.mm(a.flatten(0, 1).T, b.flatten(0, 1), out=out)
+        return stack
+
+    def _sums(self, blocks: Tensor) -> Tensor:
+        """Return the sum over every group's blocks."""
+        if self.per_block:
+            return blocks
+        return torch.stack([part.sum(0) for part in blocks.split(self.groups)])
+
+    def _smaller(self, products: Tensor, wide: bool, x: Tensor, d: Tensor) -> "_Kept":
+        keep_operands = self.keep_operands
+        if keep_operands is None:
+            keep_operands = products.numel() > x.numel() + d.numel()
+        if keep_operands:
+            self._recomputed += x.shape[2] * d.shape[2]
+            return _Kept(operands=(x, d))
+        return _Kept(products=products, transposed=wide)
+
+    def _multiply_tied(self, x: Tensor, d: Tensor) -> "_Kept":
+        width, vocabulary = x.shape[2], d.shape[2]
+        size = max(1, min(vocabulary, TEMPORARY // (len(self.groups) * width)))
+        for start in range(0, vocabulary, size):
+            stack = self._group_products(x, d[:, :, start : start + size])
+            parts = zip(self.tokens.split(self.groups), self.look_up.split(self.groups), strict=True)
+            for out, (ids, gradient) in zip(stack, parts, strict=True):
+                ids, gradient = ids.flatten() - start, gradient.flatten(0, 1).to(out.dtype)
+                if size < vocabulary:
+                    inside = (ids >= 0) & (ids < out.shape[1])
+                    ids, gradient = ids[inside], gradient[inside]
+                out.scatter_add_(1, ids.expand(width, -1), gradient.T)
+            self._multiply(stack)
+        if size < vocabulary:
+            self._recomputed += width * vocabulary
+            return _Kept(operands=(x, d))
+        return self._smaller(stack, True, x, d)
+
+    @torch.no_grad()
+    def combine(self, weights: np.ndarray) -> None:
+        """Leave Σ_i weights_i g_i in every parameter's `.grad`."""
+        model, tied = self.model, self.tied
+        assert tied is not None
+        per_domain = torch.as_tensor(weights).to(self.look_up)
+        per_block = per_domain[self.block_rows]
+        per_group = per_block if self.per_block else per_domain
+        with torch.autocast(per_block.device.type, enabled=False):
+            for parameter, kept in self.matrices:
+                parameter.grad = kept.weighted(per_group, per_block).to(parameter.dtype)
+            scaled = self.look_up * per_block[:, None, None]
+            gradient = tied.weighted(per_group, per_block).to(model.wte.weight.dtype)
+            if tied.products is None:
+                gradient.index_add_(0, self.tokens.flatten(), scaled.flatten(0, 1))
+            model.wte.weight.grad = gradient
+            model.wpe.weight.grad = torch.zeros_like(model.wpe.weight)
+            model.wpe.weight.grad[: scaled.shape[1]] = scaled.sum(0)
+            total = per_block @ torch.cat([g for _, g in self.vectors], dim=1)
+            parts = total.split([p.numel() for p, _ in self.vectors])
+            for (vector, _), part in zip(self.vectors, parts, strict=True):
+                vector.grad = part.clone()
+
+
+@dataclass
+class _Kept:
+    """A matrix's gradient per group, or the operands X and D that it is made from."""
+
+    products: Tensor | None = None
+    transposed: bool = False  # whether `products` are inputs x outputs
+    operands: tuple[Tensor, Tensor] | None = None
+
+    def weighted(self, per_group: Tensor, per_block: Tensor) -> Tensor:
+        """Return the weighted sum of the gradients, outputs x inputs."""
+        if self.products is not None:
+            shape = self.products.shape[1:]
+            total = (per_group.to(self.products.dtype) @ self.products.flatten(1)).view(shape)
+            return total.T.contiguous() if self.transposed else total
+        assert self.operands is not None
+        x, d = self.operands
+        scale = per_block[:, None, None].to(d.dtype)
+        # The narrower factor is scaled; the wide one stands on the right, which is the faster order.
+        if d.shape[2] > x.shape[2]:
+            return ((x * scale).flatten(0, 1).T @ d.flatten(0, 1)).T.contiguous()
+        return (d * scale).flatten(0, 1).T @ x.flatten(0, 1)
+
+
+def captured(
+    model: Decoder,
+    tokens: Tensor,
+    targets: Tensor,
+    owners: Sequence[int],
+    keep_operands: bool | None = None,
+) -> Captured:
+    """Run one forward and one backward pass of Σ_i ℓ_i and keep what the per-domain gradients need.
+
+    Args:
+        model: its `.grad`s are left alone until `combine`.
+        tokens, targets: blocks x length.
+        owners: row (0 to m - 1) of every block; ℓ_i is the mean loss over the tokens of row i's blocks.
+        keep_operands: what a layer keeps for the weighted sum; None: whatever takes less memory.
+    """
+    order = np.argsort(np.asarray(owners), kind="stable")
+    rows = torch.from_numpy(np.asarray(owners)[order]).to(tokens.device)
+    index = torch.from_numpy(order).to(tokens.device)
+    tokens, targets = tokens[index], targets[index]
+    out = Captured(model, tokens, rows, keep_operands)
+    with _recording(model, out):
+        x = F.embedding(tokens, model.wte.weight) + model.wpe.weight[: tokens.shape[1]]
+        hidden = x.requires_grad_()
+        for block in model.blocks:
+            hidden = block(hidden)
+        hidden = model.ln_f(hidden)
+        sizes = torch.bincount(rows)[rows] * tokens.shape[1]
+        losses, head, at_hidden = _head(hidden.detach(), model.wte.weight, targets, sizes)
+        torch.autograd.backward(hidden, at_hidden.to(hidden.dtype))
+    assert x.grad is not None
+    out.finish(losses, head, x.grad)
+    return out
+
+
+@contextlib.contextmanager
+def _recording(model: Decoder, out: Captured) -> Iterator[None]:
+    """Hand each layer's input and output gradient to `out` in the passes within; weights get no gradient."""
+
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(layer, nn.Linear | nn.LayerNorm)
+        x = inputs[0].detach()
+        output.register_hook(lambda d: out.add(layer, x, d))
+
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.LayerNorm)]
+    handles = [m.register_forward_hook(record) for m in layers]
+    model.requires_grad_(False)
+    try:
+        yield
+    finally:
+        model.requires_grad_(True)
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def _head(
+    hidden: Tensor, weight: Tensor, targets: Tensor, sizes: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
+    """Return every block's loss, (X, D) of the head, and the gradient at the hidden states.
+
+    Block by block, so that a block's logits stay in the cache. D holds e^(z - max z) - Σe at the target and
+    e^(z - max z) elsewhere; 1 / (Σe · tokens of the domain) is a factor per row and sits in X, which is
+    narrow.
+    """
+    device = hidden.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    with torch.autocast(device, enabled=False):
+        x, w = hidden.to(dtype), weight.to(dtype)
+        errors = x.new_empty(*x.shape[:2], len(w))
+        scaled, at_hidden, losses = torch.empty_like(x), torch.empty_like(x), []
+        for i, target in enumerate(targets[:, :, None]):
+            e = torch.mm(x[i], w.T, out=errors[i]) if dtype in WIDE else (x[i] @ w.T).float()
+            e.sub_(e.amax(1, keepdim=True))
+            of_target = e.gather(1, target)
+            total = e.exp_().sum(1, keepdim=True)
+            losses.append((total.log() - of_target).mean())
+            e.scatter_add_(1, target, -total)
+            if e.dtype != dtype:
+                e = errors[i].copy_(e)
+            factor = (1 / (total * sizes[i])).to(dtype)
+            torch.mul(e @ w, factor, out=at_hidden[i])
+            torch.mul(x[i], factor, out=scaled[i])
+    return torch.stack(losses), (scaled, errors), at_hidden

@@ -1,0 +1,45 @@
+"""What a mixing method is: everything that the author of one imports.
+
+`schedule` and `types` hold what crosses the interface, `method` the interface itself, `parameters` the checks
+that methods share, `registry` how methods are found. Imports no torch.
+"""
+
+from chameleon.core.errors import UserError, choices
+from chameleon.mixing.method import Controller, Method, MixingMethod, Objective
+from chameleon.mixing.parameters import check_flag, check_number, check_whole, is_number
+from chameleon.mixing.registry import register
+from chameleon.mixing.schedule import MixtureSchedule, Stage
+from chameleon.mixing.types import (
+    REFERENCE,
+    MethodInputs,
+    MethodResult,
+    RunInputs,
+    RunResult,
+    RunSpec,
+    StepInfo,
+    TrainingState,
+)
+
+__all__ = [
+    "REFERENCE",
+    "Controller",
+    "Method",
+    "MethodInputs",
+    "MethodResult",
+    "MixingMethod",
+    "MixtureSchedule",
+    "Objective",
+    "RunInputs",
+    "RunResult",
+    "RunSpec",
+    "Stage",
+    "StepInfo",
+    "TrainingState",
+    "UserError",
+    "check_flag",
+    "check_number",
+    "check_whole",
+    "choices",
+    "is_number",
+    "register",
+]

@@ -1,0 +1,129 @@
+"""The one interface behind which every mixing method sits.
+
+A method sees domains, token counts and what it asked for in `requires` or `extra_runs`, and answers with a
+`MixtureSchedule`. Four kinds fit: weights known at once (uniform); weights computed from a proxy's embeddings
+(Chameleon); weights computed from extra runs (RegMix's swarm; DoReMi and DoGE, whose proxies are trained
+under an `Objective` of the method's own); weights that move while the base model trains (`online`, Aioli).
+Imports no torch: the workflow reads methods while it builds its DAG.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+from chameleon.mixing.types import MethodInputs, MethodResult, RunInputs, RunSpec, StepInfo, TrainingState
+
+
+class Objective(Protocol):
+    """Replaces the mean loss of the batch in a method's own proxy run.
+
+    `extra_flops` accumulates what the objective computes beyond one forward and backward pass over the batch
+    (formula: `model.flops_per_token`); the loop adds it to the run's cost.
+    """
+
+    extra_flops: float
+
+    def step(
+        self, model: Any, tokens: "Tensor", targets: "Tensor", domains: Sequence[str], info: StepInfo
+    ) -> float:
+        """Leave the gradient of the step in every parameter's `.grad`; return the batch's mean loss.
+
+        Args:
+            model: the run's `chameleon.training.model.Decoder`, in training mode, gradients cleared.
+            tokens, targets: blocks x context token ids.
+            domains: name of each block's domain; a domain may be absent from a batch.
+            info: where the run stands.
+        """
+        ...
+
+    def outcome(self) -> dict[str, Any]:
+        """Return what the method needs of the run (JSON-able); asked once, after the last step."""
+        ...
+
+
+class Controller(Protocol):
+    """The moving part of an online method: asked for the next segment until the steps are used up."""
+
+    def next_segment(self, state: TrainingState) -> tuple[int, dict[str, float]]:
+        """Return (number of steps >= 1, weights) to train next."""
+        ...
+
+
+class MixingMethod(Protocol):
+    """One method. `name` is the registry key, the config key and the {method} wildcard."""
+
+    name: str
+    version: int
+    requires: frozenset[str]
+    online: bool
+    defaults: Mapping[str, Any]
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Raise UserError for parameters that cannot work; called while the config is read.
+
+        `facts` holds what is known by then: `tokenizer_fingerprint`.
+        """
+        ...
+
+    def files(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the user's files that the weights depend on; a newer file reruns the method's jobs."""
+        ...
+
+    def uses(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the labels of the methods of the same scenario whose weights this one builds on."""
+        ...
+
+    def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
+        """Return the runs needed, known before anything has run: the DAG stays static."""
+        ...
+
+    def run_weights(self, inputs: RunInputs) -> dict[str, float]:
+        """Return the mixture of a run whose spec leaves it open."""
+        ...
+
+    def objective(self, inputs: RunInputs) -> Objective:
+        """Return the objective of a run whose spec asks for one."""
+        ...
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return the schedule; an online method's has one stage, where its controller starts."""
+        ...
+
+    def controller(self, inputs: MethodInputs) -> Controller:
+        """Return the controller of one base run; online methods only."""
+        ...
+
+
+class Method:
+    """Defaults for `MixingMethod`: needs nothing, runs nothing extra, static weights."""
+
+    name: str = ""
+    version: int = 1
+    requires: frozenset[str] = frozenset()
+    online: bool = False
+    defaults: Mapping[str, Any] = {}
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        pass
+
+    def files(self, params: Mapping[str, Any]) -> list[str]:
+        return []
+
+    def uses(self, params: Mapping[str, Any]) -> list[str]:
+        return []
+
+    def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
+        return []
+
+    def run_weights(self, inputs: RunInputs) -> dict[str, float]:
+        raise NotImplementedError(f"{type(self).__name__} leaves weights open but defines no run_weights()")
+
+    def objective(self, inputs: RunInputs) -> Objective:
+        raise NotImplementedError(f"{type(self).__name__} asks for an objective but defines none")
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        raise NotImplementedError(f"{type(self).__name__} must define weights()")
+
+    def controller(self, inputs: MethodInputs) -> Controller:
+        raise NotImplementedError(f"{type(self).__name__} is online but defines no controller()")

@@ -1,0 +1,161 @@
+"""What crosses the interface of a mixing method: what it may ask for, see and answer.
+
+Imports no torch: the workflow reads methods while it builds its DAG.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    pass
+from chameleon.mixing.schedule import MixtureSchedule
+
+#: What a method may ask for in `requires`. `embeddings` brings the scenario's proxy with it.
+REQUIREMENTS = frozenset({"embeddings"})
+
+
+#: In `RunSpec.after`: the proxy trained on the uniform mixture of the scenario's own domains.
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A run that a method needs before it can answer: a small model trained on a mixture.
+
+    The run's data order, initialisation and recipe are those of the scenario's proxy (same seed).
+
+    Attributes:
+        run_id: a file name.
+        weights: the mixture its data are drawn from; None: `Method.run_weights` decides once the runs in
+            `after` are done.
+        steps: optimizer steps; None: those of its `scale`, or the proxy's own number.
+        scale: name in the config's `scales`; None: the scenario's proxy scale.
+        after: runs that must be done before, by run id, and REFERENCE for the uniform proxy.
+        objective: trained under `Method.objective` instead of the mean loss of the batch.
+        swarm: one of many small runs: trained with others by one worker process, leaves no checkpoint.
+    """
+
+    run_id: str
+    weights: dict[str, float] | None
+    steps: int | None = None
+    scale: str | None = None
+    after: tuple[str, ...] = ()
+    objective: bool = False
+    swarm: bool = False
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What an extra run left.
+
+    Attributes:
+        weights: the mixture it was trained on.
+        losses: validation loss per domain (nats/token) at its end.
+        model_dir: its checkpoint folder; None for a run of a swarm.
+        outcome: what its objective answered; empty without one.
+    """
+
+    weights: dict[str, float]
+    losses: dict[str, float]
+    model_dir: Path | None
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a method may look at while one of its extra runs is set up.
+
+    Attributes:
+        run: the run.
+        domains: k names, in the scenario's order.
+        token_counts: tokens in each domain's train split.
+        params: the method's parameters.
+        seed: derived for (scenario, method, seed).
+        earlier: results of the runs in `run.after`, by run id (REFERENCE among them).
+    """
+
+    run: RunSpec
+    domains: tuple[str, ...]
+    token_counts: Mapping[str, int]
+    params: Mapping[str, Any]
+    seed: int
+    earlier: Mapping[str, RunResult]
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """Where a run stands when its objective is asked for gradients.
+
+    Attributes:
+        step: optimizer steps done before this one.
+        total_steps: of the run.
+        lr_factor: the learning-rate schedule's factor on the peak rate at this step, in (0, 1].
+        learning_rate: the recipe's `lr` times the factor.
+        grad_clip: norm to which the loop clips the gradient left in `.grad` afterwards.
+    """
+
+    step: int
+    total_steps: int
+    lr_factor: float
+    learning_rate: float
+    grad_clip: float
+
+
+@dataclass(frozen=True)
+class MethodInputs:
+    """What a method may look at.
+
+    Attributes:
+        domains: k names, in the scenario's order.
+        token_counts: tokens in each domain's train split.
+        params: the method's defaults overlaid with the config's `method_params`.
+        seed: derived for (scenario, method, seed); for draws of the method's own.
+        total_steps: optimizer steps of the base run.
+        token_budget: tokens that the base run trains on.
+        embeddings: k x d float64, rows in the order of `domains`; None unless required.
+        runs: results of `extra_runs` by run id.
+        others: weights of the methods named by `Method.uses`, by label (the first stage of a schedule).
+        start: for a controller, the mixture that `weights` answered; None before that.
+    """
+
+    domains: tuple[str, ...]
+    token_counts: Mapping[str, int]
+    params: Mapping[str, Any]
+    seed: int
+    total_steps: int
+    embeddings: np.ndarray | None = None
+    runs: Mapping[str, RunResult] = field(default_factory=dict)
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    start: Mapping[str, float] | None = None
+    token_budget: int = 0
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """A method's answer, and what a reader needs to judge it (JSON-able; may be empty)."""
+
+    schedule: MixtureSchedule
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TrainingState:
+    """What an online method sees between two segments of base training.
+
+    Attributes:
+        step: optimizer steps done so far.
+        total_steps: optimizer steps of the whole run.
+        domains: k names.
+        validation_losses: evaluates the model now; returns nats/token per domain. Its tokens are counted.
+        realised: blocks drawn per domain in the segment just played (empty before the first).
+    """
+
+    step: int
+    total_steps: int
+    domains: tuple[str, ...]
+    validation_losses: Callable[[], dict[str, float]]
+    realised: dict[str, int]

@@ -1,0 +1,54 @@
+"""Figures of the results: perplexity, learning curves, weights, few-shot, quality against compute.
+
+Last stage of the flow. Reads the tidy files; writes each figure as `{scenario}_{name}.png` and `.pdf`. One
+file a subject; this one knows which name is drawn by what.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from chameleon.reporting import catalogue
+from chameleon.reporting.figures.costs import quality_cost
+from chameleon.reporting.figures.curves import learning_curves, learning_curves_domains
+from chameleon.reporting.figures.domains import affinity, krls, pca
+from chameleon.reporting.figures.fewshot import fewshot
+from chameleon.reporting.figures.perplexity import forgetting, relative_perplexity
+from chameleon.reporting.figures.style import RC, method_style, save
+from chameleon.reporting.figures.weights import weights, weights_over_time
+from chameleon.reporting.records import tidy
+from chameleon.reporting.records.tidy import Frames
+
+__all__ = ["DRAWINGS", "make_figures", "method_style"]
+
+#: Figure -> what draws it from the scenario's name and tidy frames.
+DRAWINGS: dict[str, Callable[[str, Frames], Figure]] = {
+    "relative_perplexity": relative_perplexity, "learning_curves": learning_curves,
+    "learning_curves_domains": learning_curves_domains, "forgetting": forgetting, "weights": weights,
+    "weights_over_time": weights_over_time, "affinity": affinity, "krls": krls, "pca": pca,
+    "fewshot": fewshot, "quality_cost": quality_cost,
+}  # fmt: skip
+
+
+def make_figures(results: Path, out: Path, scenarios: Mapping[str, str]) -> None:
+    """Draw every figure of every scenario into `out`.
+
+    A figure that a scenario has no data for is still written, as a sentence that says so.
+
+    Args:
+        results: folder of the tidy files.
+        out: folder to write to; `chameleon.reporting.catalogue` says the file names.
+        scenarios: {name: kind}, in reading order.
+
+    Raises:
+        UserError: a tidy file is missing or malformed, or holds no row of a scenario.
+    """
+    frames = tidy.of_scenarios(Path(results), scenarios)
+    for stem, (name, scenario) in catalogue.figure_stems(scenarios).items():
+        # The user's matplotlibrc must not change the picture.
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(RC)
+            save(DRAWINGS[name](scenario, frames[scenario]), Path(out) / stem)

@@ -1,0 +1,111 @@
+"""The look of all figures: one colour and marker per method, matplotlib's settings, saving, small helpers.
+
+The bytes depend on the numbers only: no dates, matplotlib's own defaults whatever the user's matplotlibrc
+says, no pyplot state.
+"""
+
+import colorsys
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import matplotlib.colors
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from chameleon.core.artifacts import atomic
+
+#: One colour and one marker per method in every figure: Okabe and Ito's palette, which readers with any
+#: colour vision can tell apart, and two of Paul Tol's where it runs out. Markers serve print in grey.
+#: Variants that the default run has keep their method's hue, lighter or darker.
+STYLES = {
+    "uniform": ("#7f7f7f", "s"), "natural": ("#56B4E9", "D"), "chameleon": ("#D55E00", "o"),
+    "doremi": ("#0072B2", "^"), "doge": ("#009E73", "v"), "regmix": ("#CC79A7", "P"),
+    "aioli": ("#E69F00", "X"), "temperature": ("#999933", "<"), "unimax": ("#882255", ">"),
+    "fixed": ("#000000", "*"),
+    "chameleon_ft": ("#D55E00", "d"), "chameleon_pt": ("#6B2F00", "H"),
+    "chameleon_retrained": ("#6B2F00", "p"), "aioli_regmix": ("#8C6100", "8"),
+}  # fmt: skip
+#: For methods that are not named above and are no variant of one; which one is a function of the name.
+SPARE = (("#332288", "h"), ("#44AA99", "p"), ("#661100", "d"), ("#6699CC", "8"))
+INK, FAINT, BAND = "#222222", "#d9d9d9", "#f4f4f4"
+RC: Any = {
+    "font.size": 10, "axes.titlesize": 11, "axes.titleweight": "bold", "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#666666", "axes.axisbelow": True,
+    "legend.frameon": False, "pdf.fonttype": 42, "savefig.dpi": 150, "figure.constrained_layout.use": True,
+}  # fmt: skip
+
+
+def method_style(method: str) -> tuple[str, str]:
+    """Return (colour, marker) of a method, the same in every figure and every run.
+
+    A label that continues a known name after `_` (doremi_rounds) gets that method's hue, darker,
+    and a marker of its own.
+    """
+    if method in STYLES:
+        return STYLES[method]
+    digest = hashlib.sha256(method.encode()).digest()
+    spare = SPARE[digest[0] % len(SPARE)]
+    known = [name for name in STYLES if method.startswith(f"{name}_")]
+    if not known:
+        return spare
+    hue, light, saturation = colorsys.rgb_to_hls(*matplotlib.colors.to_rgb(STYLES[max(known, key=len)][0]))
+    return matplotlib.colors.to_hex(colorsys.hls_to_rgb(hue, 0.55 * light, saturation)), spare[1]
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write `stem`.png and `stem`.pdf, free of dates and versions."""
+    for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "ModDate": None})):
+        with atomic(stem.with_name(f"{stem.name}.{suffix}")) as temporary:
+            figure.savefig(temporary, format=suffix, metadata=metadata)
+
+
+def statement(text: str) -> Figure:
+    """Return a figure that holds one sentence: there is nothing to draw, and why."""
+    figure = Figure(figsize=(7, 1.6))
+    figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color=INK)
+    return figure
+
+
+def seeds(frame: pd.DataFrame) -> str:
+    """Return how many seeds the rows have, in words."""
+    n = frame["seed"].nunique()
+    return "1 seed" if n == 1 else f"{n} seeds"
+
+
+def interval_note(frame: pd.DataFrame) -> str:
+    """Return what the bars are, where there are several seeds."""
+    return ", bars: 95 % intervals" if frame["seed"].nunique() > 1 else ""
+
+
+def handle(method: str, **look: Any) -> Line2D:
+    """Return a method's legend entry: its marker on its line."""
+    colour, marker = method_style(method)
+    return Line2D([], [], **{"color": colour, "marker": marker, "label": method, **look})
+
+
+def legend_below(figure: Figure, handles: list[Any], columns: int = 5) -> None:
+    """Put one legend for the whole figure below it, in rows of nearly equal length that fit its width."""
+    # A letter is about 0.085 inches wide, the line and the gaps of an entry 0.7 inches.
+    entry = 0.7 + 0.085 * max(len(h.get_label()) for h in handles)
+    columns = max(1, min(columns, int(figure.get_figwidth() / entry)))
+    rows = -(-len(handles) // columns)
+    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows))
+
+
+def title(figure: Figure, text: str) -> None:
+    """Put a title above several panels, where a single panel has its own: at the left."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold")
+
+
+def zero_line(axes: Axes, colour: str, vertical: bool = False) -> None:
+    """Draw the line of no difference to uniform, in uniform's colour."""
+    (axes.axvline if vertical else axes.axhline)(0, color=colour, linewidth=1.5, zorder=1)
+
+
+def rounded(value: float, decimals: int, sign: bool = False) -> str:
+    """Return a number with a real minus; what rounds to zero has no sign."""
+    text = f"{value:{'+' if sign else ''}.{decimals}f}"
+    return f"{0:.{decimals}f}" if float(text) == 0 else text.replace("-", "−")

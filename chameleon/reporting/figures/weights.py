@@ -1,0 +1,80 @@
+"""Figures of the weights: what each method chose, and how weights moved while they were found or played."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from chameleon.reporting.figures.bars import bar_panels
+from chameleon.reporting.figures.grids import small_multiples
+from chameleon.reporting.figures.style import INK, handle, legend_below, method_style, seeds, statement, title
+from chameleon.reporting.records.tidy import Frames, first_seen, method_order
+from chameleon.reporting.statistics.comparisons import average_weights
+
+DASHES: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 3))}
+
+
+def weights(scenario: str, frames: Frames) -> Figure:
+    """Grouped bars: mean weight per domain and method, one dot per seed."""
+    table = frames["weights"]
+    methods, domains = method_order(table["method"]), first_seen(table["domain"])
+    figure, panels, _ = bar_panels(average_weights(frames), "weight", methods, domains, height=3.2)
+    for axes in panels:
+        axes.axhline(1 / len(domains), zorder=1.5, **DASHES)
+        axes.set_ylabel("domain weight\n(share of tokens)")
+    panels[0].set_title(f"Domain weights, {scenario} ({seeds(table)})")
+    handles: list[Any] = list(panels[0].get_legend_handles_labels()[0])
+    handles.append(Line2D([], [], label="equal weights, 1/k", **DASHES))
+    if table["seed"].nunique() > 1:
+        handles.append(Line2D([], [], color=INK, marker="o", markersize=3, linestyle="", label="one seed"))
+    legend_below(figure, handles, columns=6)
+    return figure
+
+
+def weights_over_time(scenario: str, frames: Frames) -> Figure:
+    """Per domain, how weights moved: in the base run (online methods) or in the run that found them."""
+    table, diagnostics = frames["weights"], frames["diagnostics"]
+    stages = table.groupby("method")["step"].nunique()
+    online = method_order(m for m in stages.index if stages[m] > 1)
+    paths = diagnostics[diagnostics["quantity"] == "trajectory"]
+    found = [m for m in method_order(paths["method"]) if m not in online]
+    if not online and not found:
+        return statement(f"No method of scenario {scenario} moves its weights during a run.")
+    domains = first_seen(table["domain"])
+    figure, panels = small_multiples(domains, "training step", "domain weight\n(share of tokens)")
+    for domain, axes in panels.items():
+        axes.axhline(1 / len(domains), zorder=1, **DASHES)
+        for method in found:
+            mine = paths[(paths["method"] == method) & (paths["domain"] == domain)]
+            for _, part in mine.groupby("seed"):
+                steps = part["other"].astype(int)
+                axes.plot(steps, part["value"], color=method_style(method)[0], linewidth=1.2)
+        for method in online:
+            _played(axes, frames, method, domain)
+    title(figure, f"How the weights moved, {scenario} ({seeds(table)}, a line each)")
+    look: dict[str, Any] = {"marker": "", "linewidth": 1.6}
+    handles = [handle(m, label=f"{m}, in its own run", **look) for m in found]
+    handles += [handle(m, label=f"{m}, in the base run: share so far", **look) for m in online]
+    if online:
+        handles.append(Line2D([], [], color=INK, label="the same, as played", linewidth=0.6, alpha=0.6))
+    handles.append(Line2D([], [], label="equal weights, 1/k", **DASHES))
+    legend_below(figure, handles, columns=3)
+    return figure
+
+
+def _played(axes: Axes, frames: Frames, method: str, domain: str) -> None:
+    """Draw what an online method played, thin, and the share of the tokens so far."""
+    table, curves = frames["weights"], frames["curves"]
+    colour = method_style(method)[0]
+    mine = table[(table["method"] == method) & (table["domain"] == domain)]
+    last = curves[curves["method"] == method]["step"].max()
+    for _, part in mine.groupby("seed"):
+        part = part.sort_values("step")
+        start = part["step"].max()
+        edges = np.array([*part["step"], last if last > start else start + 1], dtype=float)
+        played = part["weight"].to_numpy(dtype=float)
+        axes.step(edges, [*played, played[-1]], where="post", color=colour, linewidth=0.6, alpha=0.4)
+        so_far = np.cumsum(played * np.diff(edges)) / (edges[1:] - edges[0])
+        axes.plot(edges[1:], so_far, color=colour, linewidth=1.6)

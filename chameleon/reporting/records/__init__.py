@@ -1,0 +1,1 @@
+"""Run files to tidy files, tidy files to frames."""

@@ -1,0 +1,232 @@
+"""Gathers what the jobs left into tidy files that anyone can load.
+
+Reads weights, metrics, learning curves, embeddings, few-shot results and run records below a results folder;
+writes `metrics.csv`, `weights.csv`, `curves.csv`, `costs.csv` and `diagnostics.csv`. Tables and figures read
+these files and nothing else (and the corpora's reports).
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chameleon.core.artifacts import read_json, write_csv
+from chameleon.evaluation.fewshot_rows import rows as fewshot_rows
+from chameleon.reporting.records.tidy import COLUMNS
+
+Spec = Mapping[str, Any]
+Row = tuple[Any, ...]
+#: Stages whose cost is the price of a method's weights, in order; then the run that all methods pay.
+WEIGHTING = ("proxy", "embed", "reference", "extra", "swarm", "weights", "validation")
+
+
+def collect(spec: Spec, results: Path) -> None:
+    """Write the tidy files of all scenarios in `spec` (as `specs.collect` makes it)."""
+    rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
+    for scenario, what in spec["scenarios"].items():
+        for method, needs in what["methods"].items():
+            for seed in spec["seeds"]:
+                paths = Paths(results, scenario, method, seed, needs["embedder"])
+                rows["metrics"] += metrics(paths, what)
+                rows["weights"] += weights(paths)
+                rows["costs"] += costs(results, paths.key, what["methods"])
+                rows["diagnostics"] += diagnostics(paths, what["domains"])
+                rows["curves"] += curves(paths)
+        if what["fewshot"]:
+            rows["metrics"] += fewshot_rows(read_json(results / "fewshot" / f"{scenario}.json", "fewshot"))
+            rows["costs"] += fewshot_costs(results, scenario)
+    for name, columns in COLUMNS.items():
+        write_csv(results / f"{name}.csv", pd.DataFrame(rows[name], columns=list(columns)))
+
+
+class Paths:
+    """Where the files of one (scenario, method, seed) lie; `embedder` made its embeddings, if it has any."""
+
+    def __init__(self, results: Path, scenario: str, method: str, seed: int, embedder: str | None) -> None:
+        self.key = (scenario, method, seed)
+        name = f"seed{seed}"
+        self.results, self.name = results, name
+        self.proxy = results / "proxies" / scenario / name
+        self.embeddings = None if embedder is None else results / "embeddings" / embedder / name
+        self.weights = results / "weights" / scenario / method / f"{name}.json"
+        self.run = results / "runs" / scenario / method / name
+        self.metrics = results / "metrics" / scenario / method / f"{name}.json"
+
+
+MEANS = {"mean_perplexity": "perplexity", "mean_log_perplexity": "nats/token"}
+
+
+def metrics(paths: Paths, what: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of metrics.csv: loss and perplexity per domain, then the means.
+
+    Of a finetuned model also what it kept: `kept_*` on the domains that it was pretrained on, and
+    `forgetting`, the loss there minus that of the model it started from.
+    """
+    found = read_json(paths.metrics, "metrics")
+    scenario, method, seed = paths.key
+    start = (scenario, found["scale"], method, seed)
+
+    def row(corpus: str, domain: str, metric: str, value: float, unit: str) -> Row:
+        return (start[0], corpus, *start[1:], domain, metric, value, unit)
+
+    for domain, corpus in what["domains"].items():
+        yield row(corpus, domain, "loss", found["loss"][domain], "nats/token")
+        yield row(corpus, domain, "perplexity", found["perplexity"][domain], "perplexity")
+    for name, means in {"mean": found, **found["groups"]}.items():
+        for metric, unit in MEANS.items():
+            yield row("all", name, metric, means[metric], unit)
+    if what["kept"]:
+        of, origin = what["start"]
+        before = read_json(paths.results / "metrics" / of / origin / f"{paths.name}.json", "metrics")["loss"]
+        kept = found["kept"]
+        lost = {d: kept["loss"][d] - before[d] for d in what["kept"]}
+        for domain, corpus in what["kept"].items():
+            yield row(corpus, domain, "kept_loss", kept["loss"][domain], "nats/token")
+            yield row(corpus, domain, "kept_perplexity", kept["perplexity"][domain], "perplexity")
+            yield row(corpus, domain, "forgetting", round(lost[domain], 9), "nats/token")
+        for metric, unit in MEANS.items():
+            yield row("all", "mean", f"kept_{metric}", kept[metric], unit)
+        mean = math.fsum(lost.values()) / len(lost)
+        yield row("all", "mean", "mean_forgetting", round(mean, 9), "nats/token")
+
+
+def weights(paths: Paths) -> Iterator[Row]:
+    """Yield the rows of weights.csv: what was asked for, or for an online method what was played."""
+    found = read_json(paths.weights, "weights")
+    stages = found["stages"]
+    if found["online"]:
+        stages = read_json(paths.run / "mixture.json")["segments"]
+    for stage in stages:
+        for domain in found["domains"]:
+            yield (*paths.key, stage["start_step"], domain, stage["weights"][domain])
+
+
+def curves(paths: Paths) -> Iterator[Row]:
+    """Yield the rows of curves.csv: test loss per domain along a base run (a part of the test split)."""
+    per_step = None
+    segments = read_json(paths.run / "mixture.json")
+    for point in read_json(paths.run / "curve.json")["points"]:
+        if per_step is None:
+            blocks = sum(sum(s["blocks"].values()) for s in segments["segments"])
+            per_step = blocks * segments["block_tokens"] / sum(s["steps"] for s in segments["segments"])
+        step = round(point["tokens"] / per_step)
+        for domain, loss in point["loss"].items():
+            yield (*paths.key, step, point["tokens"], domain, loss)
+
+
+def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of costs.csv. What methods share is counted in full under each that needs it.
+
+    A method that builds on another's weights is charged for them too. Not counted: a proxy, and embeddings of
+    the domains it was trained on, that another scenario left (`charged_proxy`, `charged_corpora`); transfer
+    and finetuning are about reusing them.
+    """
+    scenario, method, seed = key
+    paths = Paths(results, scenario, method, seed, methods[method]["embedder"])
+    # Stage -> files; a file that two of them need is paid once.
+    records: dict[str, dict[Path, None]] = {stage: {} for stage in WEIGHTING}
+    for label in (method, *methods[method]["uses"]):
+        own = Paths(results, scenario, label, seed, methods[label]["embedder"])
+        for stage, files in weighting_records(own, methods[label]).items():
+            paid = {file for found in records.values() for file in found}
+            records[stage] |= dict.fromkeys(file for file in files if file not in paid)
+    run = read_json(paths.run / "run.json", "run")
+    ordered = run.get("validation_cost", {"tokens": 0, "flops": 0, "seconds": 0})
+    for stage, found in records.items():
+        if stage == "validation" and ordered["tokens"]:
+            yield _cost(key, stage, ordered, run["device"])
+        if found:
+            yield _summed(key, stage, [read_json(file, "run") for file in found])
+    curve = run.get("curve_cost", {"seconds": 0})
+    # Passes that an online method ordered, and points of the learning curve, are not training.
+    spent = {**run["cost"], "seconds": run["cost"]["seconds"] - ordered["seconds"] - curve["seconds"]}
+    yield _cost(key, "base", spent, run["device"])
+    yield _summed(key, "evaluate", [read_json(paths.metrics.with_suffix(".run.json"), "run")])
+
+
+def weighting_records(paths: Paths, needs: Mapping[str, Any]) -> dict[str, list[Path]]:
+    """Return the run records of everything that a method's own weights took, by stage."""
+    seed = str(paths.key[2])
+    records: dict[str, list[Path]] = {}
+    if needs["charged_proxy"]:
+        records["proxy"] = [paths.proxy / "run.json"]
+    if paths.embeddings is not None:
+        records["embed"] = [paths.embeddings / f"{c}.run.json" for c in needs["charged_corpora"]]
+    if needs["reference"]:
+        records["reference"] = [paths.proxy / "run.json"]
+    records["extra"] = [paths.run / "extra" / r / "run.json" for r in needs["runs"][seed]]
+    records["swarm"] = [paths.run / "swarm" / f"{part}.run.json" for part in needs["swarm"][seed]]
+    records["weights"] = [paths.weights.with_suffix(".run.json")]
+    return records
+
+
+def _summed(key: tuple[str, str, int], stage: str, records: list[dict[str, Any]]) -> Row:
+    total = {k: math.fsum(r["cost"][k] for r in records) for k in ("tokens", "flops", "seconds")}
+    return _cost(key, stage, total, "; ".join(dict.fromkeys(r["device"] for r in records)))
+
+
+def _cost(key: tuple[str, str, int], stage: str, total: Mapping[str, float], device: str) -> Row:
+    return (*key, stage, int(total["tokens"]), total["flops"], round(total["seconds"], 3), device)
+
+
+def fewshot_costs(results: Path, scenario: str) -> Iterator[Row]:
+    """Yield the few-shot rows of costs.csv, one per model."""
+    record = read_json(results / "fewshot" / f"{scenario}.run.json", "run")
+    for one in record["models"]:
+        yield _cost((scenario, one["method"], one["seed"]), "fewshot", one["cost"], record["device"])
+
+
+def diagnostics(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the rows of diagnostics.csv: KRLS quantities, a map of the embeddings, effective epochs."""
+    found = read_json(paths.weights, "weights")
+    order, said = found["domains"], found["diagnostics"]
+    for i, a in enumerate(order if "affinity" in said else []):
+        for j, b in enumerate(order):
+            yield (*paths.key, "affinity", a, b, said["affinity"][i][j])
+    for domain in order if "scores" in said else []:
+        yield (*paths.key, "score", domain, "", said["scores"][domain])
+    for i, value in enumerate(said.get("eigenvalues", [])):
+        yield (*paths.key, "eigenvalue", "", str(i), value)
+    # Single numbers: kλ, RegMix's held-out rank correlation, ...
+    for name, value in said.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield (*paths.key, name, "", "", float(value))
+    for domain, path in said.get("trajectory", {}).get("weights", {}).items():
+        for step, value in zip(said["trajectory"]["steps"], path, strict=True):
+            yield (*paths.key, "trajectory", domain, str(step), value)
+    if paths.embeddings is not None:
+        files = [paths.embeddings / f"{c}.json" for c in dict.fromkeys(domains.values())]
+        rows = {d: r for f in files for d, r in read_json(f, "embeddings")["rows"].items()}
+        points, shares = principal_components(np.array([rows[d] for d in domains]))
+        for axis in range(points.shape[1]):
+            for domain, value in zip(domains, points[:, axis], strict=True):
+                yield (*paths.key, "embedding_pc", domain, str(axis + 1), float(value))
+            yield (*paths.key, "embedding_pc_share", "", str(axis + 1), float(shares[axis]))
+    epochs = read_json(paths.run / "mixture.json")["effective_epochs"]
+    for domain in order:
+        yield (*paths.key, "effective_epochs", domain, "", epochs[domain])
+
+
+def principal_components(embeddings: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Return the centred embeddings' first principal coordinates and their shares of the variance.
+
+    Args:
+        embeddings: k x d.
+
+    Returns:
+        k x count coordinates (zero where there are fewer than `count` directions), and `count` shares. The
+        sign of an axis is fixed: its largest coordinate is positive.
+    """
+    centred = embeddings - embeddings.mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    points = np.zeros((len(embeddings), count))
+    shares = np.zeros(count)
+    total = float((s**2).sum())
+    for axis in range(min(count, len(s))):
+        column = u[:, axis] * s[axis]
+        points[:, axis] = column * (np.sign(column[np.abs(column).argmax()]) or 1.0)
+        shares[axis] = s[axis] ** 2 / total if total > 0 else 0.0
+    return np.round(points, 9), np.round(shares, 9)

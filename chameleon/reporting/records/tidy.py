@@ -1,0 +1,132 @@
+"""Read the tidy result files, and the fixed order of methods and domains in tables and figures.
+
+Reads metrics.csv, weights.csv, costs.csv, diagnostics.csv and curves.csv; used by tables, figures, verdicts
+and the summary only.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from chameleon.core.errors import UserError, choices
+
+#: Columns of each tidy file, in order.
+COLUMNS = {
+    "metrics": ("scenario", "corpus", "scale", "method", "seed", "domain_or_task", "metric", "value", "unit"),
+    "weights": ("scenario", "method", "seed", "step", "domain", "weight"),
+    "costs": ("scenario", "method", "seed", "stage", "tokens", "flops", "seconds", "device"),
+    "diagnostics": ("scenario", "method", "seed", "quantity", "domain", "other", "value"),
+    "curves": ("scenario", "method", "seed", "step", "tokens", "domain", "loss"),
+}
+NUMBERS = ("value", "weight", "tokens", "flops", "seconds", "loss")
+#: Reading order: the yardstick, the free baselines, the learned ones, ours last; others follow by name.
+METHODS = ("uniform", "natural", "temperature", "unimax", "fixed", "doremi", "doge", "regmix", "aioli",
+           "aioli_regmix", "chameleon", "chameleon_retrained", "chameleon_pt", "chameleon_ft")  # fmt: skip
+YARDSTICK = "uniform"
+#: What `domain_or_task` says of a mean over several domains: all, and in a transfer those kept and those new.
+GROUPS = {"mean": "", "mean_old": ", old domains", "mean_new": ", new domains"}
+#: Means that stand behind the domains: short name and decimals.
+MEANS = {"mean_perplexity": ("mean perplexity", 2), "mean_log_perplexity": ("mean log-perplexity", 4)}
+#: What `corpus` says of rows that belong to no corpus.
+NO_CORPUS = ("all", "fewshot")
+
+Frames = dict[str, pd.DataFrame]
+
+
+def read(results: Path, name: str) -> pd.DataFrame:
+    """Return `results/<name>.csv` with names as text, seed and step as int, the rest as float.
+
+    Raises:
+        UserError: no such file, other columns, or a cell that is no number where one belongs.
+    """
+    path = Path(results) / f"{name}.csv"
+    # Every cell as text first: pandas would read a domain called "null" or "NA" as missing.
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a table: {' '.join(str(error).split())}") from error
+    if tuple(frame.columns) != COLUMNS[name]:
+        raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(COLUMNS[name])}")
+    for column in frame.columns:
+        if column in NUMBERS or column in ("seed", "step"):
+            try:
+                frame[column] = pd.to_numeric(frame[column]).astype(float if column in NUMBERS else int)
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{path}: column {column}: {error}") from error
+    return frame
+
+
+def of_scenario(results: Path, scenario: str) -> Frames:
+    """Return the rows of one scenario in every tidy file.
+
+    Raises:
+        UserError: metrics.csv has no row of it; the message lists the scenarios there are.
+    """
+    return of_scenarios(results, [scenario])[scenario]
+
+
+def of_scenarios(results: Path, scenarios: Iterable[str]) -> dict[str, Frames]:
+    """Return {scenario: its rows in every tidy file}, each file read once.
+
+    Raises:
+        UserError: metrics.csv has no row of a scenario; the message lists the scenarios there are.
+    """
+    frames = {name: read(results, name) for name in COLUMNS}
+    known = sorted(set(frames["metrics"]["scenario"]))
+    found = {}
+    for scenario in scenarios:
+        if scenario not in known:
+            raise UserError(f"{Path(results) / 'metrics.csv'}: scenario {choices(scenario, known)}")
+        found[scenario] = {n: f[f["scenario"] == scenario].reset_index(drop=True) for n, f in frames.items()}
+    return found
+
+
+def method_order(methods: Iterable[str]) -> list[str]:
+    """Return the methods in the order of every table and figure."""
+    return sorted(set(methods), key=lambda m: (METHODS.index(m) if m in METHODS else len(METHODS), m))
+
+
+def first_seen(values: Iterable[Any]) -> list[Any]:
+    """Return the distinct values in the order of their first appearance (the config's, for domains)."""
+    return list(dict.fromkeys(values))
+
+
+def tested_domains(metrics: pd.DataFrame) -> list[str]:
+    """Return the domains whose test perplexity was measured, in the config's order."""
+    return first_seen(metrics[metrics["metric"] == "perplexity"]["domain_or_task"])
+
+
+def perplexities(metrics: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return (domain, metric, heading) of every column of a perplexity table: the domains, then the means."""
+    columns = [(domain, "perplexity", domain) for domain in tested_domains(metrics)]
+    present = set(metrics["domain_or_task"])
+    for group, suffix in GROUPS.items():
+        if group in present:
+            columns += [(group, metric, f"{name}{suffix}") for metric, (name, _) in MEANS.items()]
+    return columns
+
+
+def shots(metrics: pd.DataFrame) -> list[int]:
+    """Return the numbers of shots that few-shot accuracy was measured with, ascending."""
+    found = metrics["metric"].str.extract(r"^acc_(\d+)shot$")[0].dropna()
+    return sorted({int(n) for n in found})
+
+
+def tasks(metrics: pd.DataFrame) -> dict[str, float]:
+    """Return {few-shot task: accuracy of guessing}, in the order of the file."""
+    rows = metrics[(metrics["metric"] == "chance") & (metrics["domain_or_task"] != "mean")]
+    return dict(zip(rows["domain_or_task"], rows["value"], strict=True))
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
+    """Return a Markdown table: the first `text_columns` columns to the left, the others to the right."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+    rule = "|".join([":--"] * text_columns + ["--:"] * (len(header) - text_columns))
+    return "\n".join([line(header), f"|{rule}|", *map(line, rows)])

@@ -1,0 +1,1 @@
+"""Intervals and probabilities, and what is compared with what."""

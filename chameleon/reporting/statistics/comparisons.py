@@ -1,0 +1,209 @@
+"""What tables, figures and verdicts compare: differences paired by seed, ranks, costs, curves, accuracies.
+
+Functions of the tidy frames, between `chameleon.reporting.records.tidy` and everything that shows numbers.
+Negative is lower, and lower is better for every metric but accuracies.
+"""
+
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from chameleon.reporting.records.tidy import YARDSTICK, Frames, method_order, tasks
+from chameleon.reporting.statistics import stats
+from chameleon.reporting.statistics.stats import Estimate
+
+#: Stages that every method pays alike; all others are the price of the weights.
+BASE_STAGES = ("base", "evaluate", "fewshot")
+
+Index = dict[tuple[str, ...], dict[int, float]]
+_INDEXES: dict[int, tuple[weakref.ref, Index]] = {}
+
+
+def series(metrics: pd.DataFrame, method: str, domain: str, metric: str) -> dict[int, float]:
+    """Return {seed: value} of one method, domain and metric; empty if there is none."""
+    return dict(_index(metrics).get((method, domain, metric), {}))
+
+
+def _index(metrics: pd.DataFrame) -> Index:
+    """Return the values by (method, domain, metric) and seed, kept while the frame lives.
+
+    Tables ask for thousands of series; filtering a frame takes milliseconds each time.
+    """
+    held = _INDEXES.get(id(metrics))
+    if held is not None and held[0]() is metrics:
+        return held[1]
+    index: Index = {}
+    columns = ("method", "domain_or_task", "metric", "seed", "value")
+    for *key, seed, value in zip(*(metrics[c].tolist() for c in columns), strict=True):
+        index.setdefault(tuple(key), {})[seed] = value
+    if len(_INDEXES) > 16:
+        _INDEXES.clear()
+    _INDEXES[id(metrics)] = (weakref.ref(metrics), index)
+    return index
+
+
+def paired(
+    metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str
+) -> tuple[list[float], list[float]]:
+    """Return the values of two methods over the seeds that both have, in the same order of seeds."""
+    one, two = (series(metrics, m, domain, metric) for m in (a, b))
+    seeds = sorted(set(one) & set(two))
+    return [one[s] for s in seeds], [two[s] for s in seeds]
+
+
+def is_relative(metric: str) -> bool:
+    """Whether differences of a metric are given in percent: perplexities; all others in their own unit."""
+    return metric.endswith("perplexity") and not metric.endswith("log_perplexity")
+
+
+def differences(metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str) -> list[float]:
+    """Return a − b for every seed that both have, in percent of b for perplexities (see `is_relative`)."""
+    one, two = paired(metrics, a, b, domain, metric)
+    scale = [100 / y for y in two] if is_relative(metric) else [1.0] * len(two)
+    return [s * (x - y) for s, x, y in zip(scale, one, two, strict=True)]
+
+
+def difference(metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str) -> Estimate | None:
+    """Return the mean and t interval of a − b, paired over the seeds that both have; None without any."""
+    one, two = paired(metrics, a, b, domain, metric)
+    if not one:
+        return None
+    return (stats.relative_difference if is_relative(metric) else stats.paired_difference)(one, two)
+
+
+def to_uniform(metrics: pd.DataFrame, method: str, domain: str, metric: str) -> Estimate | None:
+    """Return a method's difference to uniform, paired over the seeds that both have.
+
+    In percent of uniform's value for perplexities, in the metric's unit (nats/token for losses and
+    log-perplexities) otherwise. None if they share no seed.
+    """
+    return difference(metrics, method, YARDSTICK, domain, metric)
+
+
+def by_seed(metrics: pd.DataFrame, metric: str, domains: Sequence[str]) -> dict[int, pd.DataFrame]:
+    """Return {seed: methods x domains} for the seeds that every method has complete."""
+    rows = metrics[(metrics["metric"] == metric) & metrics["domain_or_task"].isin(domains)]
+    methods = method_order(rows["method"])
+    tables = {}
+    for seed, part in rows.groupby("seed"):
+        table = part.pivot(index="method", columns="domain_or_task", values="value")
+        table = table.reindex(index=methods, columns=list(domains))
+        if not table.isna().to_numpy().any():
+            tables[int(seed)] = table
+    return tables
+
+
+def ranks(metrics: pd.DataFrame, domains: Sequence[str]) -> dict[str, Estimate]:
+    """Return each method's mean rank in test perplexity, 1 is best.
+
+    Of one seed: the rank among all methods on every domain, averaged over the domains. The estimate is over
+    those numbers, one a seed, of the seeds that every method has.
+    """
+    tables = by_seed(metrics, "perplexity", domains)
+    per_seed = {seed: stats.mean_ranks(table.to_numpy()) for seed, table in tables.items()}
+    methods = method_order(metrics["method"]) if per_seed else []
+    return {m: stats.bounded(stats.mean_interval([row[i] for row in per_seed.values()]), 1, len(methods))
+            for i, m in enumerate(methods)}  # fmt: skip
+
+
+def wins(metrics: pd.DataFrame, method: str, domains: Sequence[str]) -> Estimate | None:
+    """Return a method's win rate against uniform: the share of domains with a lower test perplexity.
+
+    One share a seed (a tie counts half); the estimate is over seeds. None if they share no seed.
+    """
+    values = [paired(metrics, method, YARDSTICK, domain, "perplexity") for domain in domains]
+    shared = min((len(mine) for mine, _ in values), default=0)
+    if not shared or any(len(mine) != shared for mine, _ in values):
+        return None
+    mine, theirs = (np.array([pair[side] for pair in values]) for side in (0, 1))
+    shares = [stats.share_below(column) for column in (mine - theirs).T]
+    return stats.bounded(stats.mean_interval(shares), 0, 1)
+
+
+def weighting_cost(costs: pd.DataFrame, method: str, amount: str = "flops") -> float:
+    """Return what a method's weights cost per seed (mean over seeds): every stage but those all pay alike."""
+    mine = costs[costs["method"] == method]
+    priced = mine[~mine["stage"].isin(BASE_STAGES)]
+    return float(priced[amount].sum()) / max(mine["seed"].nunique(), 1)
+
+
+def base_cost(costs: pd.DataFrame, method: str, amount: str = "flops") -> float:
+    """Return what training a method's base model cost per seed (mean over seeds)."""
+    mine = costs[costs["method"] == method]
+    return float(mine[mine["stage"] == "base"][amount].sum()) / max(mine["seed"].nunique(), 1)
+
+
+def apart(curves: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+    """Return how a − b in loss (nats/token) moves during training, paired by seed.
+
+    Returns:
+        one row per seed that both have; columns (tokens, domain), of what both were tested at.
+    """
+    tables = []
+    for method in (a, b):
+        mine = curves[curves["method"] == method]
+        tables.append(mine.pivot_table(index="seed", columns=["tokens", "domain"], values="loss"))
+    return (tables[0] - tables[1]).dropna(how="all").dropna(axis=1)
+
+
+def curve(curves: pd.DataFrame, a: str, b: str, domains: Sequence[str]) -> pd.DataFrame:
+    """Return how a − b in mean log-perplexity over `domains` moves: seeds x training tokens, nats/token."""
+    moved = apart(curves[curves["domain"].isin(domains)], a, b)
+    return moved if moved.empty else moved.T.groupby(level="tokens").mean().T
+
+
+def average_weights(frames: Frames) -> pd.DataFrame:
+    """Return columns method, seed, domain, weight: the mean over training steps, for every method.
+
+    Static weights are their own average. The last stage lasts until the last step of the learning curve, or,
+    without curves, as long as the stage before it.
+    """
+    weights, curves = frames["weights"], frames["curves"]
+    ends = curves.groupby(["method", "seed"])["step"].max()
+    rows = []
+    for (method, seed), part in weights.groupby(["method", "seed"], sort=False):
+        starts = sorted(set(part["step"]))
+        end = ends.get((method, seed), 0)
+        if end <= starts[-1]:
+            end = 2 * starts[-1] - starts[-2] if len(starts) > 1 else 1
+        lengths = dict(zip(starts, np.diff([*starts, end]), strict=True))
+        share = part["weight"] * part["step"].map(lengths) / (end - starts[0])
+        means = share.groupby(part["domain"], sort=False).sum()
+        rows += [{"method": method, "seed": seed, "domain": d, "weight": w} for d, w in means.items()]
+    return pd.DataFrame(rows, columns=["method", "seed", "domain", "weight"])
+
+
+def accuracy(frames: Frames, method: str, task: str, metric: str, number_of_shots: int) -> Estimate | None:
+    """Return the accuracy of a method with an interval for other seeds and other items; None without it."""
+    values = series(frames["metrics"], method, task, f"{metric}_{number_of_shots}shot")
+    errors = series(frames["metrics"], method, task, f"{metric}_stderr_{number_of_shots}shot")
+    if not values:
+        return None
+    if not set(values) <= set(errors):
+        return stats.mean_interval(list(values.values()))
+    return stats.with_item_error(list(values.values()), [errors[s] for s in values])
+
+
+def guessing(frames: Frames) -> dict[str, tuple[float, float]]:
+    """Return {task: accuracy of guessing, best accuracy without reading the item}, the mean over tasks last.
+
+    Where all items of a task have the same choices, always giving the more frequent answer beats guessing.
+    """
+    metrics = frames["metrics"]
+    found = {}
+    for task, chance in tasks(metrics).items():
+        rows = metrics[(metrics["metric"] == "constant") & (metrics["domain_or_task"] == task)]
+        found[task] = (chance, max([chance, *rows["value"]]))
+    if found:
+        chance, blind = (sum(pair[i] for pair in found.values()) / len(found) for i in (0, 1))
+        found["mean"] = (chance, blind)
+    return found
+
+
+def beyond_guessing(estimate: Estimate, bar: tuple[float, float]) -> bool:
+    """Whether an accuracy's interval lies above what needs no reading, or below guessing."""
+    if estimate.low is None or estimate.high is None:
+        return False
+    return estimate.low > bar[1] or estimate.high < bar[0]

@@ -1,0 +1,106 @@
+"""Table of few-shot results: accuracy against guessing, bits per byte of the right answer against uniform."""
+
+from typing import Any
+
+from chameleon.reporting.records.tidy import YARDSTICK, Frames, markdown, method_order, shots
+from chameleon.reporting.statistics import stats
+from chameleon.reporting.statistics.comparisons import accuracy, beyond_guessing, guessing, series, to_uniform
+from chameleon.reporting.statistics.stats import Estimate
+from chameleon.reporting.tables.parts import Table, empty, frame, marked, number, plus_minus, seeds
+from chameleon.reporting.tables.perplexity import ALONE
+
+COLUMNS = ("scenario method task shots metric mean low high sd n unit chance always_one_answer items "
+           "beyond_guessing against_uniform_mean against_uniform_low against_uniform_high "
+           "excludes_zero")  # fmt: skip
+
+
+def fewshot(scenario: str, frames: Frames) -> Table:
+    """Per task and number of shots: accuracy, normalised accuracy, bits per byte of the right answer."""
+    metrics = frames["metrics"]
+    bars = guessing(frames)
+    what = f"Few-shot results of scenario `{scenario}`"
+    if not bars or not shots(metrics):
+        return empty(COLUMNS, what, "its models were not tested on few-shot tasks")
+    items = {t: int(max(series(metrics, m, t, "items").values(), default=0))
+             for t in bars if t != "mean" for m in method_order(metrics["method"])[:1]}  # fmt: skip
+    methods = method_order(metrics[metrics["corpus"] == "fewshot"]["method"])
+    rows: list[dict[str, Any]] = []
+    blocks = []
+    for n in shots(metrics):
+        for metric, name in (("acc", "accuracy"), ("acc_norm", "accuracy normalised by length")):
+            body = [["guessing", *(number(100 * bar[0], 1) for bar in bars.values())]]
+            if any(bar[1] > bar[0] for bar in bars.values()):
+                body.append(
+                    ["always one answer", *(number(100 * b, 1) if b > g else "–" for g, b in bars.values())]
+                )
+            for method in methods:
+                cells = [method]
+                for task, bar in bars.items():
+                    estimate = accuracy(frames, method, task, metric, n)
+                    cells.append(_accuracy_cell(estimate, bar))
+                    if estimate is not None:
+                        rows.append({**_row(scenario, frames, method, task, n, metric, estimate),
+                                     "unit": "accuracy", "chance": bar[0], "always_one_answer": bar[1],
+                                     "items": items.get(task),
+                                     "beyond_guessing": beyond_guessing(estimate, bar)})  # fmt: skip
+                body.append(cells)
+            blocks += [f"**{n} shots: {name}, %**", markdown([f"{n} shots", *bars], body)]
+        body = []
+        for method in methods:
+            cells = [method]
+            for task in bars:
+                values = series(metrics, method, task, f"bits_per_byte_{n}shot")
+                if not values:
+                    cells.append("–")
+                    continue
+                estimate = stats.mean_interval(list(values.values()))
+                row = _row(scenario, frames, method, task, n, "bits_per_byte", estimate)
+                rows.append({**row, "unit": "bits/byte", "items": items.get(task)})
+                against = to_uniform(metrics, method, task, f"bits_per_byte_{n}shot")
+                own = method == YARDSTICK or against is None
+                cells.append(plus_minus(estimate, 3) if own else marked(against, 3))
+            body.append(cells)
+        blocks += [f"**{n} shots: bits per byte of the right answer ({YARDSTICK} as measured, others as "
+                   "difference to it, paired by seed; lower is better)**",
+                   markdown([f"{n} shots", *bars], body)]  # fmt: skip
+    counts = ", ".join(f"{t} {items[t]:,}" for t in items if items[t])
+    caption = (
+        f"{what}: accuracy in percent with a 95 % interval for other seeds and other test items together, "
+        "and bits per byte of the right answer, since models of this size sit near chance; "
+        f"{seeds(metrics)}; items: {counts or 'not recorded'}."
+    )
+    notes = (
+        "Accuracies in brackets cannot be told from guessing or from always giving one answer (first rows); "
+        "bold ones are better than both, or worse than guessing. Bits per byte is bold where the interval "
+        "over seeds of the paired difference to uniform excludes zero. The mean over tasks is unweighted. "
+        f"Nothing is corrected for the number of cells: {ALONE}."
+    )
+    return Table(frame(rows, COLUMNS), caption, "\n\n".join([*blocks, notes]))
+
+
+def percent(estimate: Estimate | None) -> str:
+    """Return an accuracy in percent with its interval."""
+    if estimate is None or estimate.half_width is None:
+        return "–" if estimate is None else number(100 * estimate.mean, 1)
+    return f"{100 * estimate.mean:.1f} ± {100 * estimate.half_width:.1f}"
+
+
+def _accuracy_cell(estimate: Estimate | None, bar: tuple[float, float]) -> str:
+    if estimate is None:
+        return "–"
+    text = percent(estimate)
+    return f"**{text}**" if beyond_guessing(estimate, bar) else f"({text})"
+
+
+def _row(
+    scenario: str, frames: Frames, method: str, task: str, n: int, metric: str, estimate: Estimate
+) -> dict[str, Any]:
+    own = method == YARDSTICK
+    against = None if own else to_uniform(frames["metrics"], method, task, f"{metric}_{n}shot")
+    row: dict[str, Any] = {
+        "scenario": scenario, "method": method, "task": task, "shots": n, "metric": metric,
+        **estimate._asdict(), "excludes_zero": bool(against and against.excludes_zero),
+    }  # fmt: skip
+    for end in ("mean", "low", "high"):
+        row[f"against_uniform_{end}"] = None if against is None else getattr(against, end)
+    return row

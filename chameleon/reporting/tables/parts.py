@@ -1,0 +1,87 @@
+"""What all tables are made of: the type, the frame of the csv, and numbers as people read them."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from chameleon.reporting.records.tidy import YARDSTICK
+from chameleon.reporting.statistics.stats import Estimate
+
+
+class Table(NamedTuple):
+    """One table: tidy rows for the csv, and the same for people (a sentence, and Markdown)."""
+
+    csv: pd.DataFrame
+    caption: str
+    body: str
+
+
+def frame(rows: Iterable[dict[str, Any]], columns: str) -> pd.DataFrame:
+    """Return the rows under `columns` (separated by spaces), also if there are none."""
+    return pd.DataFrame(list(rows), columns=columns.split())
+
+
+def empty(columns: str, what: str, why: str) -> Table:
+    """Return a table without rows that says why."""
+    return Table(frame([], columns), f"{what}: {why}, so this table is empty.", "")
+
+
+def nothing_to_compare(methods: Iterable[str]) -> str | None:
+    """Return why no difference to uniform can be given, or None if it can."""
+    methods = set(methods)
+    if YARDSTICK not in methods:
+        return f"{YARDSTICK} is not among its methods"
+    return None if len(methods) > 1 else f"{YARDSTICK} is its only method"
+
+
+def seeds(rows: pd.DataFrame) -> str:
+    """Return how many seeds the rows have, in words."""
+    n = rows["seed"].nunique()
+    return "one seed" if n == 1 else f"{n} seeds"
+
+
+def over_seeds(metrics: pd.DataFrame) -> str:
+    """Return what stands behind ±."""
+    if metrics["seed"].nunique() == 1:
+        return "one seed, so no intervals can be given"
+    return f"mean ± half the 95 % t interval over {seeds(metrics)}"
+
+
+def number(value: float | None, decimals: int, sign: bool = False) -> str:
+    """Return a rounded number with a real minus, or a dash for none."""
+    if value is None or pd.isna(value):
+        return "–"
+    text = f"{value:{'+' if sign else ''}.{decimals}f}"
+    return f"{0:.{decimals}f}" if float(text) == 0 else text.replace("-", "−")
+
+
+def plus_minus(estimate: Estimate | None, decimals: int, sign: bool = False) -> str:
+    """Return mean ± half the interval."""
+    if estimate is None:
+        return "–"
+    text = number(estimate.mean, decimals, sign)
+    return text if estimate.half_width is None else f"{text} ± {estimate.half_width:.{decimals}f}"
+
+
+def marked(estimate: Estimate | None, decimals: int) -> str:
+    """Return a signed difference, bold where its interval excludes zero."""
+    text = plus_minus(estimate, decimals, sign=True)
+    return f"**{text}**" if estimate is not None and estimate.excludes_zero else text
+
+
+def ranged(estimate: Estimate | None, decimals: int) -> str:
+    """Return the mean and its interval from end to end: for bounded numbers, whose interval may be cut."""
+    if estimate is None:
+        return "–"
+    text = number(estimate.mean, decimals)
+    if estimate.low is None:
+        return text
+    return f"{text} ({number(estimate.low, decimals)} to {number(estimate.high, decimals)})"
+
+
+def amount(value: float, unit: str) -> str:
+    """Return seconds, FLOPs or tokens with the digits that matter."""
+    if unit == "seconds":
+        return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return "0" if value == 0 else f"{value:.2e}" if unit == "flops" else f"{value / 1e6:.2f}M"

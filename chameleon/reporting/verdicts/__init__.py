@@ -1,0 +1,1 @@
+"""The papers' claims as sentences, and how a claim is put to the test."""

@@ -1,0 +1,110 @@
+"""The claims of the papers' abstracts as sentences that this suite can test, in our words, with verdicts.
+
+Reads tidy frames; used by the table of verdicts and by the summary. What a claim is compared with here is
+part of its sentence: the papers' baselines, budgets and models are not this suite's, so a verdict is about
+the sentence at this scale and not about the paper.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from chameleon.reporting.records.tidy import YARDSTICK, Frames
+from chameleon.reporting.verdicts.judging import (
+    ABSENT,
+    MARGIN,
+    Finding,
+    Runs,
+    Test,
+    against_uniform,
+    cheaper,
+    every,
+    lower,
+    lower_on_every_domain,
+    more_accurate,
+    nobody_always_lower,
+)
+
+#: Methods whose weights the Chameleon paper compares its own with.
+LEARNED = ("doremi", "doge", "regmix")
+#: "A fraction of the cost" is read as at most half, "about one percent" as at most two.
+FRACTION, ONE_PERCENT = 0.5, 0.02
+
+
+class Claim(NamedTuple):
+    """One claim: whose abstract makes it, a few words for the summary, the sentence, and its test."""
+
+    paper: str
+    short: str
+    sentence: str
+    test: Test
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim("Chameleon", "Chameleon beats uniform in pretraining",
+          "Base models pretrained on Chameleon's weights have a lower mean perplexity than on uniform ones.",
+          against_uniform("chameleon", "pretrain")),
+    Claim("Chameleon", "Chameleon beats uniform in few-shot accuracy",
+          "They also have a higher mean few-shot accuracy.",
+          more_accurate("chameleon", YARDSTICK, "pretrain")),
+    Claim("Chameleon", "Chameleon's weights cost a fraction of DoReMi's, DoGE's and RegMix's",
+          "Its weights cost at most half the FLOPs of the weights of DoReMi, DoGE and RegMix.",
+          every(*(cheaper("chameleon", m, "pretrain", at_most=FRACTION) for m in LEARNED))),
+    Claim("Chameleon", "Chameleon is as good as DoReMi, DoGE and RegMix",
+          f"Its mean perplexity is not worse than theirs by more than {MARGIN:g} %.",
+          every(*(lower("chameleon", m, "pretrain", margin=MARGIN) for m in LEARNED))),
+    Claim("Chameleon", "re-weighting for new domains costs about 1 % of retraining",
+          "When domains are added, new weights from the kept proxy cost about one percent (at most two) of "
+          "the FLOPs of retraining it.",
+          cheaper("chameleon", "chameleon_retrained", "transfer", at_most=ONE_PERCENT)),
+    Claim("Chameleon", "re-weighting is as good as retraining the proxy",
+          f"Their mean perplexity is not worse than with a retrained proxy by more than {MARGIN:g} %.",
+          lower("chameleon", "chameleon_retrained", "transfer", margin=MARGIN)),
+    Claim("Chameleon", "re-weighted Chameleon beats uniform on the enlarged set",
+          "Their mean perplexity over old and new domains is lower than under uniform weights.",
+          against_uniform("chameleon", "transfer")),
+    Claim("Chameleon", "Chameleon-FT beats uniform on every finetuning domain",
+          "Finetuning on Chameleon's weights gives a lower perplexity than uniform weights on every domain.",
+          lower_on_every_domain("chameleon_ft", YARDSTICK, "finetune")),
+    Claim("DoReMi", "DoReMi beats its reference weights on every domain",
+          "DoReMi's weights give a lower perplexity than its reference weights, uniform here, on every "
+          "domain.",
+          lower_on_every_domain("doremi", YARDSTICK, "pretrain")),
+    Claim("DoReMi", "DoReMi beats its reference weights on average",
+          "They give a lower mean log-perplexity.",
+          lower("doremi", YARDSTICK, "pretrain", metric="mean_log_perplexity")),
+    Claim("DoReMi", "DoReMi beats its reference weights in few-shot accuracy",
+          "They give a higher mean few-shot accuracy.",
+          more_accurate("doremi", YARDSTICK, "pretrain")),
+    Claim("DoGE", "DoGE beats uniform and DoReMi",
+          "DoGE's weights give a lower mean perplexity than uniform weights and than DoReMi's.",
+          every(against_uniform("doge", "pretrain"), lower("doge", "doremi", "pretrain"))),
+    Claim("DoGE", "DoGE beats uniform and DoReMi in few-shot accuracy",
+          "They give a higher mean few-shot accuracy than both.",
+          every(more_accurate("doge", YARDSTICK, "pretrain"), more_accurate("doge", "doremi", "pretrain"))),
+    Claim("RegMix", "RegMix beats natural weights",
+          "RegMix's weights give a lower mean perplexity than weights in proportion to the tokens at hand "
+          "(standing in for weights chosen by people).",
+          lower("regmix", "natural", "pretrain")),
+    Claim("RegMix", "RegMix matches DoReMi at a lower cost",
+          f"They are not worse than DoReMi's by more than {MARGIN:g} % and cost fewer FLOPs.",
+          every(lower("regmix", "doremi", "pretrain", margin=MARGIN),
+                cheaper("regmix", "doremi", "pretrain", at_most=1.0))),
+    Claim("Aioli", "Aioli beats uniform everywhere",
+          "Aioli gives a lower mean perplexity than uniform weights in every scenario.",
+          against_uniform("aioli", "pretrain", "transfer")),
+    Claim("Aioli", "no earlier method beats uniform everywhere",
+          "Neither DoReMi nor DoGE does.",
+          nobody_always_lower(("doremi", "doge"), YARDSTICK, "pretrain", "transfer")),
+)  # fmt: skip
+
+
+def judge(kinds: Mapping[str, str], frames: Mapping[str, Frames]) -> list[tuple[Claim, Finding]]:
+    """Return every claim with what was found.
+
+    Args:
+        kinds: {scenario: kind}, in reading order.
+        frames: {scenario: its tidy frames}.
+    """
+    runs = Runs(kinds, frames)
+    judged = [(claim, claim.test(runs)) for claim in CLAIMS]
+    return [(c, f._replace(measured="") if f.verdict == ABSENT else f) for c, f in judged]

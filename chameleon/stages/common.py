@@ -1,0 +1,68 @@
+"""What the jobs that run a model have in common: setting a run up, measuring it, writing it down."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chameleon.core.provenance import Cost, Recorder
+from chameleon.data.tokens import TokenCorpus
+from chameleon.evaluation.perplexity import blocks, domain_loss
+from chameleon.stages.inputs import streams
+from chameleon.training.device import pick_device
+from chameleon.training.loop import Training
+from chameleon.training.model import Decoder, ModelShape, flops_per_token, load_pretrained, parameter_count
+from chameleon.training.recipe import Recipe
+
+Spec = Mapping[str, Any]
+
+
+def load_model(model_dir: Path) -> Decoder:
+    return load_pretrained(model_dir).to(pick_device()).eval()
+
+
+def recipe_of(train: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a spec's `train` block."""
+    return Recipe(**{**train, "betas": tuple(train.get("betas", (0.9, 0.95)))})
+
+
+def training(
+    spec: Spec, corpora: Mapping[str, TokenCorpus], start: Decoder | None = None, quiet: bool = False
+) -> Training:
+    """Return a spec's training run, to be played; `start` is the model that it goes on from."""
+    vocab = next(iter(corpora.values())).vocab_size
+    return Training(
+        shape=ModelShape(**spec["model"], vocab_size=vocab),
+        recipe=recipe_of(spec["train"]),
+        streams=streams(corpora, "train"),
+        init_seed=spec["seeds"]["init"],
+        data_seed=spec["seeds"]["data"],
+        max_epochs=spec["max_epochs"],
+        label=""
+        if quiet
+        else " ".join(str(spec[k]) for k in ("scenario", "role", "method", "run", "seed") if k in spec),
+        start=start,
+    )
+
+
+def split_losses(
+    model: Decoder, corpora: Mapping[str, TokenCorpus], split: str, tokens: int, cost: Cost
+) -> dict[str, float]:
+    """Return nats/token per domain on a split, and count the passes' cost."""
+    context = model.shape.context
+    losses = {}
+    for domain, corpus in corpora.items():
+        data = blocks(corpus.stream(domain, split), tokens, context, f"domain {domain!r}, split {split!r}")
+        losses[domain] = domain_loss(model, data)
+        cost.add(
+            data.shape[0] * context, flops_per_token(model.shape, training=False) * data.shape[0] * context
+        )
+    return losses
+
+
+def finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: int) -> None:
+    """Write a run's files and enter it in its record."""
+    run.save(out, tokenizer, eot)
+    recorder.cost.add(run.cost.tokens, run.cost.flops)
+    recorder.extra["parameters"] = parameter_count(run.shape)
+    recorder.extra["engine"] = run.engine.record()
+    recorder.extra["effective_epochs"] = {d: round(x, 6) for d, x in run.sampler.effective_epochs().items()}

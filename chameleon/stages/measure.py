@@ -1,0 +1,52 @@
+"""The jobs that run a trained model without training it: domain embeddings, test losses."""
+
+from pathlib import Path
+from typing import Any
+
+from chameleon.core.artifacts import sha256_file, write_json
+from chameleon.core.provenance import Recorder
+from chameleon.data.tokens import TokenCorpus
+from chameleon.embedding import embed as embeddings
+from chameleon.embedding import files as embedding_files
+from chameleon.evaluation.perplexity import summary
+from chameleon.stages.common import Spec, load_model, split_losses
+from chameleon.stages.inputs import open_corpora
+from chameleon.training.device import setup_torch
+from chameleon.training.model import flops_per_token
+
+
+def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
+    """Embed the domains of one corpus (the only manifest) with a model."""
+    recorder = Recorder("embed", spec, [manifests[0], model_dir / "model.safetensors"], threads=threads)
+    recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
+    model, corpus = load_model(model_dir), TokenCorpus(manifests[0])
+    artefact, tokens = embeddings.embed(model, corpus, dict(spec))
+    artefact["proxy_sha256"] = sha256_file(model_dir / "model.safetensors")
+    embedding_files.save(out, artefact)
+    per_token = flops_per_token(model.shape, training=False, layers=artefact["layer"])
+    recorder.cost.add(tokens, per_token * tokens)
+    recorder.extra["domains_embedded"] = artefact["domains"]
+    recorder.write(out.with_suffix(".run.json"))
+
+
+def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
+    """Measure a base model's test loss and perplexity on every domain, and on those it was pretrained on."""
+    recorder = Recorder("evaluate", spec, [*manifests, model_dir / "model.safetensors"], threads=threads)
+    recorder.device = setup_torch(threads)
+    both = {**spec["domains"], **spec["kept"]}
+    losses = split_losses(
+        load_model(model_dir), open_corpora(manifests, both), "test", spec["test_tokens"], recorder.cost
+    )
+    kept = ("scenario", "scale", "method", "seed", "domains", "test_tokens")
+    groups = {
+        name: {k: v for k, v in summary({d: losses[d] for d in members}).items() if k.startswith("mean")}
+        for name, members in spec["groups"].items()
+    }
+    measured: dict[str, Any] = {
+        **{k: spec[k] for k in kept},
+        **summary({d: losses[d] for d in spec["domains"]}),
+        "groups": groups,
+        "kept": summary({d: losses[d] for d in spec["kept"]}) if spec["kept"] else None,
+    }
+    write_json(out, measured, schema="metrics")
+    recorder.write(out.with_suffix(".run.json"))

@@ -1,0 +1,164 @@
+"""The jobs that train a model: proxies, the runs that methods ask for, base models.
+
+Each turns a spec and files into artefacts, with a run record beside them; the swarm has a file of its own.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from chameleon.core.artifacts import read_json, write_json
+from chameleon.core.provenance import Cost, Recorder
+from chameleon.data.tokens import TokenCorpus
+from chameleon.evaluation.perplexity import summary
+from chameleon.mixing import registry
+from chameleon.mixing.method import Controller
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.mixing.types import REFERENCE, RunInputs, RunResult, RunSpec
+from chameleon.stages.common import Spec, finish, load_model, split_losses, training
+from chameleon.stages.inputs import method_inputs, open_corpora, read_weights, result_files, streams
+from chameleon.training.device import setup_torch
+from chameleon.training.model import Decoder
+
+
+def proxy(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads: int) -> None:
+    """Train the uniform proxy of a scenario and seed."""
+    recorder = Recorder("proxy", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
+    recorder.device = setup_torch(threads)
+    corpora = open_corpora(manifests, spec["domains"])
+    run = training(spec, corpora)
+    run.play(MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora))))
+    finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    recorder.write(out / "run.json")
+
+
+def _result(folder: Path) -> RunResult:
+    found = read_json(folder / "result.json")
+    return RunResult(found["weights"], found["loss"], folder / "model", found["outcome"])
+
+
+def extra_run(
+    spec: Spec,
+    manifests: list[Path],
+    tokenizer: Path,
+    out: Path,
+    threads: int,
+    after: Sequence[Path] = (),
+    reference: Path | None = None,
+) -> None:
+    """Train one of a method's extra runs and write its validation losses and its objective's outcome.
+
+    Args:
+        spec: as `specs.extra_run` makes it.
+        after: folders of the runs that this one waited for.
+        reference: folder of the scenario's uniform proxy, for a run that asked for it.
+    """
+    read = [*manifests, *(d / "result.json" for d in after)]
+    if reference is not None:
+        read.append(reference / "model" / "model.safetensors")
+    recorder = Recorder("extra", spec, read, threads=threads, seeds=dict(spec["seeds"]))
+    recorder.device = setup_torch(threads)
+    corpora = open_corpora(manifests, spec["domains"])
+    weights, objective = spec["weights"], None
+    if (own := spec["own"]) is not None:
+        method = registry.get(own["registered"])
+        earlier = {folder.name: _result(folder) for folder in after}
+        if reference is not None:
+            # The proxy stage measures no validation losses: none are needed of it.
+            uniform = dict.fromkeys(corpora, 1 / len(corpora))
+            earlier[REFERENCE] = RunResult(uniform, {}, reference / "model")
+        run_spec = RunSpec(
+            spec["run"], weights, own["steps"], after=tuple(own["after"]), objective=own["objective"]
+        )
+        counts = {d: len(s) for d, s in streams(corpora, "train").items()}
+        inputs = RunInputs(run_spec, tuple(corpora), counts, own["params"], own["method_seed"], earlier)
+        if weights is None:
+            weights = method.run_weights(inputs)
+        if own["objective"]:
+            objective = method.objective(inputs)
+    run = training(spec, corpora)
+    run.play(MixtureSchedule.static(weights), objective=objective)
+    losses = split_losses(run.model, corpora, "validation", spec["validation_tokens"], recorder.cost)
+    finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    outcome = {} if objective is None else objective.outcome()
+    write_json(out / "result.json", {"weights": weights, "outcome": outcome, **summary(losses)})
+    recorder.write(out / "run.json")
+
+
+def train(
+    spec: Spec,
+    manifests: list[Path],
+    weights_file: Path,
+    tokenizer: Path,
+    out: Path,
+    threads: int,
+    embeddings: Sequence[Path] = (),
+    runs: Sequence[Path] = (),
+    others: Sequence[Path] = (),
+    start: Path | None = None,
+) -> None:
+    """Train a base model under a method's schedule, or under its controller if the method is online.
+
+    Embeddings, extra runs and other methods' weights are for an online method's controller only.
+
+    Args:
+        spec: as `specs.train` makes it.
+        start: checkpoint to go on from (finetuning); None: from the seed's initial weights.
+    """
+    inputs_read = [*manifests, weights_file, *embeddings, *result_files(runs), *others]
+    if start is not None:
+        inputs_read.append(start / "model.safetensors")
+    recorder = Recorder("base", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
+    recorder.device = setup_torch(threads)
+    corpora = open_corpora(manifests, spec["domains"])
+    schedule = read_weights(weights_file, corpora)
+    run = training(spec, corpora, start=None if start is None else load_model(start))
+    controller: Controller | None = None
+    validate: Callable[[Decoder], dict[str, float]] | None = None
+    ordered = Cost()
+    if spec["online"] is not None:
+        online = spec["online"]
+        inputs = method_inputs(
+            {**spec, "params": online["params"], "seeds": {"method": online["method_seed"]}},
+            corpora,
+            list(embeddings),
+            list(runs),
+            list(others),
+        )
+        inputs = replace(inputs, start=dict(schedule.stages[0].weights))
+        controller = registry.get(online["registered"]).controller(inputs)
+
+        def validate(model: Decoder) -> dict[str, float]:
+            clock = time.perf_counter()
+            losses = split_losses(model, corpora, "validation", online["validation_tokens"], ordered)
+            ordered.seconds += time.perf_counter() - clock
+            return losses
+
+    curve = Curve(corpora, spec["curve"]["tokens"])
+    run.play(schedule, controller, validate, watch=dict.fromkeys(spec["curve"]["steps"], curve.measure))
+    write_json(out / "curve.json", {"points": curve.points, "tokens_per_domain": curve.tokens})
+    recorder.extra |= {"curve_cost": asdict(curve.cost), "validation_cost": asdict(ordered)}
+    finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    recorder.write(out / "run.json")
+
+
+@dataclass
+class Curve:
+    """Test losses along a base run: the first `tokens` tokens of every domain's test split.
+
+    For readers only: no method sees them. Learning rates still fall after a point before the last, so it is
+    not what a shorter run would have ended at.
+    """
+
+    corpora: Mapping[str, TokenCorpus]
+    tokens: int
+    cost: Cost = field(default_factory=Cost)
+    points: list[dict[str, Any]] = field(default_factory=list)
+
+    def measure(self, model: Decoder, trained: int) -> None:
+        clock = time.perf_counter()
+        losses = split_losses(model, self.corpora, "test", self.tokens, self.cost)
+        self.cost.seconds += time.perf_counter() - clock
+        self.points.append({"tokens": trained, "loss": {d: round(x, 9) for d, x in losses.items()}})

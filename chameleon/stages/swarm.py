@@ -1,0 +1,88 @@
+"""The `swarm` job: one worker's share of a method's many small runs, in one process.
+
+Start-up is paid once, every run's result is kept as it comes, and a job that was cut off goes on with the
+runs that are missing.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from chameleon.core.artifacts import fingerprint, read_json, write_json
+from chameleon.core.provenance import Cost, Recorder
+from chameleon.data.tokens import TokenCorpus
+from chameleon.evaluation.perplexity import summary
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.stages.common import Spec, recipe_of, split_losses, training
+from chameleon.stages.inputs import open_corpora, streams
+from chameleon.training.device import setup_torch
+from chameleon.training.engine import Engine
+from chameleon.training.model import Decoder, ModelShape
+from chameleon.training.progress import Progress
+from chameleon.training.stacked import Stack
+
+
+def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int = 1) -> None:
+    """Train one worker's share of a swarm, `stack` small models at a time, and write their losses.
+
+    What is done is kept in `parts/` beside `out` and taken from there when the job starts again.
+
+    Args:
+        spec: as `specs.swarm` makes it.
+        stack: models trained as one batched model; 1: one after the other.
+    """
+    recorder = Recorder("swarm", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
+    recorder.device = setup_torch(threads)
+    corpora = open_corpora(manifests, spec["domains"])
+    common = {key: value for key, value in spec.items() if key not in ("runs", "group")}
+    made_from = sorted(corpus.sha256 for corpus in corpora.values())
+    keys = {name: fingerprint([common, weights, made_from]) for name, weights in spec["runs"].items()}
+    parts = {name: out.parent / "parts" / f"{name}.json" for name in keys}
+    found = {name: read_json(path) for name, path in parts.items() if path.exists()}
+    found = {name: part for name, part in found.items() if part.get("key") == keys[name]}
+    recorder.earlier_seconds = sum(part["cost"]["seconds"] for part in found.values())
+    missing = [name for name in keys if name not in found]
+    progress = Progress(f"{spec['scenario']} {spec['method']} swarm {spec['seed']}", len(keys))
+    for start in range(0, len(missing), stack):
+        names = missing[start : start + stack]
+        clock = time.perf_counter()
+        for name, model, cost, form in _trained(spec, corpora, names):
+            recorder.extra["engine"] = {**form.record(), "stack": stack}
+            losses = split_losses(model, corpora, "validation", spec["validation_tokens"], cost)
+            found[name] = {"key": keys[name], "weights": spec["runs"][name], **summary(losses)}
+            found[name]["cost"] = {"tokens": cost.tokens, "flops": cost.flops}
+        seconds = (time.perf_counter() - clock) / len(names)
+        for name in names:
+            found[name]["cost"]["seconds"] = seconds
+            write_json(parts[name], found[name])
+        progress.update(len(found), found[names[-1]]["mean_log_perplexity"])
+    progress.close()
+    for part in found.values():
+        recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
+    runs = {name: {k: v for k, v in found[name].items() if k not in ("key", "cost")} for name in keys}
+    write_json(out, {"runs": runs})
+    recorder.write(out.with_suffix(".run.json"))
+
+
+def _trained(
+    spec: Spec, corpora: Mapping[str, TokenCorpus], names: Sequence[str]
+) -> Iterator[tuple[str, Decoder, Cost, Engine]]:
+    """Train runs of a swarm, as one batched model if there are several; yield each, its cost and its form."""
+    if len(names) == 1:
+        run = training(spec, corpora, quiet=True)
+        run.play(MixtureSchedule.static(spec["runs"][names[0]]))
+        yield names[0], run.model, run.cost, run.engine
+        return
+    vocab = next(iter(corpora.values())).vocab_size
+    stack = Stack(
+        shape=ModelShape(**spec["model"], vocab_size=vocab),
+        recipe=recipe_of(spec["train"]),
+        streams=streams(corpora, "train"),
+        init_seed=spec["seeds"]["init"],
+        data_seed=spec["seeds"]["data"],
+        mixtures=[spec["runs"][name] for name in names],
+        max_epochs=spec["max_epochs"],
+    )
+    stack.play()
+    for number, name in enumerate(names):
+        yield name, stack.model(number), stack.costs[number], stack.engine

@@ -1,0 +1,151 @@
+"""Many small runs of one shape trained as one batched model: the same numbers, fewer and larger operations.
+
+Every parameter gets a leading dimension of runs and every matrix product becomes a batched one, so a step of
+m runs starts as many kernels as a step of one. Nothing is shared between the runs but the recipe: each has
+its own blocks, gradient norm and optimizer state, and equals `chameleon.training.loop.Training` of the same
+mixture (the tests compare them in float64). For swarms; knows static mixtures only.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from chameleon.core.provenance import Cost
+from chameleon.data.sampler import MixtureSampler, batches
+from chameleon.data.tokens import TokenStream
+from chameleon.training import engine
+from chameleon.training.device import pick_device
+from chameleon.training.losses import token_losses
+from chameleon.training.model import Decoder, ModelShape, flops_per_token
+from chameleon.training.recipe import Rates, Recipe, optimizers
+
+
+class Stack:
+    """m runs that start from the same weights and differ in their mixtures. `play` trains them all.
+
+    Args:
+        shape, recipe, streams, init_seed, data_seed, max_epochs: as of `chameleon.training.loop.Training`.
+        mixtures: domain weights of every run.
+        start: the model that all runs start from; None: drawn from `init_seed`.
+    """
+
+    def __init__(
+        self,
+        shape: ModelShape,
+        recipe: Recipe,
+        streams: Mapping[str, TokenStream],
+        init_seed: int,
+        data_seed: int,
+        mixtures: Sequence[Mapping[str, float]],
+        max_epochs: float | None = None,
+        start: Decoder | None = None,
+    ) -> None:
+        self.shape, self.recipe, self.streams = shape, recipe, streams
+        self.device = pick_device()
+        first = (start or Decoder(shape).initialise(init_seed)).to(self.device)
+        self.count = len(mixtures)
+        self.parameters: dict[str, Tensor] = {
+            name: p.detach().expand(self.count, *p.shape).clone().requires_grad_()
+            for name, p in first.named_parameters()
+        }
+        precision = engine.precision(recipe.precision, self.device, shape.d_model)
+        self.engine = engine.Engine(precision, False, "a stack of runs")
+        blocks = {d: max(0, (len(s) - 1) // shape.context) for d, s in streams.items()}
+        total = recipe.steps * recipe.batch_size
+        self._plans = [
+            batches(
+                MixtureSampler(blocks, data_seed, max_epochs).segment(dict(mixture), total), recipe.batch_size
+            )
+            for mixture in mixtures
+        ]
+        self.costs = [Cost() for _ in mixtures]
+        self.rows: list[list[float]] = []
+
+    def play(self) -> None:
+        """Train every run for `recipe.steps` steps.
+
+        Raises:
+            FloatingPointError: a run's loss is not finite; names the step and the run's number.
+        """
+        recipe, context = self.recipe, self.shape.context
+        both = optimizers(self.parameters, recipe, self.engine.precision, stacked=True)
+        rates = Rates(both)
+        for step, drawn in enumerate(zip(*self._plans, strict=True)):
+            rates.set(recipe.learning_rate(step))
+            data = np.stack(
+                [
+                    [self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch]
+                    for batch in drawn
+                ]
+            )
+            tokens = torch.from_numpy(data).to(self.device)
+            with self.engine.autocast(self.device):
+                losses = self.losses(tokens[..., :-1], tokens[..., 1:]).mean((1, 2))
+            losses.sum().backward()
+            norms = self._clip()
+            found = losses.detach()
+            if not bool((torch.isfinite(found) & torch.isfinite(norms)).all()):
+                bad = int((~(torch.isfinite(found) & torch.isfinite(norms))).nonzero()[0])
+                raise FloatingPointError(
+                    f"run {bad} of a stack: loss is not finite at step {step}; lower the learning rate"
+                )
+            for optimizer in both:
+                optimizer.step()
+                optimizer.zero_grad()
+            self.rows.append(found.tolist())
+        tokens_read = recipe.steps * recipe.batch_size * context
+        for cost in self.costs:
+            cost.add(tokens_read, flops_per_token(self.shape) * tokens_read)
+
+    def model(self, run: int) -> Decoder:
+        """Return one run's model."""
+        decoder = Decoder(self.shape).to(self.device)
+        state = {name: p.detach()[run].clone() for name, p in self.parameters.items()}
+        decoder.load_state_dict(state, assign=True)
+        return decoder
+
+    def losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of every token: runs x batch x length, in nats."""
+        p, shape = self.parameters, self.shape
+        runs, b, t = tokens.shape
+        offset = torch.arange(runs, device=tokens.device)[:, None, None] * shape.vocab_size
+        x = F.embedding(tokens + offset, p["wte.weight"].flatten(0, 1)) + p["wpe.weight"][:, None, :t]
+        x = x.flatten(1, 2)
+        for i in range(shape.n_layer):
+            at = f"blocks.{i}."
+            qkv = self._linear(self._norm(x, at + "ln_1"), at + "qkv")
+            q, k, v = qkv.view(runs * b, t, 3, shape.n_head, -1).permute(2, 0, 3, 1, 4)
+            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self._linear(attended.transpose(1, 2).reshape(x.shape), at + "attn_out")
+            inner = F.gelu(self._linear(self._norm(x, at + "ln_2"), at + "mlp_in"), approximate="tanh")
+            x = x + self._linear(inner, at + "mlp_out")
+        x, weight = self._norm(x, "ln_f"), p["wte.weight"]
+        if self.engine.precision == "bf16":
+            x, weight = x.bfloat16(), weight.bfloat16()
+        with torch.autocast(x.device.type, enabled=False):
+            parts = zip(x.unbind(), weight.unbind(), targets.flatten(1).unbind(), strict=True)
+            return torch.stack([token_losses(*of) for of in parts]).view(runs, b, t)
+
+    def _linear(self, x: Tensor, name: str) -> Tensor:
+        weight, bias = self.parameters[name + ".weight"], self.parameters[name + ".bias"]
+        return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
+
+    def _norm(self, x: Tensor, name: str) -> Tensor:
+        normed = F.layer_norm(x, x.shape[-1:])
+        return torch.addcmul(
+            self.parameters[name + ".bias"][:, None], normed, self.parameters[name + ".weight"][:, None]
+        )
+
+    @torch.no_grad()
+    def _clip(self) -> Tensor:
+        """Clip every run's gradient by its own norm, as `clip_grad_norm_`; return the norms before."""
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        squares = [g.flatten(1).square().sum(1) for g in gradients]
+        norms = torch.stack(squares).sum(0).sqrt()
+        factors = (self.recipe.grad_clip / (norms + 1e-6)).clamp(max=1.0)
+        for g in gradients:
+            g.mul_(factors.view(-1, *[1] * (g.ndim - 1)))
+        return norms

@@ -1,0 +1,77 @@
+# 5. Base models on test text, and all of a scenario on the few-shot tasks in one process.
+
+
+localrules:
+    items,
+
+
+rule evaluate:
+    input:
+        tokens=reads(paths.tested_manifests, "scenario"),
+        model="<results>/runs/{scenario}/{method}/seed{seed}/model",
+    output:
+        metrics="<results>/metrics/{scenario}/{method}/seed{seed}.json",
+        record="<results>/metrics/{scenario}/{method}/seed{seed}.run.json",
+    log:
+        "<logs>/evaluate/{scenario}/{method}/seed{seed}.log",
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["evaluate"]
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=GPUS,
+    params:
+        spec=spec(specs.evaluate, *RUN),
+    shell:
+        "python -m chameleon job evaluate --spec {params.spec:q} --tokens {input.tokens} --model {input.model}"
+        " --out {output.metrics} --threads {threads} 2>&1 | tee {log}"
+
+
+rule items:
+    input:
+        lambda wildcards: specs.own_files(CFG),
+    output:
+        listed="<results>/fewshot/tasks/items.json",
+        record="<results>/fewshot/tasks/run.json",
+    log:
+        "<logs>/items.log",
+    retries: 2
+    conda:
+        "../../envs/suite.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        spec=spec(specs.items),
+    shell:
+        "python -m chameleon job items --spec {params.spec:q} --out $(dirname {output.listed}) 2>&1 | tee {log}"
+
+
+rule fewshot:
+    input:
+        tasks=branch(
+            lambda wildcards: specs.uses_items(CFG),
+            then="<results>/fewshot/tasks/items.json",
+            otherwise=[],
+        ),
+        models=reads(paths.models, "scenario"),
+    output:
+        scores="<results>/fewshot/{scenario}.json",
+        record="<results>/fewshot/{scenario}.run.json",
+    log:
+        "<logs>/fewshot/{scenario}.log",
+    priority: 5
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["evaluate"]
+    resources:
+        mem_mb=4000,
+        runtime=720,
+        gpu=GPUS,
+    params:
+        spec=spec(specs.fewshot, "scenario"),
+    shell:
+        "python -m chameleon job fewshot --spec {params.spec:q} --results $(dirname $(dirname {output.scores}))"
+        " --out {output.scores} --threads {threads} 2>&1 | tee {log}"

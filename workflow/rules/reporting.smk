@@ -1,0 +1,113 @@
+# 6. Tidy files, and from them alone tables and figures.
+
+
+FEWSHOT = [
+    f"<results>/fewshot/{s}.json" for s in CFG.scenarios if specs.has_fewshot(CFG, s)
+]
+TIDY = [f"<results>/{name}.csv" for name in catalogue.TIDY]
+# File stem -> (name in the catalogue, which decides caption and category; scenario or None).
+TABLE_STEMS = catalogue.table_stems(specs.kinds(CFG))
+FIGURE_STEMS = catalogue.figure_stems(specs.kinds(CFG))
+TABLES = [
+    f"<results>/tables/{stem}.{kind}" for stem in TABLE_STEMS for kind in ("csv", "md")
+]
+TABLE_PAGES = [f"<results>/tables/{stem}.html" for stem in TABLE_STEMS]
+FIGURES = [f"<results>/figures/{stem}.png" for stem in FIGURE_STEMS]
+FIGURE_PDFS = [f"<results>/figures/{stem}.pdf" for stem in FIGURE_STEMS]
+
+
+localrules:
+    collect,
+    tables,
+    figures,
+    summary,
+
+
+rule collect:
+    input:
+        paths.metrics(CFG),
+        paths.start_metrics(CFG),
+        FEWSHOT,
+    output:
+        metrics="<results>/metrics.csv",
+        others=TIDY[1:],
+        record="<results>/run.json",
+    log:
+        "<logs>/collect.log",
+    conda:
+        "../../envs/suite.yaml"
+    params:
+        spec=spec(specs.collect),
+    shell:
+        "python -m chameleon job collect --spec {params.spec:q} --results $(dirname {output.metrics}) 2>&1 | tee {log}"
+
+
+rule tables:
+    input:
+        metrics="<results>/metrics.csv",
+        tidy=TIDY,
+        corpora=expand("<results>/corpora/{corpus}/report.json", corpus=CFG.corpora),
+    output:
+        pages=[
+            shown("tables", stem, name, scenario, "html")
+            for stem, (name, scenario) in TABLE_STEMS.items()
+        ],
+        corpora=TABLES[:1],
+        tables=TABLES[1:],
+        record="<results>/tables/run.json",
+    log:
+        "<logs>/tables.log",
+    conda:
+        "../../envs/suite.yaml"
+    params:
+        spec=spec(specs.tables),
+    shell:
+        "python -m chameleon job tables --spec {params.spec:q} --results $(dirname {input.metrics}) --out $(dirname {output.corpora})"
+        " 2>&1 | tee {log}"
+
+
+rule figures:
+    input:
+        metrics="<results>/metrics.csv",
+        tidy=TIDY,
+    output:
+        weights=FIGURE_PDFS[:1],
+        pdfs=FIGURE_PDFS[1:],
+        record="<results>/figures/run.json",
+        figures=[
+            shown("figures", stem, name, scenario, "png")
+            for stem, (name, scenario) in FIGURE_STEMS.items()
+        ],
+    log:
+        "<logs>/figures.log",
+    conda:
+        "../../envs/suite.yaml"
+    params:
+        spec=spec(specs.figures),
+    shell:
+        "python -m chameleon job figures --spec {params.spec:q} --results $(dirname {input.metrics}) --out $(dirname {output.weights})"
+        " 2>&1 | tee {log}"
+
+
+# The report's first page: its landing text shows summary.md.
+rule summary:
+    input:
+        metrics="<results>/metrics.csv",
+        tidy=TIDY,
+    output:
+        text="<results>/summary.md",
+        page=report(
+            "<results>/summary.html",
+            caption="../report/summary.rst",
+            category=catalogue.place("summary").category,
+            labels={"shows": "summary"},
+        ),
+        record="<results>/summary.run.json",
+    log:
+        "<logs>/summary.log",
+    conda:
+        "../../envs/suite.yaml"
+    params:
+        spec=spec(specs.tables),
+    shell:
+        "python -m chameleon job summary --spec {params.spec:q} --results $(dirname {input.metrics}) 2>&1 | tee {log}"

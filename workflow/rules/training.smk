@@ -1,0 +1,127 @@
+# 2. Everything that trains: proxies on the uniform mixture, the runs that methods ask for, base models.
+
+
+rule proxy:
+    input:
+        tokens=reads(paths.manifests, "scenario"),
+        tokenizer="<results>/tokenizer/tokenizer.json",
+    output:
+        model=directory("<results>/proxies/{scenario}/seed{seed}/model"),
+        log="<results>/proxies/{scenario}/seed{seed}/training.csv",
+        mixture="<results>/proxies/{scenario}/seed{seed}/mixture.json",
+        record="<results>/proxies/{scenario}/seed{seed}/run.json",
+    log:
+        "<logs>/proxy/{scenario}/seed{seed}.log",
+    # Everything that needs weights waits for the proxies: start them before the base runs that need none.
+    priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["train"]
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+        gpu=GPUS,
+    params:
+        spec=spec(specs.proxy, "scenario", "seed"),
+    shell:
+        "python -m chameleon job proxy --spec {params.spec:q} --tokens {input.tokens}"
+        " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+rule extra:
+    input:
+        tokens=reads(paths.manifests, "scenario"),
+        tokenizer="<results>/tokenizer/tokenizer.json",
+        after=reads(paths.after_results, *RUN, "run"),
+        reference=reads(paths.reference_record, *RUN, "run"),
+    output:
+        model=directory(
+            "<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/model"
+        ),
+        log="<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/training.csv",
+        mixture="<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/mixture.json",
+        result="<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/result.json",
+        record="<results>/runs/{scenario}/{method}/seed{seed}/extra/{run}/run.json",
+    log:
+        "<logs>/extra/{scenario}/{method}/seed{seed}/{run}.log",
+    priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["train"]
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+        gpu=GPUS,
+    params:
+        spec=spec(specs.extra_run, *RUN, "run"),
+        after=folders("after"),
+        reference=flag("reference", folder=True),
+    shell:
+        "python -m chameleon job extra --spec {params.spec:q} --tokens {input.tokens} --after {params.after}"
+        " {params.reference} --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+# One worker's share of a method's many small runs: one process, one start-up. What it has done when it is cut
+# off lies in parts/ and is not done again.
+rule swarm:
+    input:
+        tokens=reads(paths.manifests, "scenario"),
+    output:
+        results="<results>/runs/{scenario}/{method}/seed{seed}/swarm/{group}.json",
+        record="<results>/runs/{scenario}/{method}/seed{seed}/swarm/{group}.run.json",
+    log:
+        "<logs>/swarm/{scenario}/{method}/seed{seed}/{group}.log",
+    priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["train"]
+    resources:
+        # Not a param: it is speed only, and changing it must rerun nothing.
+        stack=STACK,
+        mem_mb=2000,
+        runtime=1440,
+        gpu=GPUS,
+    params:
+        spec=spec(specs.swarm, *RUN, "group"),
+    shell:
+        "python -m chameleon job swarm --spec {params.spec:q} --tokens {input.tokens} --out {output.results}"
+        " --stack {resources.stack} --threads {threads} 2>&1 | tee {log}"
+
+
+rule train:
+    input:
+        tokens=reads(paths.manifests, "scenario"),
+        weights="<results>/weights/{scenario}/{method}/seed{seed}.json",
+        embeddings=branch(ONLINE, then=reads(paths.embedding_files, *RUN), otherwise=[]),
+        runs=branch(ONLINE, then=reads(paths.extra_results, *RUN), otherwise=[]),
+        others=branch(ONLINE, then=reads(paths.others, *RUN), otherwise=[]),
+        start=reads(paths.start_model, "scenario", "seed"),
+        tokenizer="<results>/tokenizer/tokenizer.json",
+    output:
+        model=directory("<results>/runs/{scenario}/{method}/seed{seed}/model"),
+        log="<results>/runs/{scenario}/{method}/seed{seed}/training.csv",
+        mixture="<results>/runs/{scenario}/{method}/seed{seed}/mixture.json",
+        curve="<results>/runs/{scenario}/{method}/seed{seed}/curve.json",
+        record="<results>/runs/{scenario}/{method}/seed{seed}/run.json",
+    log:
+        "<logs>/train/{scenario}/{method}/seed{seed}.log",
+    # One process scores all models of a scenario: those first, so that it does not run alone at the end.
+    priority: lambda wildcards: int(specs.has_fewshot(CFG, wildcards.scenario))
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["train"]
+    resources:
+        mem_mb=2000,
+        runtime=2880,
+        gpu=GPUS,
+    params:
+        spec=spec(specs.train, *RUN),
+        runs=folders("runs"),
+        start=flag("start"),
+    shell:
+        "python -m chameleon job train --spec {params.spec:q} --tokens {input.tokens} --weights {input.weights}"
+        " --embeddings {input.embeddings} --runs {params.runs} --others {input.others} {params.start}"
+        " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,29 @@
+# 4. Each method's weights, after the runs that it needs.
+
+
+rule weights:
+    input:
+        tokens=reads(paths.manifests, "scenario"),
+        embeddings=reads(paths.embedding_files, *RUN),
+        runs=reads(paths.extra_results, *RUN),
+        others=reads(paths.others, *RUN),
+        files=reads(paths.user_files, "method"),
+    output:
+        weights="<results>/weights/{scenario}/{method}/seed{seed}.json",
+        record="<results>/weights/{scenario}/{method}/seed{seed}.run.json",
+    log:
+        "<logs>/weights/{scenario}/{method}/seed{seed}.log",
+    priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["evaluate"]
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        spec=spec(specs.weights, *RUN),
+        runs=folders("runs"),
+    shell:
+        "python -m chameleon job weights --spec {params.spec:q} --tokens {input.tokens}"
+        " --embeddings {input.embeddings} --runs {params.runs} --others {input.others} --out {output.weights} --threads {threads}"
+        " 2>&1 | tee {log}"
