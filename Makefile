@@ -9,7 +9,11 @@ SHELL := bash
 CORES ?= all
 CONFIG ?=
 ARGS ?=
+# A night's run does not stop at its first failure; `KEEP_GOING=` lets it.
+KEEP_GOING ?= --keep-going
 REPORT ?= results/report.html
+# The shell takes these from its environment, whatever signs are in them (ARGS falls into words).
+export CORES CONFIG REPORT
 
 VENV := .venv
 READY := $(VENV)/.installed
@@ -19,8 +23,21 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH
 
-SNAKEMAKE = snakemake --cores $(CORES) $(ARGS)
-OVER = $(if $(CONFIG),--configfile $(CONFIG))
+# Snakemake and other libraries keep a cache in the home. Where that cannot be written (containers, nodes of a
+# cluster), theirs goes where our downloads go.
+HAS_CACHE := $(shell cache="$${XDG_CACHE_HOME:-$${HOME:-/dev/null}/.cache}"; \
+  mkdir -p "$$cache" 2>/dev/null && test -w "$$cache" && echo yes)
+ifeq ($(HAS_CACHE),)
+export XDG_CACHE_HOME := $(CURDIR)/.cache/home
+endif
+
+SNAKEMAKE = snakemake --cores "$$CORES" $(ARGS)
+OVER = $(if $(CONFIG),--configfile "$$CONFIG")
+
+# Said in one line before Snakemake reads the files, which it does with a reader that can be led astray. What the
+# command line changes is checked by the workflow alone.
+CHECK = $(if $(findstring --config,$(ARGS)),true,\
+  python -m chameleon check --configfile config.yaml $(if $(CONFIG),"$$CONFIG") > /dev/null)
 
 # A run that was killed (kill -9, power) leaves Snakemake's lock behind. It is removed only where no Snakemake is
 # alive to own it; what was complete stays, what was half done starts over.
@@ -28,7 +45,7 @@ UNLOCK = if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ] && command -v pgrep 
   && ! pgrep -x snakemake > /dev/null; then \
     echo "make: removing the lock of a run that was cut off"; snakemake --unlock $(OVER) > /dev/null 2>&1; fi
 
-.PHONY: help reproduce smoke test check bench clean lock setup
+.PHONY: help reproduce smoke test check chaos bench clean lock setup
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -47,11 +64,15 @@ $(READY): requirements.lock pyproject.toml
 	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What the end of a run that failed names as the command that goes on.
+reproduce: export CHAMELEON_COMMAND = make reproduce $(MAKEOVERRIDES)
+
 ## make reproduce  everything: fetch the text, train, evaluate; tables, figures and results/report.html
 reproduce: $(READY)
+	@$(CHECK)
 	@$(UNLOCK)
-	$(SNAKEMAKE) $(OVER)
-	snakemake --report $(REPORT) $(OVER)
+	$(SNAKEMAKE) $(KEEP_GOING) $(OVER)
+	snakemake --report "$$REPORT" $(OVER)
 
 ## make smoke      the whole workflow at toy size (configs/smoke.yaml): does it run on this machine?
 smoke: $(READY)
@@ -70,6 +91,10 @@ check: $(READY)
 	lint-imports --no-logo
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+## make chaos      kills, full and read-only disks, damaged files under a smoke-sized run (half an hour)
+chaos: $(READY)
+	PYTHONPATH=tests/workflow python tests/chaos/chaos.py $(ARGS)
 
 ## make bench      the timing scripts in benchmarks/ (a quarter of an hour; quiet machine); rewrites docs/PERFORMANCE.md
 bench: $(READY)

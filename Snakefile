@@ -38,6 +38,15 @@ rule all:
         "<results>/summary.html",
 
 
+# What is there is shown also after a run that failed (no dry run calls this); a complete run removes that again.
+onerror:
+    ending.failed(CFG, workflow)
+
+
+onsuccess:
+    ending.succeeded(CFG, workflow)
+
+
 # Stop after training and testing: what a cluster does while tables are made elsewhere.
 rule models:
     input:

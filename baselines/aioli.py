@@ -49,6 +49,8 @@ from chameleon.mixing import (
     MethodInputs,
     MethodResult,
     MixtureSchedule,
+    ScriptedController,
+    Segment,
     TrainingState,
     UserError,
     check_flag,
@@ -58,7 +60,6 @@ from chameleon.mixing import (
     register,
 )
 
-Segment = tuple[int, dict[str, float]]
 #: Probes take at most this part of a round (δ in the paper, .13 to .29 there; its 7-domain script has .70):
 #: where a run is too short for `lp_steps`, probes become shorter.
 MOST_PROBING = 0.5
@@ -220,22 +221,16 @@ class Aioli(Method):
         return AioliController(inputs, {**self.defaults, **inputs.params})
 
 
-class AioliController:
+class AioliController(ScriptedController):
     """Plays one run. `history` holds, per round, what was measured (arrays in the order of the domains)."""
 
     def __init__(self, inputs: MethodInputs, params: Mapping[str, Any]) -> None:
+        super().__init__()
         self.inputs, self.params = inputs, params
         self.history: list[dict[str, np.ndarray]] = []
-        self._script: Generator[Segment, TrainingState, None] | None = None
 
-    def next_segment(self, state: TrainingState) -> Segment:
-        """Return the next probe, or the steps until the next round."""
-        if self._script is None:
-            self._script = self._play(state)
-            return next(self._script)
-        return self._script.send(state)
-
-    def _play(self, state: TrainingState) -> Generator[Segment, TrainingState, None]:
+    def script(self, state: TrainingState) -> Generator[Segment, TrainingState, None]:
+        """Yield the probes of a round, then the steps until the next."""
         params, domains = self.params, state.domains
         cut = plan(state.total_steps, len(domains), params)
         start = dict(self.inputs.start or _start(self.inputs, params["prior"]))

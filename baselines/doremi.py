@@ -79,7 +79,7 @@ class Doremi(Method):
         check_number("method doremi: eta", params["eta"], least=0)
         check_number("method doremi: smoothing", params["smoothing"], least=0, most=1)
         check_number("method doremi: tolerance", params["tolerance"], least=0)
-        check_whole("method doremi: rounds", params["rounds"], 1)
+        check_whole("method doremi: rounds", params["rounds"], 1, most=1000)
         check_flag("method doremi: reference_behaviour", params["reference_behaviour"])
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:

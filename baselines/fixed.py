@@ -3,9 +3,10 @@
 For mixtures printed in a paper or found by another tool, so that they are trained and judged like any other.
 A file is either a plain JSON object {domain: weight} or a weights file of this suite; the latter is refused
 when it was computed with another tokenizer, before any job runs. `published` names a mixture of
-`chameleon.published` (the DoReMi, DoGE and RegMix mixtures that could be recovered) and `rename` says which
-of its domains each domain of ours takes its weight from. Costs nothing here; what it cost where it was made
-is not counted.
+`chameleon.published` (the DoReMi, DoGE and RegMix mixtures that could be recovered). Where the names of a
+file or of a published mixture are only spelt otherwise (Pile-CC, pile_cc), they are matched; `rename` says
+which of its domains each other domain of ours takes its weight from, either way round. Costs nothing here;
+what it cost where it was made is not counted.
 
 Known differences from the paper:
 - Weights are divided by their sum, since printed digits need not sum to one; a sum further from one than 0.02
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from chameleon.core.artifacts import read_json
+from chameleon.core.errors import shown
 from chameleon.mixing import (
     Method,
     MethodInputs,
@@ -27,10 +29,10 @@ from chameleon.mixing import (
     MixtureSchedule,
     UserError,
     check_flag,
-    choices,
     is_number,
     register,
 )
+from chameleon.mixing.names import match
 from chameleon.published import mixture
 
 #: Printed weights are rounded; a sum further from one than this is a mistake, not rounding.
@@ -48,8 +50,9 @@ class Fixed(Method):
         "weights": None,  # {domain: weight}
         "file": None,  # path of a JSON file
         "published": None,  # id of a published mixture
-        "rename": None,  # with published: {our domain: published domain}, where the names differ
-        # With published: True takes a mixture of more domains, and what ours leave out is shared in
+        # With file and published: {our domain: its domain}, or the other way round, where the names differ.
+        "rename": None,
+        # With file and published: True takes a mixture of more domains, and what ours leave out is shared in
         # proportion.
         "partial": False,
     }
@@ -62,19 +65,8 @@ class Fixed(Method):
                 f"{where}: tokenizer_fingerprint {made_with[:12]} is not this config's "
                 f"{facts['tokenizer_fingerprint'][:12]}: the weights belong to another tokenizer or corpus"
             )
-        for domain in domains:
-            if domain not in weights:
-                raise UserError(f"{where}: no weight for domain {domain!r}; it has {', '.join(weights)}")
-        for domain, weight in weights.items():
-            if domain not in domains:
-                raise UserError(f"{where}: unknown domain {domain!r}; valid: {', '.join(domains)}")
-            if not is_number(weight, least=0, most=1):
-                raise UserError(f"{where}: {domain}: {weight!r} is not a weight between 0 and 1")
-        total = sum(weights.values())
-        if params.get("partial") and total > 0:
-            return
-        if abs(total - 1) > ROUNDING:
-            raise UserError(f"{where}: the weights sum to {total:.4g}, not to 1")
+        if sum(weights.values()) <= 0:
+            raise UserError(f"{where}: the weights of {', '.join(weights)} sum to 0")
 
     def files(self, params: Mapping[str, Any]) -> list[str]:
         return [] if params["file"] is None else [str(params["file"])]
@@ -86,59 +78,84 @@ class Fixed(Method):
 
 
 def _read(params: Mapping[str, Any], domains: tuple[str, ...]) -> tuple[str, dict[str, float], str | None]:
-    """Return where the weights stand, the weights, and the tokenizer they were made with if it is known."""
+    """Return where the weights stand, those of our domains, and the tokenizer they were made with, if known.
+
+    Raises:
+        UserError: not one source, a source that cannot be read, a weight that is none, or names that do not
+            fit.
+    """
     given, file, published = (params.get(key) for key in SOURCES)
     if sum(source is not None for source in (given, file, published)) != 1:
         raise UserError(f"method fixed: give exactly one of the parameters {', '.join(SOURCES)}")
+    if given is not None:
+        for key in ("rename", "partial"):
+            if params.get(key):
+                raise UserError(f"method fixed: {key}: only goes with the parameters file and published")
+        return "method fixed: weights", _ours(given, "method fixed: weights", domains), None
     if published is not None:
-        return _published(published, params.get("rename"), params.get("partial"), domains)
-    for key in ("rename", "partial"):
-        if params.get(key):
-            raise UserError(f"method fixed: {key}: only goes with the parameter published")
-    if file is None:
-        if not isinstance(given, Mapping):
-            raise UserError(f"method fixed: weights: {given!r} is not a mapping of domains to weights")
-        return "method fixed: weights", dict(given), None
+        table = dict(mixture(published).weights)
+        return _renamed(f"method fixed: published {published}", table, params, domains, None)
+    if not isinstance(file, str) or not file:
+        raise UserError(f"method fixed: file: {file!r} is not the path of a file")
     found = read_json(Path(file))
     if not isinstance(found, dict):
         raise UserError(f"{file}: expected a JSON object of domains and weights")
-    if "stages" not in found:
-        return str(file), found, None
-    if len(found["stages"]) != 1:
-        raise UserError(f"{file}: holds {len(found['stages'])} stages; method fixed takes static weights")
-    return str(file), found["stages"][0]["weights"], found.get("tokenizer_fingerprint")
+    stages, made_with = found.get("stages"), found.get("tokenizer_fingerprint")
+    if not isinstance(stages, list):
+        return _renamed(file, found, params, domains, None)
+    if len(stages) != 1:
+        raise UserError(f"{file}: holds {len(stages)} stages; method fixed takes static weights")
+    weights = stages[0].get("weights") if isinstance(stages[0], dict) else None
+    if not isinstance(weights, dict):
+        raise UserError(f"{file}: stages.0: {shown(stages[0])} has no mapping `weights`")
+    if not isinstance(made_with, str | None):
+        raise UserError(f"{file}: tokenizer_fingerprint: {shown(made_with)} is no text")
+    return _renamed(file, weights, params, domains, made_with)
 
 
-def _published(
-    name: str, rename: Mapping[str, str] | None, partial: object, domains: tuple[str, ...]
-) -> tuple[str, dict[str, float], None]:
-    """Return a published mixture under our domains' names; none goes to two of ours."""
-    where = f"method fixed: published {name}"
-    table = mixture(name).weights
+def _ours(given: object, where: str, domains: tuple[str, ...]) -> dict[str, float]:
+    """Return weights that are given under our own names."""
+    if not isinstance(given, Mapping):
+        raise UserError(f"{where}: {given!r} is not a mapping of domains to weights")
+    for domain in domains:
+        if domain not in given:
+            raise UserError(f"{where}: no weight for domain {domain!r}; it has {', '.join(map(str, given))}")
+    for domain in given:
+        if domain not in domains:
+            raise UserError(f"{where}: unknown domain {domain!r}; valid: {', '.join(domains)}")
+    _check_weights(given, where)
+    return {domain: float(given[domain]) for domain in domains}
+
+
+def _renamed(
+    where: str,
+    table: Mapping[str, float],
+    params: Mapping[str, Any],
+    domains: tuple[str, ...],
+    made_with: str | None,
+) -> tuple[str, dict[str, float], str | None]:
+    """Return somebody else's weights under our domains' names."""
+    partial = params.get("partial")
     if partial is not None:
         check_flag("method fixed: partial", partial)
-    if not isinstance(rename, Mapping | None):
-        raise UserError(f"method fixed: rename: {rename!r} is not a mapping of domains to published names")
-    renamed = dict(rename or {})
-    for domain in renamed:
-        if domain not in domains:
-            raise UserError(f"method fixed: rename: domain {choices(domain, domains)}")
-    taken: dict[str, str] = {}
-    for domain in domains:
-        source = renamed.get(domain, domain)
-        if source not in table:
-            key = "rename" if domain in renamed else "domain"
-            raise UserError(f"{where}: {key} {domain}: {choices(source, table)}")
-        if source in taken:
-            raise UserError(
-                f"{where}: {source} goes to both {taken[source]} and {domain}; rename one of them"
-            )
-        taken[source] = domain
-    unused = [d for d in table if d not in taken]
+    _check_weights(table, where)
+    taken = match(domains, table, params.get("rename"), where, "method fixed: rename")
+    unused = [name for name in table if name not in taken.values()]
     if unused and not partial:
-        share = sum(table[d] for d in unused)
+        share = sum(table[name] for name in unused)
         raise UserError(
             f"{where}: no domain takes the weight of {', '.join(unused)} ({share:.3f} in all); name them in "
             "rename, or set partial: true to share it in proportion"
         )
-    return where, {domain: table[source] for source, domain in taken.items()}, None
+    return where, {domain: float(table[name]) for domain, name in taken.items()}, made_with
+
+
+def _check_weights(table: Mapping[Any, Any], where: str) -> None:
+    if not table:
+        raise UserError(f"{where}: holds no weights")
+    for name, weight in table.items():
+        if not is_number(weight, least=0, most=1):
+            raise UserError(f"{where}: {name}: {shown(weight)} is not a weight between 0 and 1")
+    total = sum(table.values())
+    if abs(total - 1) > ROUNDING:
+        raise UserError(f"{where}: the weights sum to {total:.4g}, not to 1")

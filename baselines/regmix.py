@@ -28,8 +28,10 @@ Known differences from its code:
 - Candidates keep the bounds of the swarm; the reference's do not.
 - A rounded mixture of the swarm is rescaled to sum to one and held against the bounds again; the reference's
   sum to 0.999 to 1.001.
-- Where the bounds leave too few mixtures its code fails. Here up to 2,000 draws are made per mixture
-  asked for, and then the swarm is smaller; with fewer than three runs the best run's mixture is the answer.
+- Where the bounds leave too few mixtures (from about a hundred domains on) its code fails. Here up to 2,000
+  draws are made per mixture asked for; if that is not enough, the mixtures are made within the bounds
+  (`chameleon.methods.regression.within`). If even so there are not as many different ones as `num_proxies`
+  asks for, the config is refused.
 - A mixture is one draw under a strength picked at random; its code draws under all 15 strengths and picks one
   of the draws. The distribution is the same.
 """
@@ -83,15 +85,16 @@ class RegMix(Method):
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Refuse numbers out of range, unknown names and priors that do not cover the domains."""
-        for name, low in {"num_proxies": MINIMUM_RUNS, "candidates": 1, "top": 1, "folds": 2}.items():
-            check_whole(f"method regmix: {name}", params[name], low)
+        for name, low in {"candidates": 1, "top": 1, "folds": 2}.items():
+            check_whole(f"method regmix: {name}", params[name], low, most=10_000_000)
+        check_whole("method regmix: num_proxies", params["num_proxies"], MINIMUM_RUNS, most=100_000)
         check_whole("method regmix: steps", params["steps"], 1, optional=True)
         if not isinstance(params["regression"], str) or params["regression"] not in models.MODELS:
             raise UserError(f"method regmix: regression: {choices(params['regression'], models.MODELS)}")
         if params["target"] not in ("mean", *domains):
             raise UserError(f"method regmix: target: {choices(params['target'], ['mean', *domains])}")
-        for name, low in {"temperature": 0, "maximum_usage": 1}.items():
-            check_number(f"method regmix: {name}", params[name], least=low)
+        check_number("method regmix: temperature", params["temperature"], least=0, most=20)
+        check_number("method regmix: maximum_usage", params["maximum_usage"], least=1)
         strength = params["strength"]
         if not (isinstance(strength, Sequence) and len(strength) == 2 and all(map(is_number, strength))
                 and 0 < strength[0] <= strength[1]):  # fmt: skip
@@ -101,10 +104,13 @@ class RegMix(Method):
         _prior(params["prior"], sorted(domains))
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
-        """Return the swarm: `num_proxies` runs, fewer if there are not as many mixtures within the bounds.
+        """Return the swarm: `num_proxies` runs.
 
         The draw is made for the domains sorted by name, so that their order in the config plays no part. One
         domain leaves nothing to choose and needs no run.
+
+        Raises:
+            UserError: there are not as many different mixtures within the bounds.
         """
         names = sorted(domains)
         if len(names) == 1:
@@ -117,6 +123,13 @@ class RegMix(Method):
             (params["strength"][0], params["strength"][1]),
             params["maximum_usage"],
         )
+        if (found := len(draw.mixtures)) < params["num_proxies"]:
+            asked, usage = params["num_proxies"], params["maximum_usage"]
+            raise UserError(
+                f"method regmix: num_proxies: {asked} runs are asked for, but only {found} different "
+                f"mixtures keep every weight below maximum_usage ({usage:g}) times its prior; raise "
+                "maximum_usage, or ask for fewer runs"
+            )
         digits = max(3, len(str(len(draw.mixtures) - 1)))
         return [
             RunSpec(
@@ -197,4 +210,8 @@ def _prior(given: Any, names: list[str]) -> np.ndarray:
     if unknown:
         raise UserError(f"method regmix: prior: unknown domain {unknown[0]!r}; valid: {', '.join(names)}")
     shares = np.array([float(given[d]) for d in names])
+    if sum(shares.tolist()) == float("inf"):
+        raise UserError(
+            f"method regmix: prior: shares of up to {shares.max():g} are too large to be added up"
+        )
     return shares / shares.sum()

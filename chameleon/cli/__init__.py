@@ -4,11 +4,17 @@ A user's mistake ends as one line on stderr and exit code 2; anything else is a 
 """
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 
 from chameleon.cli import jobs, people
-from chameleon.core.errors import UserError
+from chameleon.core.errors import Interrupted, UserError
+
+#: Exit code of a job that a signal stopped and that goes on when it is called again (EX_TEMPFAIL).
+INTERRUPTED = 75
+#: What a full, read-only or forbidden disk says: nobody's bug.
+BROKEN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,8 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     args = parser().parse_args(argv)
     try:
-        args.handler(args)
+        code = args.handler(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    except OSError as error:
+        if error.errno not in BROKEN_DISK:
+            raise
+        print(f"error: {error.filename or 'disk'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except Interrupted as error:
+        print(f"stopped: {error}; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    return code or 0

@@ -7,8 +7,11 @@ files. Its options are the parameters of the function that does it, whose module
 import argparse
 import importlib
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from chameleon.stages.failures import reported
 
 _PATHS: dict[str, Any] = {"type": Path, "nargs": "*", "default": []}
 _GIVEN: dict[str, Any] = {"type": Path, "required": True}
@@ -29,10 +32,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "others": {**_PATHS, "help": "weights files of methods it builds on"},
     "after": {**_PATHS, "help": "folders of the runs that it waited for"},
     "reference": {**_MAYBE, "help": "folder of the scenario's uniform proxy"},
+    "asked": {
+        "type": json.loads,
+        "default": {},
+        "help": "tokens and key that ask for them, by split, as JSON",
+    },
     "stack": {"type": int, "default": 1, "help": "models trained as one batched model (default 1)"},
     "start": {**_MAYBE, "help": "checkpoint to go on from"},
     "weights": {**_GIVEN, "dest": "weights_file", "help": "weights file"},
     "results": {**_GIVEN, "help": "results folder"},
+    "unfinished": {**_GIVEN, "help": "list of the jobs that Snakemake left undone"},
+    "states": {"default": "never", "help": "how often a run is saved: 5min, 100steps, both, or never"},
 }
 
 
@@ -49,16 +59,18 @@ JOBS: dict[str, Job] = {
     "fetch": Job("data.corpora.fetch:fetch", "download a corpus's packages into the cache", "out"),
     "prepare": Job("stages.text:prepare", "clean, split and deduplicate a corpus", "out threads"),
     "tokenizer": Job("stages.text:tokenizer", "train the experiment's tokenizer", "corpora out"),
-    "tokens": Job("stages.text:tokens", "write a corpus's token shards", "corpus tokenizer out threads"),
-    "proxy": Job("stages.runs:proxy", "train a scenario's proxy", "tokens tokenizer out threads"),
+    "tokens": Job("stages.text:tokens", "write a corpus's token shards",
+                  "corpus tokenizer out threads asked"),
+    "proxy": Job("stages.runs:proxy", "train a scenario's proxy", "tokens tokenizer out threads states"),
     "embed": Job("stages.measure:embed", "embed a corpus's domains", "tokens model out threads"),
     "extra": Job("stages.runs:extra_run", "train a run that a method needs",
-                 "tokens tokenizer after reference out threads"),
-    "swarm": Job("stages.swarm:swarm", "train a share of a method's small runs", "tokens stack out threads"),
+                 "tokens tokenizer after reference out threads states"),
+    "swarm": Job("stages.swarm:swarm", "train a share of a method's small runs",
+                 "tokens stack out threads states"),
     "weights": Job("stages.weighting:weights", "compute a method's weights",
                    "tokens embeddings runs others out threads"),
     "train": Job("stages.runs:train", "train a base model",
-                 "tokens weights embeddings runs others start tokenizer out threads"),
+                 "tokens weights embeddings runs others start tokenizer out threads states"),
     "evaluate": Job("stages.measure:evaluate", "test a base model", "tokens model out threads"),
     "items": Job("stages.text:items", "write the few-shot tasks", "out"),
     "fewshot": Job("stages.fewshot:fewshot", "score base models on few-shot tasks", "results out threads"),
@@ -66,8 +78,10 @@ JOBS: dict[str, Job] = {
     "tables": Job("stages.report:tables", "make tables from the tidy files", "results out"),
     "figures": Job("stages.report:figures", "make figures from the tidy files", "results out"),
     "summary": Job("stages.report:summary", "write the report's first page", "results"),
+    "partial": Job("stages.report:partial", "report on what a failed run has left",
+                   "results unfinished threads"),
     "sensitivity_proxy": Job("sensitivity.train:proxy", "train a proxy of other length or size",
-                             "tokens tokenizer out threads"),
+                             "tokens tokenizer out threads states"),
     "sensitivity_embed": Job("sensitivity.embed:embed", "embed the domains in every way that is varied",
                              "tokens model out threads"),
     "sensitivity": Job("sensitivity.measure:sensitivity", "weights at every setting, and their distances",
@@ -83,9 +97,10 @@ def find(name: str) -> Any:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do one job."""
+    """Do one job; if it fails, say so beside its results."""
     given = {k: v for k, v in vars(args).items() if k not in ("command", "job", "handler")}
-    find(args.job)(**given)
+    with reported(args.job, args.out) if "out" in given else nullcontext():
+        find(args.job)(**given)
 
 
 def add_to(commands: Any) -> None:

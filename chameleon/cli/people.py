@@ -14,10 +14,10 @@ def methods(args: argparse.Namespace) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Check a config file and say what it runs."""
-    from chameleon.experiment.load import load_file
+    """Check a config, or several laid over each other, and say what it runs."""
+    from chameleon.experiment.load import load_files
 
-    cfg = load_file(args.configfile)
+    cfg = load_files(args.configfile)
     for scenario in cfg.scenarios:
         print(f"{scenario}: {len(cfg.domains(scenario))} domains, methods {', '.join(cfg.methods(scenario))}")
 
@@ -52,15 +52,26 @@ def regress(args: argparse.Namespace) -> None:
         args.candidates,
         args.top,
         args.seed,
+        args.keep_diverged,
     )
 
 
-COMMANDS = {"methods": methods, "check": check, "plan": plan, "regress": regress}
+def verify(args: argparse.Namespace) -> int:
+    """Follow every cell of the tables back to the files that it was made from; exit code 1: one is wrong."""
+    from chameleon.integrity.verify import verify as work
+
+    report = work(args.results)
+    print("\n".join(report.lines()))
+    return 0 if report.clean else 1
+
+
+COMMANDS = {"methods": methods, "check": check, "plan": plan, "regress": regress, "verify": verify}
 
 EXAMPLES = {
     "methods": "chameleon methods",
     "check": "chameleon check --configfile config.yaml",
     "plan": "chameleon plan --configfile configs/smoke.yaml --cores 4",
+    "verify": "chameleon verify results/smoke",
     "regress": "chameleon regress --mixtures weights.csv --losses losses.csv --target pile_cc --out out",
 }
 
@@ -69,7 +80,12 @@ _GIVEN: dict[str, Any] = {"type": Path, "required": True}
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "methods": {},
     "check": {
-        "configfile": {**_FILE, "default": Path("config.yaml"), "help": "a complete config"},
+        "configfile": {
+            "type": Path,
+            "nargs": "+",
+            "default": [Path("config.yaml")],
+            "help": "a complete config, and any that are laid over it",
+        },
     },
     "plan": {
         "configfile": {"type": Path, "nargs": "*", "default": [], "help": "configs laid over config.yaml"},
@@ -89,7 +105,14 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "candidates": {"type": int, "default": 100_000, "help": "mixtures to simulate (default 100000)"},
         "top": {"type": int, "default": 128, "help": "candidates to average (default 128)"},
         "seed": {"type": int, "default": 0, "help": "of the simulation and the folds (default 0)"},
+        "keep-diverged": {
+            "action": "store_true",
+            "help": "also fit runs whose losses lie far from the others",
+        },
         "out": {**_GIVEN, "help": "folder to write"},
+    },
+    "verify": {
+        "results": {**_FILE, "nargs": "?", "default": Path("results"), "help": "folder (default: results)"},
     },
 }
 
@@ -102,4 +125,4 @@ def add_to(commands: Any) -> None:
         sub = commands.add_parser(name, help=said, description=text, epilog=example)
         sub.set_defaults(handler=handler)
         for option, settings in OPTIONS[name].items():
-            sub.add_argument(f"--{option}", **settings)
+            sub.add_argument(option if settings.get("nargs") == "?" else f"--{option}", **settings)

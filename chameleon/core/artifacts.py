@@ -17,6 +17,7 @@ from typing import Any
 
 import jsonschema
 
+from chameleon.core import strict_json
 from chameleon.core.errors import UserError
 
 
@@ -50,33 +51,35 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def dumps(value: Any) -> str:
+def dumps(value: Any, sort_keys: bool = True) -> str:
     """Return byte-stable, human-readable JSON.
 
     Raises:
         ValueError: `value` holds a NaN or an infinity.
     """
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(value, indent=1, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_json(path: str | Path, value: Any, schema: str | None = None) -> None:
+def write_json(path: str | Path, value: Any, schema: str | None = None, sort_keys: bool = True) -> None:
     """Write `value` as byte-stable JSON, after checking it against `chameleon/core/schemas/<schema>.json`."""
     if schema is not None:
         check(value, schema, str(path))
-    write_text(path, dumps(value))
+    write_text(path, dumps(value, sort_keys))
 
 
 def read_json(path: str | Path, schema: str | None = None) -> Any:
     """Read a JSON file, checked against `schema` when one is named.
 
     Raises:
-        UserError: the file is missing, is no JSON, or breaks the schema.
+        UserError: the file is missing or cannot be read, is no JSON (read strictly), or breaks the schema.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = strict_json.loads(Path(path).read_bytes())
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise UserError(f"{path}: not valid JSON: {error}") from error
     if schema is not None:
         check(value, schema, str(path))

@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chameleon.core.artifacts import fingerprint, sha256_file, write_json
+from chameleon.core.handover import Handover, digests
 
 PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "datasets", "pandas", "snakemake")
 
@@ -51,7 +52,13 @@ class Recorder:
     Args:
         stage: the job's stage.
         spec: everything that changes the job's numbers.
-        inputs: files read; their digests go into the record.
+        inputs: files read; their digests go into the record. They are hashed here, before the job works, and
+            compared with the records of the jobs that wrote them.
+        outputs: files and folders written; their digests go into the record too.
+        records: of inputs whose record does not lie beside them.
+
+    Raises:
+        UserError: an input is not what the job that wrote it left.
     """
 
     stage: str
@@ -62,14 +69,54 @@ class Recorder:
     threads: int = 1
     seeds: dict[str, int] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    outputs: list[Path] = field(default_factory=list)
+    records: Sequence[Path] = ()
     #: Seconds that an earlier process, which was cut off, spent on what this one kept.
     earlier_seconds: float = 0.0
     _clock: float = field(default_factory=time.perf_counter)
     _started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
+    def __post_init__(self) -> None:
+        self._digests: dict[Path, str] = {}
+        self._handover = Handover(self.records)
+        given, self.inputs = self.inputs, []
+        self.take(given)
+
+    def take(self, inputs: Iterable[Path]) -> None:
+        """Add files that the job reads.
+
+        Hashing is no part of the job's time. What a missing file is missing for, the job says itself.
+
+        Raises:
+            UserError: one of them is not what the job that wrote it left.
+        """
+        given = [path for path in dict.fromkeys(inputs) if path not in self._digests]
+        if not given:
+            return
+        clock = time.perf_counter()
+        for path in given:
+            if path.is_file():
+                self._handover.check(path, self.digest(path))
+        self.inputs += given
+        self._clock += time.perf_counter() - clock
+
+    def digest(self, path: Path) -> str:
+        """Return the SHA-256 of an input; each is hashed once."""
+        if path not in self._digests:
+            self._digests[path] = sha256_file(path)
+        return self._digests[path]
+
+    def elapsed(self) -> float:
+        """Return the seconds that the job has taken so far, those before it was cut off included."""
+        return self.earlier_seconds + time.perf_counter() - self._clock
+
+    def go_on_from(self, seconds: float) -> None:
+        """Count the seconds of an earlier process, which was cut off."""
+        self.earlier_seconds = seconds
+
     def write(self, path: Path) -> None:
         """Write the record; the clock stops here."""
-        self.cost.seconds = self.earlier_seconds + time.perf_counter() - self._clock
+        self.cost.seconds = self.elapsed()
         write_json(
             path,
             {
@@ -82,7 +129,8 @@ class Recorder:
                 "versions": versions(),
                 "device": self.device,
                 "threads": self.threads,
-                "inputs": {str(p): sha256_file(p) for p in self.inputs},
+                "inputs": {str(p): self.digest(p) for p in self.inputs},
+                "outputs": digests(self.outputs),
                 "cost": {
                     "tokens": self.cost.tokens,
                     "flops": self.cost.flops,
@@ -93,6 +141,8 @@ class Recorder:
                 **self.extra,
             },
             schema="run",
+            # Domains, methods and scenarios have an order, which a spec keeps.
+            sort_keys=False,
         )
 
 

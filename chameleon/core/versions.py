@@ -25,6 +25,7 @@ STAGES: dict[str, int] = {
 _RUNS = ("chameleon/stages/common.py", "chameleon/stages/inputs.py")
 _SHOWN = (
     "chameleon/reporting/records/tidy.py",
+    "chameleon/reporting/records/missing.py",
     "chameleon/reporting/statistics/*.py",
 )
 
@@ -34,7 +35,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "tokenizer": ("chameleon/data/tokenizer.py",),
     "tokens": ("chameleon/data/tokens.py",),
     "train": (
-        "chameleon/training/*.py",
+        "chameleon/training/**/*.py",
         "chameleon/data/sampler.py",
         *_RUNS,
         "chameleon/stages/runs.py",

@@ -8,6 +8,7 @@ the largest-remainder rounding of its weights: what is played is what the weight
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -121,6 +122,16 @@ class MixtureSampler:
         self._segments += 1
         slots.sort(key=lambda slot: slot[:2])
         return [(domain, block) for _, domain, block in slots]
+
+    def state(self) -> dict[str, Any]:
+        """Return how far into each domain the sampler is."""
+        return {"drawn": dict(self.drawn), "segments": self._segments}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go to where `state` was."""
+        self.drawn = {d: int(state["drawn"][d]) for d in self.block_counts}
+        self._segments = int(state["segments"])
+        self._orders.clear()
 
     def effective_epochs(self) -> dict[str, float]:
         """Return how many passes over each domain have been drawn so far."""

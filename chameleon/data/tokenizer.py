@@ -1,4 +1,4 @@
-"""The tokenizer of an experiment: one byte-level BPE trained on equal shares of all its domains, or GPT-2's.
+"""The tokenizer of an experiment: one byte-level BPE trained on equal shares of its domains, or a given one.
 
 Reads the prepared corpora (`results/corpora/{corpus}/{domain}.parquet`, train split only); writes a folder
 that `transformers.AutoTokenizer.from_pretrained` loads. Everything downstream carries the SHA-256 of its
@@ -31,7 +31,8 @@ def train_tokenizer(spec: dict[str, Any], documents: Sequence[DomainFile], out_d
         out_dir: gets tokenizer.json (written last), tokenizer_config.json and what else transformers saves.
 
     Raises:
-        UserError: unknown kind, no documents, or a GPT-2 tokenizer that cannot be loaded.
+        UserError: unknown kind, no documents, or a tokenizer that cannot be loaded, has no end-of-text token
+            or ids far beyond the number of its tokens.
     """
     builders = {"bpe": _train_bpe, "gpt2": _load_gpt2}
     if spec["kind"] not in builders:
@@ -52,9 +53,7 @@ def load_tokenizer(folder: str | Path) -> Any:
     """
     if not (Path(folder) / "tokenizer.json").is_file():
         raise UserError(f"{folder}: no tokenizer.json in this folder")
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(folder))
+    return _load(str(folder), "tokenizer")
 
 
 def tokenizer_sha256(folder: str | Path) -> str:
@@ -124,15 +123,67 @@ def _equal_shares(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Iter
                 break
 
 
-def _load_gpt2(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Any:
+def end_of_text(tokenizer: Any, where: str = "tokenizer.path") -> str:
+    """Return the token that ends documents: `<|endoftext|>`, or what the tokenizer calls its end of sequence.
+
+    Raises:
+        UserError: it has neither. The token for unknown text cannot stand in: it means something else.
+    """
+    known = tokenizer.get_vocab()
+    if END_OF_TEXT in known:
+        return END_OF_TEXT
+    if tokenizer.eos_token in known and tokenizer.eos_token != tokenizer.unk_token:
+        return str(tokenizer.eos_token)
+    raise UserError(
+        f"{where}: no end-of-text token: neither {END_OF_TEXT} nor an eos_token of its own; documents need "
+        "one to end with, as GPT-2's tokenizer and those of other causal language models have"
+    )
+
+
+def vocabulary_size(tokenizer: Any, where: str = "tokenizer.path") -> int:
+    """Return the number of ids a model needs: the largest plus one. Ids may have holes, but not many.
+
+    Raises:
+        UserError: more than half of the ids below the largest belong to no token.
+    """
+    ids = set(tokenizer.get_vocab().values())
+    size = max(ids) + 1
+    if min(ids) < 0 or size > 2 * len(ids):
+        raise UserError(
+            f"{where}: its ids go from {min(ids)} to {size - 1}, but there are {len(ids)} tokens: a model "
+            f"would have {size} rows; number the tokens without such gaps"
+        )
+    return size
+
+
+def _load(source: str, where: str) -> Any:
+    """Return a fast tokenizer; code that comes with it is never run.
+
+    Raises:
+        UserError: it cannot be loaded, or has no fast form.
+    """
     from transformers import AutoTokenizer
 
-    source = spec.get("path") or "gpt2"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"tokenizer.path: cannot load {source!r}: {reason}") from error
-    if not tokenizer.is_fast or tokenizer.convert_tokens_to_ids(END_OF_TEXT) is None:
-        raise UserError(f"tokenizer.path: {source!r} is no GPT-2 tokenizer (needs {END_OF_TEXT})")
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # whatever a library makes of a folder that holds something else
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{where}: cannot load {source!r}: {reason}") from error
+    if not tokenizer.is_fast:
+        raise UserError(f"{where}: {source!r} has no fast form (tokenizer.json)")
+    return tokenizer
+
+
+def _load_gpt2(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Any:
+    source = spec.get("path") or "gpt2"
+    tokenizer = _load(source, "tokenizer.path")
+    where = f"tokenizer.path: {source!r}"
+    end = end_of_text(tokenizer, where)
+    vocabulary_size(tokenizer, where)
+    if tokenizer.eos_token not in tokenizer.get_vocab() or tokenizer.eos_token == tokenizer.unk_token:
+        # What begins a prompt without context is the end of the text before it.
+        tokenizer.eos_token = end
+    # As those of encoders do: documents must stay whole, and end where they end.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     return tokenizer

@@ -7,6 +7,7 @@ Reads `results/corpora/{corpus}/{domain}.parquet` and the tokenizer; writes per 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,21 @@ import numpy as np
 from chameleon.core.artifacts import atomic, fingerprint, read_json, sha256_file, write_json
 from chameleon.core.errors import UserError, choices
 from chameleon.core.seeds import generator
-from chameleon.data.tokenizer import END_OF_TEXT, load_tokenizer, tokenizer_sha256
+from chameleon.data.lengths import Asked, check_lengths
+from chameleon.data.tokenizer import end_of_text, load_tokenizer, tokenizer_sha256, vocabulary_size
 
 SPLITS = ("train", "validation", "test")
 BATCH = 512  # documents encoded at once: enough to keep the tokenizer's threads busy, little memory
 
 
 def tokenize(
-    spec: dict[str, Any], corpus_dir: str | Path, tokenizer_dir: str | Path, out_dir: str | Path
+    spec: dict[str, Any],
+    corpus_dir: str | Path,
+    tokenizer_dir: str | Path,
+    out_dir: str | Path,
+    asked: Asked = MappingProxyType({}),
 ) -> None:
-    """Encode every document of a corpus, each followed by `<|endoftext|>`, into shards with a manifest.
+    """Encode every document of a corpus, each followed by the end-of-text token, into shards with a manifest.
 
     Documents of a split are shuffled once with a fixed seed: the parquet files are sorted by content hash,
     so neighbours are already unrelated, but the order must not depend on how `prepare` sorts.
@@ -33,15 +39,20 @@ def tokenize(
         corpus_dir: folder with `{domain}.parquet`.
         tokenizer_dir: folder of the experiment's tokenizer.
         out_dir: folder for the shards and `manifest.json`.
+        asked: tokens that every domain's splits must hold.
+
+    Raises:
+        UserError: a split without documents, or shorter than is asked.
     """
     import pandas as pd
 
     tokenizer = load_tokenizer(tokenizer_dir)
-    eot = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
+    eot = tokenizer.convert_tokens_to_ids(end_of_text(tokenizer))
+    vocabulary = vocabulary_size(tokenizer)
     backend = tokenizer.backend_tokenizer
     # Text that happens to contain "<|endoftext|>" is data, not a document boundary.
     backend.encode_special_tokens = True
-    dtype = "<u2" if len(tokenizer) <= 2**16 else "<u4"
+    dtype = "<u2" if vocabulary <= 2**16 else "<u4"
     out_dir = Path(out_dir)
     domains: dict[str, Any] = {}
     for domain in spec["domains"]:
@@ -56,10 +67,11 @@ def tokenize(
             domains[domain][split] = write_split(
                 ids, out_dir, f"{domain}/{split}", dtype, spec["shard_tokens"]
             )
+    check_lengths(f"corpus {spec['corpus']}", domains, asked)
     manifest = {
         "corpus": spec["corpus"],
         "tokenizer_sha256": tokenizer_sha256(tokenizer_dir),
-        "vocab_size": len(tokenizer),
+        "vocab_size": vocabulary,
         "eot": eot,
         "dtype": dtype,
         "order": list(spec["domains"]),

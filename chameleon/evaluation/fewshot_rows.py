@@ -29,8 +29,11 @@ def rows(scores: Mapping[str, Any]) -> Iterator[Row]:
         scores: what `fewshot.json` describes.
     """
     found = {(s["method"], s["seed"], s["task"], s["shots"]): s for s in scores["scores"]}
+    scored = {(method, seed) for method, seed, *_ in found}
     for method in scores["methods"]:
         for seed in scores["seeds"]:
+            if (method, seed) not in scored:  # of a partial report
+                continue
             head = (scores["scenario"], "fewshot", scores["scale"], method, seed)
             lists: dict[tuple[str, str], list[float]] = {}
             for task in scores["order"]:

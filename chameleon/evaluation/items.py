@@ -85,28 +85,10 @@ def read_items(data: bytes, source: ItemSet, longest: int) -> tuple[list[Item], 
     `duplicate` (the same text as an earlier item).
     """
     read = _truth if source.truth else _options
-    return _usable((_item(row, *read(row), source.choices) for row in _rows(data, source.member)), longest)
+    return usable((make_item(row, *read(row), source.choices) for row in _rows(data, source.member)), longest)
 
 
-def read_own(data: bytes, where: str, longest: int) -> tuple[list[Item], dict[str, int]]:
-    """Return items of your own: JSON lines of question, choices (list), gold (index) and, if any, passage.
-
-    Raises:
-        UserError: names the file and the line that does not fit.
-    """
-
-    def items() -> Iterator[Item | str]:
-        for number, row in enumerate(_rows(data, where), 1):
-            choices, gold = row.get("choices"), row.get("gold")
-            if not isinstance(choices, list) or not isinstance(gold, int) or not 0 <= gold < len(choices):
-                raise UserError(f"{where}: item {number}: needs a list `choices` and the index `gold` in it")
-            lines = [_line(choice) for choice in choices]
-            yield _item(row, lines, lines[gold], len(lines))
-
-    return _usable(items(), longest)
-
-
-def _usable(found: Iterable["Item | str"], longest: int) -> tuple[list[Item], dict[str, int]]:
+def usable(found: Iterable["Item | str"], longest: int) -> tuple[list[Item], dict[str, int]]:
     """Return the items that are new and short enough, and the count of each reason to drop one."""
     kept: dict[str, Item] = {}
     dropped: Counter[str] = Counter()
@@ -157,15 +139,15 @@ def _rows(data: bytes, where: str) -> Iterator[dict[str, Any]]:
         raise UserError(f"{where}: not JSON lines: {error}") from error
 
 
-def _line(text: Any) -> str:
+def one_line(text: Any) -> str:
     """Return a text on one line: a blank line inside an item would look like the border between examples."""
     return " ".join(clean(str(text)).split())
 
 
-def _item(row: Mapping[str, Any], choices: list[str], answer: str | None, expected: int) -> Item | str:
+def make_item(row: Mapping[str, Any], choices: list[str], answer: str | None, expected: int) -> Item | str:
     """Return the item of a row, or the reason why there is none."""
-    question = _line(row.get("question") or "")
-    passage = _line(row.get("passage") or "")
+    question = one_line(row.get("question") or "")
+    passage = one_line(row.get("passage") or "")
     if not question:
         return "question"
     if len(choices) != expected or expected < 2 or len({normalise(c) for c in choices}) != expected:
@@ -184,9 +166,11 @@ def _truth(row: Mapping[str, Any]) -> tuple[list[str], str | None]:
 
 def _options(row: Mapping[str, Any]) -> tuple[list[str], str | None]:
     """Return the answers and the right one of a row whose options are one string "A. ...\\nB. ..."."""
-    options = [_line(part) for part in _OPTION.split(str(row.get("options") or "").strip()) if part.strip()]
+    options = [
+        one_line(part) for part in _OPTION.split(str(row.get("options") or "").strip()) if part.strip()
+    ]
     if [option[:1] for option in options] != list("ABCDEFGH"[: len(options)]):
         return [], None
-    answer = _line(row.get("answer") or "")
+    answer = one_line(row.get("answer") or "")
     choices = [option[3:].strip() for option in options]
     return choices, choices[options.index(answer)] if answer in options else None

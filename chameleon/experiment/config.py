@@ -6,6 +6,7 @@ so on more domains and takes the proxy of another scenario as it is; `finetune` 
 scenario's base model. Imports nothing heavy.
 """
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +42,20 @@ class Config:
 
     @property
     def results(self) -> str:
-        return str(self.raw.get("results_dir", "results"))
+        """The results folder as Snakemake names files in it: no `./`, no slash at the end."""
+        folder = posixpath.normpath(self.raw.get("results_dir", "results"))
+        return folder[1:] if folder.startswith("//") else folder
+
+    @property
+    def states(self) -> str:
+        """How often a run's state is saved, as jobs take it: `10min`, `5steps`, `10min,5steps` or `never`."""
+        given = self.raw.get("states", {})
+        parts = [
+            f"{given[key]:g}{unit}"
+            for key, unit in (("minutes", "min"), ("steps", "steps"))
+            if given.get(key)
+        ]
+        return ",".join(parts) or "never"
 
     @property
     def needed(self) -> list[str]:

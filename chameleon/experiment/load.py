@@ -1,14 +1,13 @@
 """Read configs, lay them over each other, and check what comes out before any job."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.artifacts import check
-from chameleon.core.errors import UserError
+from chameleon.experiment import config_file
 from chameleon.experiment.checks import check_across
 from chameleon.experiment.config import Config
+from chameleon.experiment.shape import check_shape
 
 
 def load(raw: Mapping[str, Any], source: str = "config") -> Config:
@@ -17,7 +16,7 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
     Raises:
         UserError: one line with the file, the key, the value and the valid choices.
     """
-    check(dict(raw), "config", source)
+    check_shape(raw, source)
     cfg = Config(raw, source)
     check_across(cfg)
     return cfg
@@ -25,7 +24,7 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
 
 def load_file(path: str | Path) -> Config:
     """Return the checked config in a YAML file."""
-    return load(_read(path), str(path))
+    return load(config_file.read(path), str(path))
 
 
 def load_files(paths: Sequence[str | Path]) -> Config:
@@ -35,7 +34,7 @@ def load_files(paths: Sequence[str | Path]) -> Config:
     """
     raw: dict[str, Any] = {}
     for path in paths:
-        raw = _over(raw, _read(path))
+        raw = _over(raw, config_file.read(path))
     return load(raw, " + ".join(map(str, paths)))
 
 
@@ -47,29 +46,11 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _read(path: str | Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected a mapping, found {type(raw).__name__}")
-    return raw
-
-
-def check_results_dir(cfg: Config) -> None:
-    """Refuse a results folder that cannot be made or written.
+def check_files(paths: Sequence[str | Path]) -> None:
+    """Read config files again that another reader has merged already, for what it lets pass in silence.
 
     Raises:
-        UserError: names the folder that stands in the way.
+        UserError: see `chameleon.experiment.config_file.read`.
     """
-    existing = Path(cfg.results)
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        why = "is not a folder" if not existing.is_dir() else "cannot be written"
-        raise UserError(f"{cfg.source}: results_dir: {cfg.results!r}: {existing} {why}")
+    for path in paths:
+        config_file.read(path)

@@ -56,7 +56,7 @@ SHOWN = 1000
 def _temperature(params: Mapping[str, Any]) -> float:
     """Return the softmax temperature after checking the parameters (UserError)."""
     mode = params["mode"]
-    if mode not in TEMPERATURES:
+    if not isinstance(mode, str) or mode not in TEMPERATURES:
         raise UserError(f"method_params.chameleon.mode: {choices(mode, TEMPERATURES)}")
     for key in ("centre", "normalise"):
         check_flag(f"method_params.chameleon.{key}", params[key])

@@ -9,6 +9,7 @@ from chameleon.mixing.method import Controller, Method, MixingMethod, Objective
 from chameleon.mixing.parameters import check_flag, check_number, check_whole, is_number
 from chameleon.mixing.registry import register
 from chameleon.mixing.schedule import MixtureSchedule, Stage
+from chameleon.mixing.script import ScriptedController, Segment
 from chameleon.mixing.types import (
     REFERENCE,
     MethodInputs,
@@ -32,6 +33,8 @@ __all__ = [
     "RunInputs",
     "RunResult",
     "RunSpec",
+    "ScriptedController",
+    "Segment",
     "Stage",
     "StepInfo",
     "TrainingState",

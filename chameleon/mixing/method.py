@@ -41,12 +41,32 @@ class Objective(Protocol):
         """Return what the method needs of the run (JSON-able); asked once, after the last step."""
         ...
 
+    def state(self) -> Any:
+        """Return everything that later steps depend on, `extra_flops` among it.
+
+        Numbers, strings, lists, dicts, numpy arrays and tensors. Saved with the run, so that one
+        that was cut off goes on to the very same bytes.
+        """
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Go on from what `state` returned, in an objective that was made anew for the same run."""
+        ...
+
 
 class Controller(Protocol):
     """The moving part of an online method: asked for the next segment until the steps are used up."""
 
     def next_segment(self, state: TrainingState) -> tuple[int, dict[str, float]]:
         """Return (number of steps >= 1, weights) to train next."""
+        ...
+
+    def state(self) -> Any:
+        """Return everything that later answers depend on (see `Objective.state`)."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Go on from what `state` returned, in a controller that was made anew for the same run."""
         ...
 
 

@@ -28,12 +28,15 @@ def check_number(
     _refuse(where, value, _within("number", above, least, below, most), optional)
 
 
-def check_whole(where: str, value: object, least: int, optional: bool = False) -> None:
-    """Refuse what is not a whole number of at least `least` (nor, if `optional`, None)."""
+def check_whole(
+    where: str, value: object, least: int, optional: bool = False, most: int | None = None
+) -> None:
+    """Refuse what is not a whole number from `least` to `most` (nor, if `optional`, None)."""
     if optional and value is None:
         return
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        _refuse(where, value, _within("whole number", None, least, None, None), optional)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        _refuse(where, value, _within("whole number", None, least, None, most), optional)
 
 
 def check_flag(where: str, value: object) -> None:

@@ -7,7 +7,6 @@ minutes.
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from chameleon.experiment.config import Config
@@ -39,8 +38,10 @@ def megabytes(cfg: Config, corpus: str) -> float:
     if entry["kind"] == "synthetic":
         return len(domains) * entry.get("documents", 400) * SYNTHETIC_BYTES / 1e6
     if entry["kind"] == "local":
-        root = Path(entry["path"])
-        sizes = [sum(f.stat().st_size for f in (root / d).rglob("*") if f.is_file()) for d in domains]
+        from chameleon.data.corpora.kinds.local import folder_of
+
+        folders = [folder_of(entry, d) for d in domains]
+        sizes = [sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) for folder in folders]
         return sum(min(s, cap) if cap else s for s in sizes) / 1e6
     return len(domains) * cap / 1e6 if cap else 0.0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from chameleon.core import artifacts
 from chameleon.reporting.pages import page
 from chameleon.reporting.records import tidy
+from chameleon.reporting.records.missing import Gaps, counted
 from chameleon.reporting.records.tidy import (
     YARDSTICK,
     Frames,
@@ -71,11 +72,15 @@ def listed(names: Sequence[str], last: str = "and") -> str:
 
 
 def _compared(kinds: Mapping[str, str], frames: Mapping[str, Frames]) -> str:
-    methods = method_order(m for f in frames.values() for m in f["metrics"]["method"])
+    methods = method_order(m for f in frames.values() for m in Gaps(f).methods)
     does = [
-        f"{DOES[kind].format(len(tested_domains(frames[s]['metrics'])))} (`{s}`)" for s, kind in kinds.items()
+        f"{DOES[kind].format(len(tested_domains(frames[s]['metrics'])))} (`{s}`)"
+        for s, kind in kinds.items()
+        if not frames[s]["metrics"].empty
     ]
     runs = sum(len(f["metrics"][["method", "seed"]].drop_duplicates()) for f in frames.values())
+    lost, planned = counted(frames)
+    there = f"{runs} of {planned} planned runs" if lost else f"{runs} runs"
     few = first_seen(t for f in frames.values() for t in tasks(f["metrics"]))
     numbers = sorted({n for f in frames.values() for n in shots(f["metrics"])})
     tested = "perplexity on held-out text of every domain"
@@ -86,14 +91,15 @@ def _compared(kinds: Mapping[str, str], frames: Mapping[str, Frames]) -> str:
     return (
         f"**What was compared:** {len(methods)} {ways} to weigh domains ({', '.join(methods)}) in "
         f"{listed(does)}, by training the same base model (scale {listed([f'`{x}`' for x in scales])}) on "
-        f"each mixture, {runs} runs over {_seeds(frames)}, and measuring {tested}."
+        f"each mixture, {there} over {_seeds(frames)}, and measuring {tested}."
     )
 
 
 def _cost(frames: Mapping[str, Frames]) -> str:
-    first = next(iter(frames))
+    first = next(s for s, f in frames.items() if not f["costs"].empty)
     costs = frames[first]["costs"]
     methods = method_order(costs["method"])
+    unknown = [m for m in Gaps(frames[first]).methods if m not in methods]
     base = base_cost(costs, methods[0])
     shares = {m: 100 * weighting_cost(costs, m) / base for m in methods} if base else {}
     free = [m for m, share in shares.items() if share < 1e-3]
@@ -102,6 +108,7 @@ def _cost(frames: Mapping[str, Frames]) -> str:
     ]
     weights = f"the weights cost nothing for {listed(free)}" if free else "no weights were free"
     weights += f" and, of a base run's FLOPs, {listed(paid)}" if paid else ""
+    weights += f"; those of {listed(unknown)} are not known" if unknown else ""
     hours = sum(_hours(f) for f in frames.values())
     devices = first_seen(d for f in frames.values() for d in f["costs"]["device"])
     tokens = base_cost(costs, methods[0], "tokens")
@@ -118,27 +125,32 @@ def _hours(frames: Frames) -> float:
 
 
 def _best(frames: Mapping[str, Frames]) -> str:
-    parts = []
+    parts, unsure = [], []
     for scenario, frame in frames.items():
-        metrics = frame["metrics"]
-        means = {}
-        for method in method_order(metrics["method"]):
-            values = series(metrics, method, "mean", "mean_perplexity")
-            if values:
-                means[method] = sum(values.values()) / len(values)
+        metrics, gaps = frame["metrics"], Gaps(frame)
+        known = {m: series(metrics, m, "mean", "mean_perplexity") for m in method_order(metrics["method"])}
+        found = [values for values in known.values() if values]
+        # Seeds differ in level: where some are missing, means compare only over those that all have.
+        shared = [seed for seed in (found[0] if found else []) if all(seed in values for values in found)]
+        if not shared:
+            unsure.append(f"`{scenario}`")
+            continue
+        means = {m: sum(values[s] for s in shared) / len(shared) for m, values in known.items() if values}
         best = min(means, key=lambda m: means[m])
         against = None if best == YARDSTICK else to_uniform(metrics, best, "mean", "mean_perplexity")
         if against is not None:
             sure = "" if against.excludes_zero else ", undecided"
+            sure += f", over {gaps.fewer(against.n)}" if gaps.fewer(against.n) else ""
             parts.append(
                 f"{best} in `{scenario}` ({means[best]:.1f}, {signed(against, 1, '%')} against uniform{sure})"
             )
         else:
-            parts.append(f"{best} in `{scenario}` ({means[best]:.1f})")
-    return (
-        "**What came out best** (picked after the fact, which flatters it): the lowest mean perplexity was "
-        f"that of {listed(parts)}."
-    )
+            over = f", over {gaps.fewer(len(shared))}" if gaps.fewer(len(shared)) else ""
+            parts.append(f"{best} in `{scenario}` ({means[best]:.1f}{over})")
+    left = f"in {listed(unsure)} the methods have no seed in common" if unsure else ""
+    best = f"the lowest mean perplexity was that of {listed(parts)}" if parts else ""
+    said = "; ".join(filter(None, [best, left]))
+    return f"**What came out best** (picked after the fact, which flatters it): {said}."
 
 
 def _verdicts(by_verdict: Mapping[str, Sequence[str]], count: int) -> str:
@@ -179,5 +191,5 @@ def _colon(names: Iterable[str]) -> str:
 
 
 def _seeds(frames: Mapping[str, Frames]) -> str:
-    counts = sorted({f["metrics"]["seed"].nunique() for f in frames.values()})
+    counts = sorted({Gaps(f).planned for f in frames.values()})
     return f"{listed([str(c) for c in counts], 'or')} seed{'' if counts == [1] else 's'}"

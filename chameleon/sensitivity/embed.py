@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from chameleon.core.artifacts import sha256_file, write_json
+from chameleon.core.artifacts import write_json
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.core.seeds import generator
 from chameleon.data.tokens import TokenStream
@@ -139,9 +139,9 @@ def embed_checkpoints(
 
 def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
     """Embed with one proxy and write the file and its run record."""
-    recorder = Recorder(
-        "sensitivity_embed", spec, [*manifests, model_dir / "model.safetensors"], threads=threads
-    )
+    kept = [model_dir / "checkpoints" / f"step{step}" / "model.safetensors" for step in spec["checkpoints"]]
+    read = [*manifests, model_dir / "model.safetensors", *kept]
+    recorder = Recorder("sensitivity_embed", spec, read, threads=threads)
     recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
     model = load_pretrained(model_dir).to(pick_device()).eval()
     corpora = open_corpora(manifests, spec["domains"])
@@ -151,7 +151,7 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
         {
             **{key: spec[key] for key in ("scenario", "variant", "seed")},
             "domains": list(spec["domains"]),
-            "proxy_sha256": sha256_file(model_dir / "model.safetensors"),
+            "proxy_sha256": recorder.digest(model_dir / "model.safetensors"),
             "tokenizer_sha256": next(iter(corpora.values())).tokenizer_sha256,
             "corpora_sha256": {c.corpus: c.sha256 for c in corpora.values()},
             "entries": entries,
@@ -159,4 +159,5 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
         },
         schema="sensitivity_embeddings",
     )
+    recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))

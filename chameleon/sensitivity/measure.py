@@ -31,15 +31,22 @@ SAME_WINDOWS, SAME_PROXY, NOTHING_SHARED = (
 
 def sensitivity(spec: Spec, results: Path) -> None:
     """The job: weights at every setting and their distances, with its run record."""
-    recorder = Recorder("sensitivity", spec)
-    recorder.inputs = measure(spec, results)
+    recorder = Recorder("sensitivity", spec, embedding_files(spec, results))
+    measure(spec, results)
+    recorder.outputs = [results / f"{name}.csv" for name in COLUMNS]
     recorder.write(results / "sensitivity" / "run.json")
 
 
-def measure(spec: Spec, results: Path) -> list[Path]:
-    """Write the tidy files; return the embedding files read."""
+def embedding_files(spec: Spec, results: Path) -> list[Path]:
+    """Return the embedding files that the study's numbers come from."""
     folder = results / "sensitivity" / "embeddings"
-    proxies = Proxies(spec, folder)
+    seeds = {variant: about["seeds"] for variant, about in spec["variants"].items()}
+    return [folder / variant / f"seed{seed}.json" for variant in seeds for seed in seeds[variant]]
+
+
+def measure(spec: Spec, results: Path) -> None:
+    """Write the tidy files."""
+    proxies = Proxies(spec, results / "sensitivity" / "embeddings")
     weighed = list(all_settings(proxies))
     rows: dict[str, list[Row]] = {
         "sensitivity": [
@@ -57,11 +64,6 @@ def measure(spec: Spec, results: Path) -> list[Path]:
     }
     for name, columns in COLUMNS.items():
         write_csv(results / f"{name}.csv", pd.DataFrame(rows[name], columns=list(columns)))
-    return [
-        folder / variant / f"seed{seed}.json"
-        for variant, about in spec["variants"].items()
-        for seed in about["seeds"]
-    ]
 
 
 def _summary(values: Sequence[float], independent: bool = True) -> Row:

@@ -1,6 +1,7 @@
 """What the jobs that run a model have in common: setting a run up, measuring it, writing it down."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from chameleon.stages.inputs import streams
 from chameleon.training.device import pick_device
 from chameleon.training.loop import Training
 from chameleon.training.model import Decoder, ModelShape, flops_per_token, load_pretrained, parameter_count
+from chameleon.training.output import save_run
 from chameleon.training.recipe import Recipe
+from chameleon.training.resume.states import Carried, Every, States
 
 Spec = Mapping[str, Any]
 
@@ -59,9 +62,26 @@ def split_losses(
     return losses
 
 
+def states_of(recorder: Recorder, folder: Path, every: str) -> States:
+    """Return the states of a job's run: beside its outputs, tied to its spec and to its inputs' bytes."""
+    digests = [recorder.digest(path) for path in recorder.inputs]
+    return States(folder / "states", [recorder.stage, dict(recorder.spec), digests], Every.parse(every))
+
+
+def clock(recorder: Recorder) -> Carried:
+    """Make the seconds that a job has taken part of its run's state."""
+    return Carried(recorder.elapsed, recorder.go_on_from)
+
+
+def counted(cost: Cost) -> Carried:
+    """Make a cost part of a run's state."""
+    return Carried(lambda: asdict(cost), lambda state: cost.__init__(**state))  # type: ignore[misc]
+
+
 def finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: int) -> None:
     """Write a run's files and enter it in its record."""
-    run.save(out, tokenizer, eot)
+    save_run(run, out, tokenizer, eot)
+    recorder.outputs += [out / name for name in ("model", "training.csv", "mixture.json")]
     recorder.cost.add(run.cost.tokens, run.cost.flops)
     recorder.extra["parameters"] = parameter_count(run.shape)
     recorder.extra["engine"] = run.engine.record()

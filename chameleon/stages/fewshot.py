@@ -34,13 +34,26 @@ def fewshot(spec: Spec, results: Path, out: Path, threads: int) -> None:
     Raises:
         UserError: the models' tokenizers differ, a task is unknown, or an answer does not fit a model.
     """
+    score(spec, results, out, threads, [(m, n) for m in spec["methods"] for n in spec["seeds"]])
+
+
+def score(
+    spec: Spec, results: Path, out: Path, threads: int, wanted: list[tuple[str, int]], kept_only: bool = False
+) -> None:
+    """Evaluate some of a scenario's models, all of them or those that a run that failed has left.
+
+    Args:
+        spec, results, out, threads: as of `fewshot`.
+        wanted: (method, seed) of models that are there.
+        kept_only: take what was scored before, and evaluate nothing. Without any score nothing is written.
+    """
     from chameleon.evaluation import harness
 
     harness.quiet()
     tasks = results / "fewshot" / "tasks" / "items.json" if spec["source"] == "items" else None
     if tasks:
         harness.go_offline()
-    models = {(m, n): _model(results, spec["scenario"], m, n) for m in spec["methods"] for n in spec["seeds"]}
+    models = {(m, n): _model(results, spec["scenario"], m, n) for m, n in wanted}
     inputs = [folder / "model.safetensors" for folder in models.values()]
     recorder = Recorder("fewshot", spec, [*([tasks] if tasks else []), *inputs], threads=threads)
     recorder.device = setup_torch(threads)
@@ -61,10 +74,12 @@ def fewshot(spec: Spec, results: Path, out: Path, threads: int) -> None:
     parts: list[Part] = []
     charged = []
     for (method, seed), folder in models.items():
-        identity = fingerprint({**common, "model": sha256_file(folder / "model.safetensors")})
-        kept = out.parent / "parts" / spec["scenario"] / f"{method}-seed{seed}.json"
+        identity = fingerprint({**common, "model": recorder.digest(folder / "model.safetensors")})
+        kept = results / "fewshot" / "parts" / spec["scenario"] / f"{method}-seed{seed}.json"
         part = _read_part(kept, identity)
         known = part is not None
+        if part is None and kept_only:
+            continue
         if part is None:
             part = {"fingerprint": identity, **evaluate(folder)}
             write_json(kept, part)
@@ -76,9 +91,12 @@ def fewshot(spec: Spec, results: Path, out: Path, threads: int) -> None:
         parts.append({"method": method, "seed": seed, **part})
         charged.append({"method": method, "seed": seed, "cost": part["cost"], "kept": known})
         recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
+    if not parts:
+        return
     write_json(out, _table(spec, parts), "fewshot")
     recorder.extra["models"] = charged
     recorder.extra["lm_eval"] = common["lm_eval"]
+    recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))
 
 

@@ -82,7 +82,7 @@ def method_inputs(
     weights = {}
     for path in others:
         found = read_json(path, "weights")
-        weights[found["method"]] = found["stages"][0]["weights"]
+        weights[found["method"]] = _schedule(path, found).stages[0].weights
     return MethodInputs(
         domains=domains,
         token_counts={d: len(s) for d, s in streams(corpora, "train").items()},
@@ -100,7 +100,8 @@ def read_weights(path: Path, corpora: Mapping[str, TokenCorpus]) -> MixtureSched
     """Return the schedule in a weights file.
 
     Raises:
-        UserError: the weights are for other domains or were computed with another tokenizer.
+        UserError: the weights are for other domains, were computed with another tokenizer, or are no schedule
+            of mixtures.
     """
     found = read_json(path, "weights")
     if set(found["domains"]) != set(corpora):
@@ -113,4 +114,16 @@ def read_weights(path: Path, corpora: Mapping[str, TokenCorpus]) -> MixtureSched
             f"{path}: tokenizer_sha256 {found['tokenizer_sha256'][:12]}, the corpus has {tokenizer[:12]}: "
             "weights belong to the tokenizer they were computed with"
         )
-    return MixtureSchedule(tuple(Stage(s["start_step"], s["weights"]) for s in found["stages"]))
+    return _schedule(path, found)
+
+
+def _schedule(path: Path, found: Mapping[str, Any]) -> MixtureSchedule:
+    """Return the schedule of a weights file's contents."""
+    try:
+        schedule = MixtureSchedule(tuple(Stage(s["start_step"], s["weights"]) for s in found["stages"]))
+    except ValueError as error:
+        raise UserError(f"{path}: stages: {error}") from error
+    if set(schedule.domains) != set(found["domains"]):
+        odd = sorted(set(schedule.domains) ^ set(found["domains"]))[0]
+        raise UserError(f"{path}: stages: domain {odd!r} is not in both domains and weights")
+    return schedule

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.artifacts import sha256_file, write_json
+from chameleon.core.artifacts import write_json
 from chameleon.core.provenance import Recorder
 from chameleon.data.tokens import TokenCorpus
 from chameleon.embedding import embed as embeddings
@@ -21,11 +21,12 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
     recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
     model, corpus = load_model(model_dir), TokenCorpus(manifests[0])
     artefact, tokens = embeddings.embed(model, corpus, dict(spec))
-    artefact["proxy_sha256"] = sha256_file(model_dir / "model.safetensors")
+    artefact["proxy_sha256"] = recorder.digest(model_dir / "model.safetensors")
     embedding_files.save(out, artefact)
     per_token = flops_per_token(model.shape, training=False, layers=artefact["layer"])
     recorder.cost.add(tokens, per_token * tokens)
     recorder.extra["domains_embedded"] = artefact["domains"]
+    recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))
 
 
@@ -49,4 +50,5 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
         "kept": summary({d: losses[d] for d in spec["kept"]}) if spec["kept"] else None,
     }
     write_json(out, measured, schema="metrics")
+    recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))

@@ -17,21 +17,36 @@ from chameleon.mixing import registry
 from chameleon.mixing.method import Controller
 from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.mixing.types import REFERENCE, RunInputs, RunResult, RunSpec
-from chameleon.stages.common import Spec, finish, load_model, split_losses, training
+from chameleon.stages.common import (
+    Spec,
+    clock,
+    counted,
+    finish,
+    load_model,
+    split_losses,
+    states_of,
+    training,
+)
 from chameleon.stages.inputs import method_inputs, open_corpora, read_weights, result_files, streams
 from chameleon.training.device import setup_torch
 from chameleon.training.model import Decoder
+from chameleon.training.resume.states import Carried
 
 
-def proxy(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads: int) -> None:
-    """Train the uniform proxy of a scenario and seed."""
+def proxy(
+    spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads: int, states: str = "never"
+) -> None:
+    """Train the uniform proxy of a scenario and seed; `states` says how often its state is saved."""
     recorder = Recorder("proxy", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
     run = training(spec, corpora)
-    run.play(MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora))))
+    kept = states_of(recorder, out, states)
+    uniform = MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora)))
+    run.play(uniform, states=kept, carried={"clock": clock(recorder)})
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     recorder.write(out / "run.json")
+    kept.clear()
 
 
 def _result(folder: Path) -> RunResult:
@@ -47,6 +62,7 @@ def extra_run(
     threads: int,
     after: Sequence[Path] = (),
     reference: Path | None = None,
+    states: str = "never",
 ) -> None:
     """Train one of a method's extra runs and write its validation losses and its objective's outcome.
 
@@ -54,6 +70,7 @@ def extra_run(
         spec: as `specs.extra_run` makes it.
         after: folders of the runs that this one waited for.
         reference: folder of the scenario's uniform proxy, for a run that asked for it.
+        states: how often the run's state is saved.
     """
     read = [*manifests, *(d / "result.json" for d in after)]
     if reference is not None:
@@ -79,12 +96,17 @@ def extra_run(
         if own["objective"]:
             objective = method.objective(inputs)
     run = training(spec, corpora)
-    run.play(MixtureSchedule.static(weights), objective=objective)
+    kept = states_of(recorder, out, states)
+    run.play(
+        MixtureSchedule.static(weights), objective=objective, states=kept, carried={"clock": clock(recorder)}
+    )
     losses = split_losses(run.model, corpora, "validation", spec["validation_tokens"], recorder.cost)
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     outcome = {} if objective is None else objective.outcome()
     write_json(out / "result.json", {"weights": weights, "outcome": outcome, **summary(losses)})
+    recorder.outputs.append(out / "result.json")
     recorder.write(out / "run.json")
+    kept.clear()
 
 
 def train(
@@ -98,6 +120,7 @@ def train(
     runs: Sequence[Path] = (),
     others: Sequence[Path] = (),
     start: Path | None = None,
+    states: str = "never",
 ) -> None:
     """Train a base model under a method's schedule, or under its controller if the method is online.
 
@@ -106,6 +129,7 @@ def train(
     Args:
         spec: as `specs.train` makes it.
         start: checkpoint to go on from (finetuning); None: from the seed's initial weights.
+        states: how often the run's state is saved.
     """
     inputs_read = [*manifests, weights_file, *embeddings, *result_files(runs), *others]
     if start is not None:
@@ -137,11 +161,21 @@ def train(
             return losses
 
     curve = Curve(corpora, spec["curve"]["tokens"])
-    run.play(schedule, controller, validate, watch=dict.fromkeys(spec["curve"]["steps"], curve.measure))
+    kept = states_of(recorder, out, states)
+    run.play(
+        schedule,
+        controller,
+        validate,
+        watch=dict.fromkeys(spec["curve"]["steps"], curve.measure),
+        states=kept,
+        carried={"clock": clock(recorder), "curve": curve.carried(), "ordered": counted(ordered)},
+    )
     write_json(out / "curve.json", {"points": curve.points, "tokens_per_domain": curve.tokens})
+    recorder.outputs.append(out / "curve.json")
     recorder.extra |= {"curve_cost": asdict(curve.cost), "validation_cost": asdict(ordered)}
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     recorder.write(out / "run.json")
+    kept.clear()
 
 
 @dataclass
@@ -162,3 +196,11 @@ class Curve:
         losses = split_losses(model, self.corpora, "test", self.tokens, self.cost)
         self.cost.seconds += time.perf_counter() - clock
         self.points.append({"tokens": trained, "loss": {d: round(x, 9) for d, x in losses.items()}})
+
+    def carried(self) -> Carried:
+        """Make the points so far part of a run's state."""
+
+        def restore(state: Mapping[str, Any]) -> None:
+            self.points, self.cost = list(state["points"]), Cost(**state["cost"])
+
+        return Carried(lambda: {"points": self.points, "cost": asdict(self.cost)}, restore)

@@ -6,6 +6,7 @@ runs that are missing.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chameleon.core.artifacts import fingerprint, read_json, write_json
@@ -13,16 +14,19 @@ from chameleon.core.provenance import Cost, Recorder
 from chameleon.data.tokens import TokenCorpus
 from chameleon.evaluation.perplexity import summary
 from chameleon.mixing.schedule import MixtureSchedule
-from chameleon.stages.common import Spec, recipe_of, split_losses, training
+from chameleon.stages.common import Spec, recipe_of, split_losses, states_of, training
 from chameleon.stages.inputs import open_corpora, streams
 from chameleon.training.device import setup_torch
 from chameleon.training.engine import Engine
 from chameleon.training.model import Decoder, ModelShape
 from chameleon.training.progress import Progress
+from chameleon.training.resume.states import Carried, States
 from chameleon.training.stacked import Stack
 
 
-def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int = 1) -> None:
+def swarm(
+    spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int = 1, states: str = "never"
+) -> None:
     """Train one worker's share of a swarm, `stack` small models at a time, and write their losses.
 
     What is done is kept in `parts/` beside `out` and taken from there when the job starts again.
@@ -30,6 +34,7 @@ def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int
     Args:
         spec: as `specs.swarm` makes it.
         stack: models trained as one batched model; 1: one after the other.
+        states: how often the state of what is being trained is saved.
     """
     recorder = Recorder("swarm", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
@@ -45,32 +50,53 @@ def swarm(spec: Spec, manifests: list[Path], out: Path, threads: int, stack: int
     progress = Progress(f"{spec['scenario']} {spec['method']} swarm {spec['seed']}", len(keys))
     for start in range(0, len(missing), stack):
         names = missing[start : start + stack]
-        clock = time.perf_counter()
-        for name, model, cost, form in _trained(spec, corpora, names):
+        clock = _Clock()
+        saved = states_of(recorder, out.parent / "parts" / "-".join(names[:: max(1, len(names) - 1)]), states)
+        for name, model, cost, form in _trained(spec, corpora, names, saved, clock):
             recorder.extra["engine"] = {**form.record(), "stack": stack}
             losses = split_losses(model, corpora, "validation", spec["validation_tokens"], cost)
             found[name] = {"key": keys[name], "weights": spec["runs"][name], **summary(losses)}
             found[name]["cost"] = {"tokens": cost.tokens, "flops": cost.flops}
-        seconds = (time.perf_counter() - clock) / len(names)
+        seconds = clock.elapsed() / len(names)
         for name in names:
             found[name]["cost"]["seconds"] = seconds
             write_json(parts[name], found[name])
+        saved.clear()
         progress.update(len(found), found[names[-1]]["mean_log_perplexity"])
     progress.close()
     for part in found.values():
         recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
     runs = {name: {k: v for k, v in found[name].items() if k not in ("key", "cost")} for name in keys}
     write_json(out, {"runs": runs})
+    recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))
 
 
+@dataclass
+class _Clock:
+    """Seconds that runs have taken, those of a process that was cut off included."""
+
+    before: float = 0.0
+    start: float = field(default_factory=time.perf_counter)
+
+    def elapsed(self) -> float:
+        return self.before + time.perf_counter() - self.start
+
+    def carried(self) -> Carried:
+        def restore(seconds: float) -> None:
+            self.before = seconds
+
+        return Carried(self.elapsed, restore)
+
+
 def _trained(
-    spec: Spec, corpora: Mapping[str, TokenCorpus], names: Sequence[str]
+    spec: Spec, corpora: Mapping[str, TokenCorpus], names: Sequence[str], states: States, clock: _Clock
 ) -> Iterator[tuple[str, Decoder, Cost, Engine]]:
     """Train runs of a swarm, as one batched model if there are several; yield each, its cost and its form."""
     if len(names) == 1:
         run = training(spec, corpora, quiet=True)
-        run.play(MixtureSchedule.static(spec["runs"][names[0]]))
+        schedule = MixtureSchedule.static(spec["runs"][names[0]])
+        run.play(schedule, states=states, carried={"clock": clock.carried()})
         yield names[0], run.model, run.cost, run.engine
         return
     vocab = next(iter(corpora.values())).vocab_size
@@ -83,6 +109,6 @@ def _trained(
         mixtures=[spec["runs"][name] for name in names],
         max_epochs=spec["max_epochs"],
     )
-    stack.play()
+    stack.play(states, {"clock": clock.carried()})
     for number, name in enumerate(names):
         yield name, stack.model(number), stack.costs[number], stack.engine

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chameleon.core.handover import expand
 from chameleon.core.provenance import Recorder
 
 Spec = Mapping[str, Any]
@@ -16,6 +17,7 @@ def prepare(spec: Spec, out: Path, threads: int) -> None:
 
     recorder = Recorder("prepare", spec, [out / "sources.json"], threads=threads)
     work(spec, out, threads)
+    recorder.outputs = [out / "report.json", *(out / f"{domain}.parquet" for domain in spec["domains"])]
     recorder.write(out / "run.json")
 
 
@@ -23,27 +25,35 @@ def tokenizer(spec: Spec, corpora: Path, out: Path) -> None:
     """Train the experiment's tokenizer on the prepared corpora in `corpora`."""
     from chameleon.data.tokenizer import train_tokenizer
 
-    recorder = Recorder("tokenizer", spec)
     documents = [
         (corpus, domain, corpora / corpus / f"{domain}.parquet")
         for corpus, domains in spec["domains"].items()
         for domain in domains
     ]
-    recorder.inputs = [path for _, _, path in documents]
+    recorder = Recorder("tokenizer", spec, [path for _, _, path in documents])
     train_tokenizer(dict(spec), documents, out)
+    recorder.outputs = sorted(path for path in out.glob("*.json") if path.name != "run.json")
     recorder.write(out / "run.json")
 
 
-def tokens(spec: Spec, corpus: Path, tokenizer: Path, out: Path, threads: int) -> None:
-    """Write a corpus's token shards."""
+def tokens(
+    spec: Spec, corpus: Path, tokenizer: Path, out: Path, threads: int, asked: Mapping[str, Any] | None = None
+) -> None:
+    """Write a corpus's token shards.
+
+    Args:
+        spec: as `specs.tokens` makes it.
+        asked: as `specs.asked` makes it: what the splits must hold.
+    """
     # Read once by the tokenizer's library, which takes every core otherwise.
     os.environ["RAYON_NUM_THREADS"] = str(threads)
     from chameleon.data.tokens import tokenize
 
-    recorder = Recorder("tokens", spec, threads=threads)
-    recorder.inputs = [corpus / f"{d}.parquet" for d in spec["domains"]]
-    recorder.inputs.append(tokenizer / "tokenizer.json")
-    tokenize(dict(spec), corpus, tokenizer, out)
+    texts = [corpus / f"{domain}.parquet" for domain in spec["domains"]]
+    recorder = Recorder("tokens", spec, [*texts, tokenizer / "tokenizer.json"], threads=threads)
+    tokenize(dict(spec), corpus, tokenizer, out, asked or {})
+    # The manifest has the digests of the shards.
+    recorder.outputs = [out / "manifest.json", *(p for d in spec["domains"] for p in out.glob(f"{d}/*.npy"))]
     recorder.write(out / "run.json")
 
 
@@ -53,4 +63,5 @@ def items(spec: Spec, out: Path) -> None:
 
     recorder = Recorder("items", spec)
     recorder.inputs = write_tasks(spec, out)
+    recorder.outputs = [path for path in expand([out]) if path.name != "run.json"]
     recorder.write(out / "run.json")

@@ -55,4 +55,5 @@ def weights(
         },
         schema="weights",
     )
+    recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))

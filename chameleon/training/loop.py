@@ -1,45 +1,39 @@
 """One training loop for proxies, extra runs and base models.
 
-Reads token shards, a schedule of weights (or an online method's controller) and a recipe; writes a
-checkpoint that `transformers` loads, `training.csv` (step, tokens, learning rate, loss of the batch, gradient
-norm) and `mixture.json` (what was really played). Everything that a method does not own (initialisation,
-order of the data within a domain, recipe, number of steps) comes from axes that all methods share.
+Reads token shards, a schedule of weights (or an online method's controller) and a recipe. Everything that a
+method does not own (initialisation, order of the data within a domain, recipe, number of steps) comes from
+axes that all methods share.
 """
 
-import csv
-import io
 import math
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from chameleon.core.artifacts import write_json, write_text
+from chameleon.core.errors import Interrupted
 from chameleon.core.provenance import Cost
 from chameleon.data.sampler import MixtureSampler, batches
 from chameleon.data.tokens import TokenStream
 from chameleon.mixing.method import Controller, Objective
 from chameleon.mixing.schedule import MixtureSchedule, Stage
 from chameleon.mixing.types import StepInfo, TrainingState
-from chameleon.training import engine
+from chameleon.training import divergence, engine
 from chameleon.training.device import pick_device
-from chameleon.training.model import Decoder, ModelShape, flops_per_token, save_pretrained
+from chameleon.training.model import Decoder, ModelShape, flops_per_token
 from chameleon.training.progress import Progress
 from chameleon.training.recipe import Rates, Recipe, optimizers
-
-
-def fixed_segments(schedule: MixtureSchedule, total: int) -> Iterator[tuple[int, dict[str, float]]]:
-    yield from schedule.segments(total)
+from chameleon.training.resume.interruption import Watch, watching
+from chameleon.training.resume.states import Carried, States
 
 
 @dataclass
 class Training:
-    """One run. `play` trains; `save` writes its files.
+    """One run. `play` trains; `chameleon.training.output` writes its files.
 
     Args:
         shape: sizes of the model.
@@ -73,6 +67,9 @@ class Training:
         self.rows: list[tuple[int, int, float, float, float]] = []
         self.segments: list[dict[str, Any]] = []
         self.cost = Cost()
+        self.step = 0
+        #: The segment being played: its first step, length, weights, and the sampler's state before it.
+        self._segment: dict[str, Any] | None = None
 
     def play(
         self,
@@ -81,6 +78,8 @@ class Training:
         validation_losses: Callable[[Decoder], dict[str, float]] | None = None,
         objective: Objective | None = None,
         watch: Mapping[int, Callable[[Decoder, int], None]] | None = None,
+        states: States | None = None,
+        carried: Mapping[str, Carried] | None = None,
     ) -> Decoder:
         """Train for `recipe.steps` steps under the schedule, or under the controller if there is one.
 
@@ -90,52 +89,136 @@ class Training:
             validation_losses: what the controller may order.
             objective: computes the gradients instead of the mean loss of the batch.
             watch: called after so many steps with the model and the tokens trained on so far.
+            states: where the run's state is kept; it goes on from the newest one there.
+            carried: what else belongs to the state, by name.
 
         Raises:
-            FloatingPointError: the loss is not finite; names the step.
+            Diverged: the loss is not finite or has exploded; the last good state is kept.
+            Interrupted: a signal came; the state is saved.
         """
-        steps = self.recipe.steps
-        self._optimizers = optimizers(dict(self.model.named_parameters()), self.recipe, self.engine.precision)
+        self._prepare(objective)
+        self._carried = dict(carried or {})
+        for name, part in (("objective", objective), ("controller", controller)):
+            if part is not None:
+                self._carry(name, part, states)
+        self._states = states if self._resumable else None
+        if self._states is not None and (found := self._states.newest()) is not None:
+            self._restore(found[1])
+            print(f"{self.label or 'run'}: goes on at step {self.step}", file=sys.stderr, flush=True)
+        with watching() as signals:
+            self._train(
+                schedule.segments(self.recipe.steps), controller, validation_losses, watch or {}, signals
+            )
+        if objective is not None:
+            self.cost.add(0, objective.extra_flops)
+        return self.model
+
+    def _prepare(self, objective: Objective | None) -> None:
+        recipe = self.recipe
+        self._optimizers = optimizers(dict(self.model.named_parameters()), recipe, self.engine.precision)
         self._rates = Rates(self._optimizers)
         self.model.train()
         self._objective = objective
         if objective is not None and self.engine.compiled:
             # Objectives reach into the model, layer by layer.
             self.engine = replace(self.engine, compiled=False, reason="the method's own objective")
-        part = math.ceil(self.recipe.batch_size / self.recipe.grad_accumulation)
+        part = math.ceil(recipe.batch_size / recipe.grad_accumulation)
         example = torch.zeros(part, self.shape.context + 1, dtype=torch.long, device=self.device)
         self.engine, self._summed = self.engine.prepared(self.model, example)
-        watch = watch or {}
+        self._resumable = True
+
+    def _carry(self, name: str, part: Any, states: States | None) -> None:
+        """Make a method's objective or controller part of the state; without state() the run has none."""
+        if hasattr(part, "state") and hasattr(part, "restore"):
+            self._carried[name] = Carried(part.state, part.restore)
+        elif states is not None:
+            self._resumable = False
+            said = f"{type(part).__name__} has no state() and restore(): this run cannot be resumed"
+            print(f"{self.label}: {said}", file=sys.stderr, flush=True)
+
+    def _train(
+        self,
+        planned: Sequence[tuple[int, dict[str, float]]],
+        controller: Controller | None,
+        validation_losses: Callable[[Decoder], dict[str, float]] | None,
+        watch: Mapping[int, Callable[[Decoder, int], None]],
+        signals: Watch,
+    ) -> None:
+        steps, size = self.recipe.steps, self.recipe.batch_size
         progress = Progress(self.label, steps) if self.label else None
-        step, realised = 0, dict[str, int]()
-        planned = fixed_segments(schedule, steps)
-        while step < steps:
-            if controller is None:
-                length, weights = next(planned)
-            else:
-                assert validation_losses is not None
-                measure = partial(validation_losses, self.model)
-                state = TrainingState(step, steps, tuple(self.streams), measure, dict(realised))
-                length, weights = self._asked(controller, state)
-            length = min(length, steps - step)
-            per_step = self.recipe.batch_size
-            before = dict(self.sampler.drawn)
-            for batch in batches(self.sampler.segment(weights, length * per_step), per_step):
-                loss = self._step(step, batch)
-                step += 1
+        while self.step < steps or self._segment is not None:
+            if self._segment is None:
+                if controller is None:
+                    length, weights = planned[len(self.segments)]
+                else:
+                    assert validation_losses is not None
+                    measure = partial(validation_losses, self.model)
+                    realised = dict(self.segments[-1]["blocks"]) if self.segments else {}
+                    state = TrainingState(self.step, steps, tuple(self.streams), measure, realised)
+                    length, weights = self._asked(controller, state)
+                self._segment = {
+                    "start_step": self.step,
+                    "steps": min(length, steps - self.step),
+                    "weights": weights,
+                    "sampler": self.sampler.state(),
+                }
+            now = self._segment
+            before = now["sampler"]["drawn"]
+            blocks = batches(self.sampler.segment(now["weights"], now["steps"] * size), size)
+            for batch in blocks[self.step - now["start_step"] :]:
+                loss = self._step(self.step, batch)
+                self.step += 1
                 if progress is not None:
-                    progress.update(step, loss)
-                if step in watch:
-                    watch[step](self.model, self.cost.tokens)
+                    progress.update(self.step, loss)
+                if self.step in watch:
+                    watch[self.step](self.model, self.cost.tokens)
+                self._keep(signals)
             realised = {d: self.sampler.drawn[d] - before[d] for d in before}
-            self.segments.append(
-                {"start_step": step - length, "steps": length, "weights": weights, "blocks": realised}
-            )
+            kept = {key: now[key] for key in ("start_step", "steps", "weights")}
+            self.segments.append({**kept, "blocks": realised})
+            self._segment = None
         if progress is not None:
             progress.close()
-        if objective is not None:
-            self.cost.add(0, objective.extra_flops)
-        return self.model
+
+    def _keep(self, signals: Watch) -> None:
+        """Save the state if it is time to, or if a signal asks the job to stop."""
+        # Read once: a signal may come at any time.
+        received = signals.received
+        saved = None
+        if self._states is not None and (received or self._states.due(self.step)):
+            saved = self._states.save(self.step, self._state())
+        if received:
+            what = "the state is saved" if saved else "nothing of it is saved"
+            raise Interrupted(f"{self.label}: {received} after step {self.step}; {what}")
+
+    def _state(self) -> dict[str, Any]:
+        """Return everything that the rest of the run depends on."""
+        return {
+            "step": self.step,
+            "segment": self._segment,
+            "segments": self.segments,
+            "rows": np.array(self.rows, dtype=np.float64),
+            "cost": [self.cost.tokens, self.cost.flops],
+            "model": dict(self.model.named_parameters()),
+            "optimizers": [optimizer.saved() for optimizer in self._optimizers],
+            "random": torch.get_rng_state(),
+            "carried": {name: part.state() for name, part in self._carried.items()},
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.step, self.segments, self._segment = state["step"], state["segments"], state["segment"]
+        self.rows = [(int(s), int(t), lr, x, g) for s, t, lr, x, g in state["rows"].tolist()]
+        self.cost = Cost(*state["cost"])
+        with torch.no_grad():
+            for name, p in self.model.named_parameters():
+                p.copy_(state["model"][name])
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.restore(saved)
+        torch.set_rng_state(state["random"])
+        for name, part in self._carried.items():
+            part.restore(state["carried"][name])
+        if self._segment is not None:
+            self.sampler.restore(self._segment["sampler"])
 
     def _asked(self, controller: Controller, state: TrainingState) -> tuple[int, dict[str, float]]:
         """Return the controller's next segment.
@@ -169,10 +252,8 @@ class Training:
             loss.backward()
             total += float(loss.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.grad_clip))
-        if not math.isfinite(total) or not math.isfinite(norm):
-            raise FloatingPointError(
-                f"{self.label}: loss is not finite at step {step}; lower the learning rate"
-            )
+        domains = {d for d, _ in batch}
+        divergence.check(self.label, total, norm, self.shape.vocab_size, step, recipe.lr * factor, domains)
         for optimizer in self._optimizers:
             optimizer.step()
             optimizer.zero_grad()
@@ -180,28 +261,3 @@ class Training:
         self.cost.add(count, flops_per_token(self.shape) * count)
         self.rows.append((step + 1, self.cost.tokens, recipe.lr * factor, total, norm))
         return total
-
-    def save(self, out: Path, tokenizer_dir: Path, eos_token_id: int) -> None:
-        """Write `model/` (weights, config, tokenizer), `training.csv` and `mixture.json` into `out`."""
-        folder, temporary = out / "model", out / ".model.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        save_pretrained(self.model, temporary, eos_token_id)
-        for file in sorted(tokenizer_dir.glob("*.json")):
-            if file.name != "run.json":
-                shutil.copyfile(file, temporary / file.name)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["step", "tokens", "learning_rate", "train_loss", "gradient_norm"])
-        writer.writerows((s, t, f"{lr:.6g}", f"{x:.6g}", f"{g:.6g}") for s, t, lr, x, g in self.rows)
-        write_text(out / "training.csv", buffer.getvalue())
-        write_json(
-            out / "mixture.json",
-            {
-                "segments": self.segments,
-                "effective_epochs": {d: round(x, 6) for d, x in self.sampler.effective_epochs().items()},
-                "block_tokens": self.shape.context,
-                "available_blocks": self.sampler.block_counts,
-            },
-        )

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from chameleon.core.artifacts import read_json, write_json
 from chameleon.core.errors import UserError, choices
+from chameleon.core.tensors import write_tensors
 from chameleon.training.losses import summed_loss, token_losses
 
 
@@ -175,8 +176,6 @@ def save_pretrained(model: Decoder, folder: Path, eos_token_id: int) -> None:
 
     Written with safetensors alone: importing transformers takes longer than a small job's work.
     """
-    from safetensors.torch import save_file
-
     s = model.shape
     config = {
         "architectures": ["GPT2LMHeadModel"],
@@ -203,16 +202,23 @@ def save_pretrained(model: Decoder, folder: Path, eos_token_id: int) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    write_tensors(state, folder / "model.safetensors", {"format": "pt"})
 
 
 def load_pretrained(folder: Path) -> Decoder:
     """Read a GPT-2 checkpoint in the hub's layout (config.json, model.safetensors) in float32.
 
     Raises:
-        UserError: no such checkpoint, another architecture, or a tensor that is missing or of another shape.
+        UserError: no such checkpoint, a pickle, another architecture, or a tensor that is missing or of
+            another shape.
     """
     from safetensors.torch import load_file
+
+    pickles = sorted(p for p in folder.glob("*") if p.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt"))
+    if pickles and not (folder / "model.safetensors").is_file():
+        raise UserError(
+            f"{pickles[0]}: a pickle can run code when it is read; save the model as model.safetensors"
+        )
 
     c = read_json(folder / "config.json")
     if c.get("model_type") != "gpt2":

@@ -84,6 +84,19 @@ class Optimizer:
         """Update every parameter that has a gradient."""
         raise NotImplementedError
 
+    def saved(self) -> list[Any]:
+        """Return what is remembered of every parameter in turn; None of one never updated."""
+        return [self.state.get(p) for group in self.param_groups for p in group["params"]]
+
+    def restore(self, saved: Iterable[Any]) -> None:
+        """Remember what `saved` says; the parameters are those of the optimizer that was saved, in order."""
+        for p, kept in zip((p for g in self.param_groups for p in g["params"]), saved, strict=True):
+            if isinstance(kept, list):
+                # The count of steps stays the scalar in float32 that torch's fused form wants.
+                self.state[p] = tuple(part.to(p.device) for part in kept)
+            elif kept is not None:
+                self.state[p] = kept.to(p.device)
+
 
 class AdamW(Optimizer):
     """torch's fused AdamW."""

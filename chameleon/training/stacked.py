@@ -7,20 +7,24 @@ mixture (the tests compare them in float64). For swarms; knows static mixtures o
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from chameleon.core.errors import Interrupted
 from chameleon.core.provenance import Cost
 from chameleon.data.sampler import MixtureSampler, batches
 from chameleon.data.tokens import TokenStream
-from chameleon.training import engine
+from chameleon.training import divergence, engine
 from chameleon.training.device import pick_device
 from chameleon.training.losses import token_losses
 from chameleon.training.model import Decoder, ModelShape, flops_per_token
 from chameleon.training.recipe import Rates, Recipe, optimizers
+from chameleon.training.resume.interruption import watching
+from chameleon.training.resume.states import Carried, States
 
 
 class Stack:
@@ -64,41 +68,70 @@ class Stack:
         self.costs = [Cost() for _ in mixtures]
         self.rows: list[list[float]] = []
 
-    def play(self) -> None:
-        """Train every run for `recipe.steps` steps.
+    def play(self, states: States | None = None, carried: Mapping[str, Carried] | None = None) -> None:
+        """Train every run for `recipe.steps` steps; as of `chameleon.training.loop.Training.play`.
 
         Raises:
-            FloatingPointError: a run's loss is not finite; names the step and the run's number.
+            Diverged: a run's loss is not finite or has exploded; names the step and the run's number.
+            Interrupted: a signal came; the state is saved.
         """
-        recipe, context = self.recipe, self.shape.context
-        both = optimizers(self.parameters, recipe, self.engine.precision, stacked=True)
-        rates = Rates(both)
-        for step, drawn in enumerate(zip(*self._plans, strict=True)):
-            rates.set(recipe.learning_rate(step))
-            data = np.stack(
-                [
-                    [self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch]
-                    for batch in drawn
-                ]
-            )
-            tokens = torch.from_numpy(data).to(self.device)
-            with self.engine.autocast(self.device):
-                losses = self.losses(tokens[..., :-1], tokens[..., 1:]).mean((1, 2))
-            losses.sum().backward()
-            norms = self._clip()
-            found = losses.detach()
-            if not bool((torch.isfinite(found) & torch.isfinite(norms)).all()):
-                bad = int((~(torch.isfinite(found) & torch.isfinite(norms))).nonzero()[0])
-                raise FloatingPointError(
-                    f"run {bad} of a stack: loss is not finite at step {step}; lower the learning rate"
-                )
-            for optimizer in both:
-                optimizer.step()
-                optimizer.zero_grad()
-            self.rows.append(found.tolist())
-        tokens_read = recipe.steps * recipe.batch_size * context
+        self._optimizers = optimizers(self.parameters, self.recipe, self.engine.precision, stacked=True)
+        rates, carried = Rates(self._optimizers), carried or {}
+        first = 0
+        if states is not None and (found := states.newest()) is not None:
+            first = found[0]
+            self._restore(found[1], carried)
+        drawn = list(zip(*self._plans, strict=True))
+        with watching() as signals:
+            for step in range(first, self.recipe.steps):
+                rates.set(self.recipe.learning_rate(step))
+                self._step(step, drawn[step])
+                received = signals.received
+                if states is not None and (received or states.due(step + 1)):
+                    states.save(step + 1, self._state(carried))
+                if received:
+                    raise Interrupted(f"a stack of runs: {received} after step {step + 1}")
+        tokens_read = self.recipe.steps * self.recipe.batch_size * self.shape.context
         for cost in self.costs:
             cost.add(tokens_read, flops_per_token(self.shape) * tokens_read)
+
+    def _state(self, carried: Mapping[str, Carried]) -> dict[str, Any]:
+        return {
+            "parameters": self.parameters,
+            "optimizers": [optimizer.saved() for optimizer in self._optimizers],
+            "rows": self.rows,
+            "carried": {name: part.state() for name, part in carried.items()},
+        }
+
+    def _restore(self, state: Mapping[str, Any], carried: Mapping[str, Carried]) -> None:
+        with torch.no_grad():
+            for name, p in self.parameters.items():
+                p.copy_(state["parameters"][name])
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.restore(saved)
+        self.rows = state["rows"]
+        for name, part in carried.items():
+            part.restore(state["carried"][name])
+
+    def _step(self, step: int, drawn: Sequence[Sequence[tuple[str, int]]]) -> None:
+        context = self.shape.context
+        data = np.stack(
+            [[self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch] for batch in drawn]
+        )
+        tokens = torch.from_numpy(data).to(self.device)
+        with self.engine.autocast(self.device):
+            losses = self.losses(tokens[..., :-1], tokens[..., 1:]).mean((1, 2))
+        losses.sum().backward()
+        norms = self._clip()
+        found = losses.detach().tolist()
+        rate = self.recipe.lr * self.recipe.learning_rate(step)
+        for run, (loss, norm) in enumerate(zip(found, norms.tolist(), strict=True)):
+            domains = {d for d, _ in drawn[run]}
+            divergence.check(f"run {run} of a stack", loss, norm, self.shape.vocab_size, step, rate, domains)
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.rows.append(found)
 
     def model(self, run: int) -> Decoder:
         """Return one run's model."""

@@ -1,6 +1,7 @@
 """Preparation: near duplicates, leaks across splits, the cap, counts that add up, any number of workers."""
 
 import hashlib
+import json
 import random
 
 import numpy as np
@@ -69,7 +70,7 @@ def jaccard(one, two):
 @pytest.mark.parametrize("changes", [1, 10, 21, 23, 60])
 def test_same_agrees_with_sets_of_word_tuples(changes):
     one, two = story(1), variant(story(1), changes)
-    assert NEAR.same(one, two) == (jaccard(one, two) >= 0.8)
+    assert NEAR.same(NEAR.shingles(one), NEAR.shingles(two)) == (jaccard(one, two) >= 0.8)
 
 
 def test_shingles_are_the_distinct_word_windows():
@@ -85,12 +86,15 @@ def test_characters_are_the_words_of_scripts_without_spaces():
 
 def test_index_finds_known_near_duplicates_and_spares_distinct_texts():
     texts = stories("x", 60) + [variant(story(f"x{i}"), 5) for i in range(60)]
-    signatures = NEAR.sign(texts)
+    shingles = [NEAR.shingles(text) for text in texts]
+    signatures = [NEAR.sign(found) for found in shingles]
     index = NEAR.index()
     for key in range(60):
-        assert index.matches(texts[key], signatures[key]) == []
-        index.add(key, texts[key], signatures[key])
-    assert [index.matches(texts[60 + i], signatures[60 + i]) for i in range(60)] == [[i] for i in range(60)]
+        assert index.matches(shingles[key], signatures[key]) == []
+        index.add(key, shingles[key], signatures[key])
+    assert [index.matches(shingles[60 + i], signatures[60 + i]) for i in range(60)] == [
+        [i] for i in range(60)
+    ]
 
 
 # ---- prepare
@@ -192,6 +196,27 @@ def test_counts_add_up(tmp_path):
     assert counts["raw"] + counts["cut_pieces"] - sum(counts[k] for k in lost) == len(frames["a"])
 
 
+def test_rows_that_are_no_documents_are_counted_and_control_characters_go(tmp_path, capsys):
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    texts = [f"{text}\0\x07" for text in stories("a")]
+    rows = [{"text": text} for text in [*texts[:20], None, "", *texts[20:], None]]
+    with open(tmp_path / "in" / "a" / "rows.jsonl", "w") as handle:
+        handle.writelines(json.dumps(row) + "\r\n" for row in rows)
+    frames, report = run(tmp_path, {"a": [], "b": stories("b")})
+    assert set(frames["a"]["text"]) == set(stories("a"))
+    counts = report["domains"]["a"]["counts"]
+    assert (counts["raw"], counts["too_short"], counts["without_text"]) == (41, 1, 2)
+    assert "a: 40 documents of 41" in (said := capsys.readouterr().err) and "2 rows without text" in said
+    assert set(report["domains"]["b"]["counts"]) == set(STEPS), "a count of nothing is not reported"
+
+
+def test_a_domain_of_nulls_says_so(tmp_path):
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    (tmp_path / "in" / "a" / "rows.jsonl").write_text('{"text": null}\n' * 3)
+    with pytest.raises(UserError, match="domain 'a' has no documents left .*without_text 3"):
+        run(tmp_path, {"a": []})
+
+
 def test_the_output_does_not_depend_on_the_number_of_workers(tmp_path):
     domains = {"a": stories("a"), "b": stories("b"), "c": stories("c")}
     run(tmp_path, domains, threads=1, out="one")
@@ -215,7 +240,7 @@ def test_empty_domain_or_split_is_one_line(tmp_path, documents, message):
 
 
 def test_an_error_in_a_worker_arrives_as_it_is(tmp_path):
-    with pytest.raises(UserError, match=r"b/00000\.txt: not UTF-8"):
+    with pytest.raises(UserError, match=r"b/00000\.txt:1: not UTF-8"):
         (tmp_path / "in" / "b").mkdir(parents=True)
         (tmp_path / "in" / "b" / "00000.txt").write_bytes(b"\xff")
         run(tmp_path, {"a": stories("a"), "b": []}, threads=2)

@@ -3,6 +3,8 @@
 import hashlib
 import shutil
 import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from chameleon.core.errors import UserError
 from chameleon.data.corpora import fetch as module
 from chameleon.data.corpora.fetch import Artefact, ensure_artefacts, fetch
 
+ROOT = Path(__file__).resolve().parents[2]
 WHEEL = "tiny_corpus-1.0-py3-none-any.whl"
 
 
@@ -55,6 +58,25 @@ def test_pip_downloads_once_and_the_cache_serves_the_rest(shelf, cache, capsys):
     (shelf / WHEEL).unlink()
     assert ensure_artefacts([artefact]) == {WHEEL: cache / WHEEL}
     assert [p.name for p in cache.iterdir()] == [WHEEL], "no staging folder is left behind"
+
+
+def test_jobs_side_by_side_fetch_the_same_file(shelf, cache, tmp_path):
+    """Four processes at once, one of them killed while it downloads: the others have the file, whole."""
+    digest = sha256(shelf / WHEEL)
+    code = (
+        "from chameleon.data.corpora.fetch import Artefact, ensure_artefacts, sha256_file\n"
+        f"a = Artefact('pypi', 'tiny-corpus', '1.0', {WHEEL!r}, {digest!r}, 600, 'MIT')\n"
+        "assert sha256_file(ensure_artefacts([a])[a.file]) == a.sha256\n"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(4)]
+    deadline = time.monotonic() + 60
+    while not list(cache.glob(".fetch-*")) and not (cache / WHEEL).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    started[0].kill()
+    assert [process.wait() for process in started[1:]] == [0] * 3
+    assert sha256(cache / WHEEL) == digest
+    assert [p.name for p in cache.iterdir() if not p.name.startswith(".")] == [WHEEL]
 
 
 def test_pip_download_with_another_checksum_names_both_digests(shelf, cache):

@@ -68,9 +68,9 @@ def test_part_of_a_mixture_shares_the_rest_in_proportion():
          "exactly one of the parameters weights, file, published"),
         ({}, "exactly one of the parameters weights, file, published"),
         ({"weights": dict.fromkeys(SLIM7, 1 / 7), "rename": SLIM7},
-         "rename: only goes with the parameter published"),
+         "rename: only goes with the parameters file and published"),
         ({"weights": dict.fromkeys(SLIM7, 1 / 7), "partial": True},
-         "partial: only goes with the parameter published"),
+         "partial: only goes with the parameters file and published"),
     ],
 )  # fmt: skip
 def test_one_line_says_what_is_wrong(params, words):

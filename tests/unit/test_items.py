@@ -14,7 +14,8 @@ from chameleon.core.errors import UserError
 from chameleon.data.corpora.fetch import Artefact
 from chameleon.data.corpora.kinds.packages import artefacts
 from chameleon.evaluation import task_files
-from chameleon.evaluation.items import SETS, chance, read_items, read_own, split_items
+from chameleon.evaluation.items import SETS, chance, read_items, split_items
+from chameleon.evaluation.own_items import read_own
 from chameleon.experiment.checks import check_fewshot
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -137,9 +137,14 @@ def test_one_domain_needs_no_run_and_two_work():
     assert set(solve(domains=("code", "wiki")).schedule.stages[0].weights) == {"code", "wiki"}
 
 
-def test_fewer_runs_than_asked_are_said():
-    result = solve(num_proxies=600, domains=("code", "wiki"), maximum_usage=1.05, candidates=50)
-    assert result.diagnostics["runs"] < result.diagnostics["runs_asked"] == 600
+def test_more_runs_than_there_are_mixtures_are_refused():
+    """Two weights between 0.475 and 0.525 in steps of 0.0002."""
+    words = r"num_proxies: 600 runs are asked for, but only 25\d different .* maximum_usage \(1\.05\)"
+    with pytest.raises(UserError, match=words):
+        solve(num_proxies=600, domains=("code", "wiki"), maximum_usage=1.05, candidates=50)
+
+
+def test_with_fewer_than_three_runs_the_best_is_the_answer():
     one = {"mix000": RunResult({"code": 0.25, "wiki": 0.75}, {"code": 2.0, "wiki": 2.0}, None)}
     inputs = MethodInputs(("wiki", "code"), COUNTS, parameters(), 0, 100, runs=one)
     assert registry.get("regmix").weights(inputs).schedule.stages[0].weights == {"wiki": 0.75, "code": 0.25}

@@ -147,3 +147,137 @@ def test_equal_losses_have_no_order(tmp_path, capsys):
     assert regress(tmp_path, tmp_path / "out", target="y") == 0
     assert "spearman: undefined, one side is constant\n" in capsys.readouterr().out
     assert read_json(tmp_path / "out" / "regression.json")["spearman"] is None
+
+
+def known(x):
+    """Least where web is: the true loss of a mixture of four domains."""
+    return 3 + x @ np.array([0.5, 0.2, 0.9, -0.4]) + 0.3 * (x**2).sum(axis=1)
+
+
+def write(folder, x, y, first=1, names=("arxiv", "books", "code", "web")):
+    """Write a swarm; `y` may hold text."""
+    for name, header, rows in (
+        ("train_mixture", names, x.tolist()),
+        ("train_loss", ["web_val_loss"], [[v] for v in y]),
+    ):
+        start = first if name == "train_loss" else 1
+        with open(folder / f"{name}.csv", "w", newline="") as handle:
+            writer = csv.writer(handle)
+            writer.writerow(["index", *header])
+            writer.writerows([i, *row] for i, row in enumerate(rows, start))
+
+
+@pytest.fixture
+def clean(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.dirichlet(np.ones(4), 80)
+    return x, known(x) + 0.01 * rng.normal(size=80)
+
+
+@pytest.mark.parametrize("model", ["lightgbm", "linear", "log_linear"])
+@pytest.mark.parametrize(
+    "losses", [{5: 10.82}, {5: 48210.3}, {5: 10.82, 9: 1e30}, {5: "nan", 6: "inf"}, {5: "-"}]
+)
+def test_runs_that_diverged_are_left_out_by_name(clean, tmp_path, capsys, model, losses):
+    x, y = clean
+    y = [losses.get(i, v) for i, v in enumerate(y.tolist(), 1)]
+    write(tmp_path, x, y)
+    assert regress(tmp_path, tmp_path / "out", "--model", model, target="web") == 0
+    said = capsys.readouterr().out
+    for run in losses:
+        assert re.search(rf"left out: run {run}\b.*(diverged|missing)", said), said
+    mixture = read_json(tmp_path / "out" / "proposed_mixture.json")
+    true = known(np.array([[mixture[d] for d in ("arxiv", "books", "code", "web")]]))[0]
+    assert true < min(v for v in y if not isinstance(v, str)) + 0.03
+    record = read_json(tmp_path / "out" / "regression.json")
+    assert record["runs"] == 80 - len(losses) == 80 - record["left_out"] and len(record["notes"]) >= 1
+
+
+def test_diverged_runs_are_fitted_if_you_say_so_and_refused_if_they_are_many(clean, tmp_path, capsys):
+    x, y = clean
+    y[4] = 10.82
+    write(tmp_path, x, y)
+    assert regress(tmp_path, tmp_path / "out", "--keep-diverged", "--model", "linear", target="web") == 0
+    assert "fitted: linear on 80 runs" in capsys.readouterr().out
+    y[:30] = 10.82
+    write(tmp_path, x, y)
+    assert regress(tmp_path, tmp_path / "new", target="web") == 2
+    said = capsys.readouterr().err
+    assert "train_loss.csv: runs 1 (loss 10.82), 2 (loss 10.82), " in said and "and 20 more" in said
+    assert "30 of 80 runs seem to have diverged" in said and not (tmp_path / "new").exists()
+
+
+def test_diverged_runs_of_a_test_set_are_left_out_too(clean, tmp_path, capsys):
+    x, y = clean
+    write(tmp_path, x, np.where(np.arange(80) == 7, 1e6, y))
+    for name in ("mixture", "loss"):
+        (tmp_path / f"train_{name}.csv").rename(tmp_path / f"test_{name}.csv")
+    write(tmp_path, x, y)
+    test = against(tmp_path, "test")
+    assert regress(tmp_path, tmp_path / "out", *test, "--model", "linear", target="web") == 0
+    said = capsys.readouterr().out
+    assert (
+        "left out: test set: run 8 (loss 1e+06)" in said and "held out: 79 runs of test_mixture.csv" in said
+    )
+    assert float(re.findall(r"mse: (\S+)", said)[0]) < 0.1
+
+
+def test_losses_that_are_one_run_off_are_said_to_predict_nothing(clean, tmp_path, capsys):
+    x, y = clean
+    write(tmp_path, x, y)
+    assert regress(tmp_path, tmp_path / "straight", target="web") == 0
+    assert "warning" not in capsys.readouterr().out
+    assert read_json(tmp_path / "straight" / "regression.json")["doubt"] is None
+    write(tmp_path, x, y, first=0)
+    assert regress(tmp_path, tmp_path / "shifted", target="web") == 0
+    said = capsys.readouterr().out
+    assert "warning: the regression does not predict: spearman" in said
+    assert "train_mixture.csv numbers its runs from 1, train_loss.csv from 0" in said
+    assert "no better than chance" in read_json(tmp_path / "shifted" / "regression.json")["doubt"]
+
+
+def test_a_narrow_swarm_is_searched_between_its_runs(tmp_path, capsys):
+    """Seven domains, each within 30 % of one mixture: 62 of two million draws lie there."""
+    rng = np.random.default_rng(4)
+    q = rng.dirichlet(np.full(7, 3.0))
+    x = q * rng.uniform(0.7, 1.3, (64, 7))
+    x /= x.sum(axis=1, keepdims=True)
+    law = rng.normal(0, 0.5, 7)
+    names = [f"d{i}" for i in range(7)]
+    write(tmp_path, x, 1.1 + x @ law + 0.002 * rng.normal(size=64), names=names)
+    assert regress(tmp_path, tmp_path / "out", target="web") == 0
+    mixture = np.array([read_json(tmp_path / "out" / "proposed_mixture.json")[d] for d in names])
+    assert (mixture >= x.min(axis=0) - 1e-9).all() and (mixture <= x.max(axis=0) + 1e-9).all()
+    assert mixture @ law < (x @ law).min(), "no worse than the best run"
+    assert read_json(tmp_path / "out" / "regression.json")["candidates"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("more", "same", "words"),
+    [
+        (["--top", "2000"], False, "--top 2000: the mean of all 2000 candidates is no search"),
+        ([], True, "train_mixture.csv: all runs have one mixture: there is nothing to learn from"),
+    ],
+)
+def test_nothing_to_search_or_to_learn(clean, tmp_path, capsys, more, same, words):
+    x, y = clean
+    write(tmp_path, np.tile(x[:1], (80, 1)) if same else x, y)
+    assert regress(tmp_path, tmp_path / "out", *more, target="web") == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_written_is_one_line_and_nothing_is_said(swarm, tmp_path, capsys):
+    (tmp_path / "out").write_text("")
+    assert regress(swarm, tmp_path / "out", "--model", "linear") == 2
+    found = capsys.readouterr()
+    assert found.out == "" and "cannot write here" in found.err and found.err.count("\n") == 1
+
+
+def test_the_proposal_is_written_last(swarm, tmp_path, monkeypatch):
+    """Whoever finds it finds a whole folder."""
+    from chameleon.methods.regression import plots
+
+    monkeypatch.setattr(plots, "draw_importance", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        regress(swarm, tmp_path / "out", "--model", "linear")
+    assert not (tmp_path / "out" / "proposed_mixture.json").exists()

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from chameleon.core.errors import UserError
-from chameleon.methods.regression.tables import domain_names, read_swarm, read_table
+from chameleon.methods.regression.columns import domain_names
+from chameleon.methods.regression.sheets import read_table
+from chameleon.methods.regression.tables import read_swarm
 
 REGMIX = (
     "index,train_the_pile_arxiv,train_the_pile_pile_cc,train_the_pile_github\n"
@@ -153,3 +155,102 @@ def test_nothing_in_common_and_nothing_to_read(files, tmp_path):
     (tmp_path / "t.csv").write_text("index,x,y\n1,,2\n")
     assert np.isnan(read_swarm(*files(REGMIX), "arxiv").losses).sum() == 0
     assert list(read_table(tmp_path / "t.csv").columns) == ["y"], "a column without any number is none"
+
+
+def four(extra=(), weights=((0.2, 0.3, 0.5), (0.1, 0.9, 0.0), (0.3, 0.3, 0.4), (0.6, 0.2, 0.2))):
+    """Return a pair of files of four runs; `extra` are further columns: (name, values)."""
+    mixtures = [["index", "arxiv", "web", "code", *(name for name, _ in extra)]]
+    for i, row in enumerate(weights):
+        mixtures.append([i + 1, *row, *(values[i] for _, values in extra)])
+    losses = "index,web_val_loss\n1,3.1\n2,3.2\n3,3.3\n4,3.4\n"
+    return "\n".join(",".join(map(str, row)) for row in mixtures), losses
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        [("seed", [0, 0, 0, 0]), ("lr", [0.0004] * 4)],
+        [("seed", [0, 1, 2, 3]), ("tokens", [1e9] * 4)],
+        [("Learning Rate", [0.01, 0.02, 0.01, 0.02])],
+        [("web_val_loss", [3.1, 3.2, 3.3, 3.4]), ("eval/arc", [0.3, 0.4, 0.5, 0.2])],
+        [("n_ctx", [2048] * 4), ("delta", [-1, 0.5, 2, 0])],
+        [("held_out_score", [0.3, 0.4, 0.35, 0.2])],
+        [("total", [1.0] * 4)],
+        [("note", ["good", "bad", "good", "x"]), ("gap", [""] * 4)],
+    ],
+)
+def test_what_is_no_weight_is_left_out_by_name(files, extra):
+    found = read_swarm(*files(four(extra)), "web")
+    assert found.domains == ("arxiv", "web", "code") and found.mixtures[0].tolist() == [0.2, 0.3, 0.5]
+    said = " ".join(found.notes)
+    assert not [name for name, _ in extra if repr(name) not in said] and found.left_out == 0
+
+
+def test_prefixes_are_taken_off_what_is_left(files):
+    pair = REGMIX[0].replace("\n1,", "\n1,7,").replace("\n2,", "\n2,8,").replace("\n3,", "\n3,9,"), REGMIX[1]
+    found = read_swarm(*files((pair[0].replace("index,", "index,seed,"), pair[1])), "arxiv")
+    assert found.domains == ("arxiv", "pile_cc", "github") and "'seed'" in found.notes[0]
+
+
+def test_domains_that_are_called_like_settings(files):
+    """Without them the rows are no mixtures."""
+    pair = four()[0].replace("web", "tokens").replace("code", "seed"), four()[1]
+    found = read_swarm(*files(pair), "web")
+    assert found.domains == ("arxiv", "tokens", "seed") and found.notes == ()
+
+
+def test_per_cent_with_and_without_its_sign(files):
+    shares = read_swarm(*files(four()), "web").mixtures
+    percent = [[round(100 * w) for w in row] for row in shares.tolist()]
+    found = read_swarm(*files(four(weights=percent)), "web")
+    assert found.mixtures == pytest.approx(shares) and "read as per cent" in found.notes[0]
+    signed = [[f"{w}.00%" for w in row] for row in percent]
+    found = read_swarm(*files(four(weights=signed)), "web")
+    assert found.mixtures == pytest.approx(shares) and found.notes == ()
+
+
+def test_runs_without_a_number_are_named(files):
+    pair = four()[0], "index,web_val_loss\n1,3.1\n2,-\n3,inf\n9,3.4\n"
+    found = read_swarm(*files(pair), "web")
+    assert found.losses.tolist() == [3.1] and found.runs == ("1",) and found.left_out == 4
+    assert found.notes == (
+        "run 4: only in m.csv",
+        "run 9: only in l.csv",
+        "run 2: no number in column 'web_val_loss', it is missing",
+        "run 3: a loss of inf: it seems to have diverged",
+    )
+
+
+def test_numbers_from_another_number_on_are_a_hint(files):
+    mixtures, losses = four()
+    shifted = losses.replace("\n4,", "\n3,").replace("\n3,3.3", "\n2,3.3").replace("\n2,3.2", "\n1,3.2")
+    shifted = shifted.replace("\n1,3.1", "\n0,3.1")
+    found = read_swarm(*files((mixtures, shifted)), "web")
+    assert found.hint == "m.csv numbers its runs from 1, l.csv from 0: are they the same runs?"
+    assert read_swarm(*files((mixtures, losses)), "web").hint == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "losses", "message"),
+    [
+        (("1,0.2", "1,0.2x"), ("", ""), "m.csv: line 2: column 'arxiv': '0.2x' is no number$"),
+        (("1,0.2,0.3", '1,"0,2",0.3'), ("", ""), "line 2: column 'arxiv': '0,2' is no number; write"),
+        (("2,0.1,0.9", "2,,0.9"), ("", ""), "run 2: the weights are no mixture: column 'arxiv' is empty"),
+        (("2,0.1,0.9", "2,-0.1,1.1"), ("", ""), "the weights are no mixture: column 'arxiv' holds -0.1"),
+        (("2,0.1,0.9", "2,inf,0.9"), ("", ""), "the weights are no mixture: column 'arxiv' holds inf"),
+        (("2,0.1,0.9", "2,90,0.9"), ("", ""), "they sum to 90.9; column 'arxiv' holds 90$"),
+        (("\n2,", "\n,"), ("", ""), "m.csv: line 3: names no run: column 'index' is empty"),
+        (("", ""), ("2,3.2", "2,high"), "l.csv: line 3: column 'web_val_loss': 'high' is no number$"),
+        (("", ""), (",3.", ",1e20"), "no run of .* has a number in column"),
+    ],
+)  # fmt: skip
+def test_more_mistakes_in_one_line(files, change, losses, message):
+    pair = four()
+    with pytest.raises(UserError, match=message) as caught:
+        read_swarm(*files((pair[0].replace(*change), pair[1].replace(*losses))), "web")
+    assert "\n" not in str(caught.value)
+
+
+def test_one_domain_is_no_mixture(files):
+    with pytest.raises(UserError, match="'web' is the only domain: there is nothing to mix"):
+        read_swarm(*files(("run,web\n1,1\n2,1\n", "run,x\n1,1\n2,2\n")), "x")

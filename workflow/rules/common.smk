@@ -3,14 +3,17 @@
 import sys
 
 from chameleon.core.errors import UserError
-from chameleon.experiment import load, paths, specs
+from chameleon.experiment import ending, load, names, paths, specs
 from chameleon.experiment.specs import study
 from chameleon.reporting import catalogue
 from chameleon.sensitivity import catalogue as study_catalogue
 
 try:
+    # Snakemake has read and merged the files with a reader of its own, which lets more pass.
+    load.check_files(workflow.configfiles)
     CFG = load.load(config, "config.yaml and what was merged into it")
-    load.check_results_dir(CFG)
+    names.check_writable(CFG)
+    specs.check_finished(CFG)
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -36,6 +39,8 @@ RUN = ("scenario", "method", "seed")
 # What training, embedding and evaluation jobs ask the scheduler for, and how many models a swarm's worker stacks.
 GPUS = CFG.raw.get("gpus_per_job", 0)
 STACK = CFG.raw.get("swarm", {}).get("stack", 1)
+# How often the state of a run is saved.
+STATES = CFG.states
 
 
 def spec(function, *names):
@@ -63,13 +68,13 @@ def folders(name):
 
 
 def flag(name, folder=False):
-    """Return a params function: `--name path` for the input of that name (its folder), or nothing without it."""
+    """Return a params function: `--name`, path for the input of that name (its folder), or nothing without it."""
 
     def params(wildcards, input):
         path = getattr(input, name)
         if not path:
-            return ""
-        return f"--{name} {path.rsplit('/', 1)[0] if folder else path}"
+            return []
+        return [f"--{name}", path.rsplit("/", 1)[0] if folder else path]
 
     return params
 

@@ -16,7 +16,7 @@ rule fetch:
     params:
         spec=spec(specs.fetch, "corpus"),
     shell:
-        "python -m chameleon job fetch --spec {params.spec:q} --out {output} 2>&1 | tee {log}"
+        "python -m chameleon job fetch --spec {params.spec:q} --out {output:q} 2>&1 | tee -i {log:q}"
 
 
 rule prepare:
@@ -35,9 +35,10 @@ rule prepare:
         runtime=120,
     params:
         spec=spec(specs.prepare, "corpus"),
+        out=subpath(output.report, parent=True),
     shell:
-        "python -m chameleon job prepare --spec {params.spec:q} --out $(dirname {output.report}) --threads {threads}"
-        " 2>&1 | tee {log}"
+        "python -m chameleon job prepare --spec {params.spec:q} --out {params.out:q} --threads {threads}"
+        " 2>&1 | tee -i {log:q}"
 
 
 rule tokenizer:
@@ -57,9 +58,11 @@ rule tokenizer:
         runtime=60,
     params:
         spec=spec(specs.tokenizer),
+        corpora=subpath(input.first, ancestor=2),
+        out=subpath(output.tokenizer, parent=True),
     shell:
-        "python -m chameleon job tokenizer --spec {params.spec:q} --corpora $(dirname $(dirname {input.first}))"
-        " --out $(dirname {output.tokenizer}) 2>&1 | tee {log}"
+        "python -m chameleon job tokenizer --spec {params.spec:q} --corpora {params.corpora:q} --out {params.out:q}"
+        " 2>&1 | tee -i {log:q}"
 
 
 rule tokens:
@@ -75,11 +78,16 @@ rule tokens:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["tokenize"]
     resources:
+        # Not a param: it decides no token, and asking for more must not write all shards again.
+        asked=spec(specs.asked, "corpus"),
         mem_mb=4000,
         runtime=120,
     params:
         spec=spec(specs.tokens, "corpus"),
+        corpus=subpath(input.report, parent=True),
+        tokenizer=subpath(input.tokenizer, parent=True),
+        out=subpath(output.manifest, parent=True),
     shell:
-        "python -m chameleon job tokens --spec {params.spec:q} --corpus $(dirname {input.report})"
-        " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.manifest}) --threads {threads}"
-        " 2>&1 | tee {log}"
+        "python -m chameleon job tokens --spec {params.spec:q} --corpus {params.corpus:q}"
+        " --tokenizer {params.tokenizer:q} --out {params.out:q} --threads {threads} --asked {resources.asked:q}"
+        " 2>&1 | tee -i {log:q}"

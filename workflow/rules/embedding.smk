@@ -21,5 +21,5 @@ rule embed:
     params:
         spec=spec(specs.embed, "embedder", "corpus", "seed"),
     shell:
-        "python -m chameleon job embed --spec {params.spec:q} --tokens {input.tokens} --model {input.model}"
-        " --out {output.embeddings} --threads {threads} 2>&1 | tee {log}"
+        "python -m chameleon job embed --spec {params.spec:q} --tokens {input.tokens:q} --model {input.model:q}"
+        " --out {output.embeddings:q} --threads {threads} 2>&1 | tee -i {log:q}"

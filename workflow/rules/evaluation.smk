@@ -24,8 +24,8 @@ rule evaluate:
     params:
         spec=spec(specs.evaluate, *RUN),
     shell:
-        "python -m chameleon job evaluate --spec {params.spec:q} --tokens {input.tokens} --model {input.model}"
-        " --out {output.metrics} --threads {threads} 2>&1 | tee {log}"
+        "python -m chameleon job evaluate --spec {params.spec:q} --tokens {input.tokens:q} --model {input.model:q}"
+        " --out {output.metrics:q} --threads {threads} 2>&1 | tee -i {log:q}"
 
 
 rule items:
@@ -36,7 +36,8 @@ rule items:
         record="<results>/fewshot/tasks/run.json",
     log:
         "<logs>/items.log",
-    retries: 2
+    # A download may be cut off; a mistake in files of your own stays one.
+    retries: 0 if specs.own_files(CFG) else 2
     conda:
         "../../envs/suite.yaml"
     threads: 1
@@ -45,8 +46,9 @@ rule items:
         runtime=60,
     params:
         spec=spec(specs.items),
+        out=subpath(output.listed, parent=True),
     shell:
-        "python -m chameleon job items --spec {params.spec:q} --out $(dirname {output.listed}) 2>&1 | tee {log}"
+        "python -m chameleon job items --spec {params.spec:q} --out {params.out:q} 2>&1 | tee -i {log:q}"
 
 
 rule fewshot:
@@ -72,6 +74,7 @@ rule fewshot:
         gpu=GPUS,
     params:
         spec=spec(specs.fewshot, "scenario"),
+        results=subpath(output.scores, ancestor=2),
     shell:
-        "python -m chameleon job fewshot --spec {params.spec:q} --results $(dirname $(dirname {output.scores}))"
-        " --out {output.scores} --threads {threads} 2>&1 | tee {log}"
+        "python -m chameleon job fewshot --spec {params.spec:q} --results {params.results:q}"
+        " --out {output.scores:q} --threads {threads} 2>&1 | tee -i {log:q}"

@@ -38,8 +38,9 @@ rule collect:
         "../../envs/suite.yaml"
     params:
         spec=spec(specs.collect),
+        results=subpath(output.metrics, parent=True),
     shell:
-        "python -m chameleon job collect --spec {params.spec:q} --results $(dirname {output.metrics}) 2>&1 | tee {log}"
+        "python -m chameleon job collect --spec {params.spec:q} --results {params.results:q} 2>&1 | tee -i {log:q}"
 
 
 rule tables:
@@ -61,9 +62,11 @@ rule tables:
         "../../envs/suite.yaml"
     params:
         spec=spec(specs.tables),
+        results=subpath(input.metrics, parent=True),
+        out=subpath(output.record, parent=True),
     shell:
-        "python -m chameleon job tables --spec {params.spec:q} --results $(dirname {input.metrics}) --out $(dirname {output.corpora})"
-        " 2>&1 | tee {log}"
+        "python -m chameleon job tables --spec {params.spec:q} --results {params.results:q} --out {params.out:q}"
+        " 2>&1 | tee -i {log:q}"
 
 
 rule figures:
@@ -84,9 +87,11 @@ rule figures:
         "../../envs/suite.yaml"
     params:
         spec=spec(specs.figures),
+        results=subpath(input.metrics, parent=True),
+        out=subpath(output.record, parent=True),
     shell:
-        "python -m chameleon job figures --spec {params.spec:q} --results $(dirname {input.metrics}) --out $(dirname {output.weights})"
-        " 2>&1 | tee {log}"
+        "python -m chameleon job figures --spec {params.spec:q} --results {params.results:q} --out {params.out:q}"
+        " 2>&1 | tee -i {log:q}"
 
 
 # The report's first page: its landing text shows summary.md.
@@ -109,5 +114,6 @@ rule summary:
         "../../envs/suite.yaml"
     params:
         spec=spec(specs.tables),
+        results=subpath(input.metrics, parent=True),
     shell:
-        "python -m chameleon job summary --spec {params.spec:q} --results $(dirname {input.metrics}) 2>&1 | tee {log}"
+        "python -m chameleon job summary --spec {params.spec:q} --results {params.results:q} 2>&1 | tee -i {log:q}"

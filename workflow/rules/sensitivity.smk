@@ -42,12 +42,15 @@ if STUDIED:
             mem_mb=2000,
             runtime=1440,
             gpu=GPUS,
+            states=STATES,
         params:
             spec=spec(study.proxy, "variant", "seed"),
+            tokenizer=subpath(input.tokenizer, parent=True),
+            out=subpath(output.record, parent=True),
         shell:
-            "python -m chameleon job sensitivity_proxy --spec {params.spec:q} --tokens {input.tokens}"
-            " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
-            " 2>&1 | tee {log}"
+            "python -m chameleon job sensitivity_proxy --spec {params.spec:q} --tokens {input.tokens:q}"
+            " --tokenizer {params.tokenizer:q} --out {params.out:q} --threads {threads} --states {resources.states:q}"
+            " 2>&1 | tee -i {log:q}"
 
     rule sensitivity_embed:
         input:
@@ -68,8 +71,8 @@ if STUDIED:
         params:
             spec=spec(study.embed, "variant", "seed"),
         shell:
-            "python -m chameleon job sensitivity_embed --spec {params.spec:q} --tokens {input.tokens}"
-            " --model {input.model} --out {output.embeddings} --threads {threads} 2>&1 | tee {log}"
+            "python -m chameleon job sensitivity_embed --spec {params.spec:q} --tokens {input.tokens:q}"
+            " --model {input.model:q} --out {output.embeddings:q} --threads {threads} 2>&1 | tee -i {log:q}"
 
     rule sensitivity:
         input:
@@ -87,9 +90,10 @@ if STUDIED:
             "../../envs/suite.yaml"
         params:
             spec=spec(study.measure),
+            results=subpath(output.weights, parent=True),
         shell:
-            "python -m chameleon job sensitivity --spec {params.spec:q} --results $(dirname {output.weights})"
-            " 2>&1 | tee {log}"
+            "python -m chameleon job sensitivity --spec {params.spec:q} --results {params.results:q}"
+            " 2>&1 | tee -i {log:q}"
 
     rule sensitivity_report:
         input:
@@ -110,6 +114,7 @@ if STUDIED:
             "../../envs/suite.yaml"
         params:
             spec=spec(study.report),
+            results=subpath(input.weights, parent=True),
         shell:
-            "python -m chameleon job sensitivity_report --spec {params.spec:q} --results $(dirname {input.weights})"
-            " 2>&1 | tee {log}"
+            "python -m chameleon job sensitivity_report --spec {params.spec:q} --results {params.results:q}"
+            " 2>&1 | tee -i {log:q}"

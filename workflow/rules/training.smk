@@ -21,12 +21,16 @@ rule proxy:
         mem_mb=2000,
         runtime=1440,
         gpu=GPUS,
+        # Speed only, like the stack: changing it must rerun nothing.
+        states=STATES,
     params:
         spec=spec(specs.proxy, "scenario", "seed"),
+        tokenizer=subpath(input.tokenizer, parent=True),
+        out=subpath(output.record, parent=True),
     shell:
-        "python -m chameleon job proxy --spec {params.spec:q} --tokens {input.tokens}"
-        " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
-        " 2>&1 | tee {log}"
+        "python -m chameleon job proxy --spec {params.spec:q} --tokens {input.tokens:q}"
+        " --tokenizer {params.tokenizer:q} --out {params.out:q} --threads {threads} --states {resources.states:q}"
+        " 2>&1 | tee -i {log:q}"
 
 
 rule extra:
@@ -53,14 +57,17 @@ rule extra:
         mem_mb=2000,
         runtime=1440,
         gpu=GPUS,
+        states=STATES,
     params:
         spec=spec(specs.extra_run, *RUN, "run"),
         after=folders("after"),
         reference=flag("reference", folder=True),
+        tokenizer=subpath(input.tokenizer, parent=True),
+        out=subpath(output.record, parent=True),
     shell:
-        "python -m chameleon job extra --spec {params.spec:q} --tokens {input.tokens} --after {params.after}"
-        " {params.reference} --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
-        " 2>&1 | tee {log}"
+        "python -m chameleon job extra --spec {params.spec:q} --tokens {input.tokens:q} --after {params.after:q}"
+        " {params.reference:q} --tokenizer {params.tokenizer:q} --out {params.out:q} --threads {threads} --states {resources.states:q}"
+        " 2>&1 | tee -i {log:q}"
 
 
 # One worker's share of a method's many small runs: one process, one start-up. What it has done when it is cut
@@ -83,11 +90,12 @@ rule swarm:
         mem_mb=2000,
         runtime=1440,
         gpu=GPUS,
+        states=STATES,
     params:
         spec=spec(specs.swarm, *RUN, "group"),
     shell:
-        "python -m chameleon job swarm --spec {params.spec:q} --tokens {input.tokens} --out {output.results}"
-        " --stack {resources.stack} --threads {threads} 2>&1 | tee {log}"
+        "python -m chameleon job swarm --spec {params.spec:q} --tokens {input.tokens:q} --out {output.results:q}"
+        " --stack {resources.stack} --threads {threads} --states {resources.states:q} 2>&1 | tee -i {log:q}"
 
 
 rule train:
@@ -116,12 +124,15 @@ rule train:
         mem_mb=2000,
         runtime=2880,
         gpu=GPUS,
+        states=STATES,
     params:
         spec=spec(specs.train, *RUN),
         runs=folders("runs"),
         start=flag("start"),
+        tokenizer=subpath(input.tokenizer, parent=True),
+        out=subpath(output.record, parent=True),
     shell:
-        "python -m chameleon job train --spec {params.spec:q} --tokens {input.tokens} --weights {input.weights}"
-        " --embeddings {input.embeddings} --runs {params.runs} --others {input.others} {params.start}"
-        " --tokenizer $(dirname {input.tokenizer}) --out $(dirname {output.record}) --threads {threads}"
-        " 2>&1 | tee {log}"
+        "python -m chameleon job train --spec {params.spec:q} --tokens {input.tokens:q} --weights {input.weights:q}"
+        " --embeddings {input.embeddings:q} --runs {params.runs:q} --others {input.others:q} {params.start:q}"
+        " --tokenizer {params.tokenizer:q} --out {params.out:q} --threads {threads} --states {resources.states:q}"
+        " 2>&1 | tee -i {log:q}"

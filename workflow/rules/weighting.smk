@@ -24,6 +24,6 @@ rule weights:
         spec=spec(specs.weights, *RUN),
         runs=folders("runs"),
     shell:
-        "python -m chameleon job weights --spec {params.spec:q} --tokens {input.tokens}"
-        " --embeddings {input.embeddings} --runs {params.runs} --others {input.others} --out {output.weights} --threads {threads}"
-        " 2>&1 | tee {log}"
+        "python -m chameleon job weights --spec {params.spec:q} --tokens {input.tokens:q}"
+        " --embeddings {input.embeddings:q} --runs {params.runs:q} --others {input.others:q} --out {output.weights:q} --threads {threads}"
+        " 2>&1 | tee -i {log:q}"

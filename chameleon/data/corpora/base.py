@@ -6,34 +6,49 @@ config's `kind:` picks it. Nothing heavy is imported until documents are read.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from chameleon.core.errors import UserError, choices
+from chameleon.data.corpora.digest import digest
 
 Entry = Mapping[str, Any]
 # Name, package, version, file, registry, sha256, bytes, licence, redistributable of one source of text.
 Source = dict[str, Any]
 
+#: Schemas that several kinds' keys share: a text, one that may be left out, a list of domains.
+TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+OPTIONAL_TEXT: dict[str, Any] = {"type": ["string", "null"], "minLength": 1}
+DOMAINS: dict[str, Any] = {"type": ["array", "null"], "items": TEXT, "minItems": 1, "uniqueItems": True}
+
 
 class CorpusKind(Protocol):
     """What a kind of corpus provides; every method gets the corpus entry of the config."""
 
-    keys: frozenset[str]
-    """Keys an entry of this kind may have beside `kind`."""
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        """Keys an entry of this kind may have beside `kind`, each with the JSON schema of its value."""
 
     def domains(self, name: str, entry: Entry) -> list[str]:
         """Return the domain names: cheap and pure, called while the workflow is planned."""
 
-    def documents(self, entry: Entry, domain: str) -> Iterator[str]:
-        """Yield one domain's documents in a fixed order."""
+    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
+        """Yield one domain's documents in a fixed order; count what is passed over, by reason, in `skipped`.
+
+        The reasons are the constants of `chameleon.data.corpora.fields`.
+        """
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
         """Return where one domain's text comes from, fetching it if it can be fetched ahead."""
 
     def about(self, entry: Entry, domain: str) -> dict[str, str]:
         """Return one domain's `title`, `stands_for` and `differs` (one sentence each, may be empty)."""
+
+    def files(self, entry: Entry, domains: Sequence[str]) -> list[Path]:
+        """Return the user's own files that the domains' text is read from: none where it comes pinned."""
 
 
 _KINDS: dict[str, CorpusKind] = {}
@@ -85,11 +100,18 @@ def domain_names(name: str, entry: Entry) -> list[str]:
     if not names:
         raise UserError(f"corpora.{name}: no domains")
     for domain in names:
-        if not domain.isidentifier():
-            raise UserError(
-                f"corpora.{name}: domain {domain!r} must be letters, digits and _ (it names files)"
-            )
+        if why := unfit(domain):
+            raise UserError(f"corpora.{name}: domain {domain!r} {why}")
     return names
+
+
+def unfit(domain: str) -> str:
+    """Return why a domain cannot have this name; empty if it can."""
+    if domain.isidentifier():
+        return ""
+    odd = "".join(sorted({letter for letter in domain if not f"_{letter}".isidentifier()}))
+    why = f"has {odd!r} in its name" if odd else "starts with a digit" if domain else "is empty"
+    return f"{why}; it must be letters, digits and _, no digit first (it names files)"
 
 
 def subset(name: str, entry: Entry, known: list[str]) -> list[str]:
@@ -101,9 +123,15 @@ def subset(name: str, entry: Entry, known: list[str]) -> list[str]:
     return list(wanted)
 
 
-def iter_documents(entry: Entry, domain: str) -> Iterator[str]:
-    """Yield the raw documents of one domain in a fixed order."""
-    return find_kind(entry).documents(entry, domain)
+def iter_documents(entry: Entry, domain: str, skipped: Counter[str] | None = None) -> Iterator[str]:
+    """Yield the raw documents of one domain in a fixed order; count what is passed over in `skipped`."""
+    return find_kind(entry).documents(entry, domain, Counter() if skipped is None else skipped)
+
+
+def text_digest(entry: Entry, domains: Sequence[str]) -> str | None:
+    """Return the identity of the user's own files (see `digest`), or None if a corpus has none."""
+    found = find_kind(entry).files(entry, domains)
+    return digest(entry["path"], found) if found else None
 
 
 def domain_sources(entry: Entry, domain: str) -> list[Source]:

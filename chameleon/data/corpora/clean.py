@@ -14,7 +14,9 @@ def clean(text: str) -> str:
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     # JSON may escape half of a surrogate pair, which no UTF-8 file can hold.
     text = text.encode("utf-8", "replace").decode("utf-8")
-    text = re.sub(r"[ \t]+\n", "\n", text)
+    if " \n" in text or "\t\n" in text:
+        # Line by line, as an expression for it tries a long run of blanks from every one of them.
+        text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n").rstrip()
 
 

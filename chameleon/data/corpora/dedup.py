@@ -6,8 +6,12 @@ signature about ten times cheaper than datasketch's default.
 
 import re
 import zlib
-from collections.abc import Hashable, Iterable
+from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,9 @@ import numpy as np
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _MIXER = np.uint64(0xBF58476D1CE4E5B9)
+# One in so many documents of a group must have a shingle for it to get a number: bits are cheap to compare,
+# lists are cheap while they are short.
+RARE = 16
 
 
 @dataclass(frozen=True)
@@ -49,53 +56,162 @@ class NearDuplicates:
         total = (total ^ (total >> np.uint64(31))) * _MIXER
         return np.unique((total >> np.uint64(32)).astype(np.uint32))
 
-    def sign(self, texts: Iterable[str]) -> list[Any]:
-        """Return one datasketch MinHash per normalised text."""
+    @cached_property
+    def _blank(self) -> Any:
         from datasketch import MinHash
 
-        empty = MinHash(self.permutations, seed=1, hashfunc=int)
-        signatures = []
-        for text in texts:
-            signature = empty.copy()
-            signature.update_batch(self.shingles(text).tolist())
-            signatures.append(signature)
-        return signatures
+        return MinHash(self.permutations, seed=1, hashfunc=int)
 
-    def same(self, first: str, second: str) -> bool:
-        """Tell whether two normalised texts reach the threshold."""
-        one, two = self.shingles(first), self.shingles(second)
-        shared = len(np.intersect1d(one, two, assume_unique=True))
-        union = len(one) + len(two) - shared
-        return union > 0 and shared >= self.threshold * union
+    def sign(self, shingles: np.ndarray) -> Any:
+        """Return the datasketch MinHash of a set of shingles."""
+        signature = self._blank.copy()
+        signature.update_batch(shingles.tolist())
+        return signature
+
+    def reached(self, shared: Any, total: Any) -> Any:
+        """Tell whether two sets of `total` elements together, `shared` of them common, are near duplicates.
+
+        Numbers, or arrays of them. Holds for more `shared` or less `total` wherever it holds.
+        """
+        union = total - shared
+        return (union > 0) & (shared >= self.threshold * union)
+
+    def same(self, one: np.ndarray, two: np.ndarray) -> bool:
+        """Tell whether two sets of shingles reach the threshold."""
+        return bool(self.reached(int(_among(one, two).sum()), len(one) + len(two)))
 
     def index(self) -> "Index":
         """Return an empty index of documents."""
         return Index(self)
 
 
+def _among(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Return for each element of `one` whether it is in `two`; both sorted, without repetition."""
+    if not len(two):
+        return np.zeros(len(one), bool)
+    found: np.ndarray = two[np.minimum(np.searchsorted(two, one), len(two) - 1)] == one
+    return found
+
+
+class _Group:
+    """Documents whose signatures collide, held so that all of them are compared with one more at once.
+
+    Form letters, licence headers and menus make any two documents collide, though none is a near duplicate.
+    Shingles that many of the group have are numbered, and a document is the bits of those that it has and a
+    list of the others, which are looked up. What two documents have in common is then counted exactly, in
+    nanoseconds; and where a document has none of the others' lists in common with anyone, the bits tell for
+    the whole group whether any of it can reach the threshold.
+    """
+
+    def __init__(self, near: NearDuplicates) -> None:
+        self._near = near
+        self._keys: list[Any] = []
+        self._shingles: list[np.ndarray] = []
+        self._bands: list[list[bytes]] = []
+        # As of _settle, for `_settled` documents; rows of `_bits` are written as documents come.
+        self._settled = 0
+        self._numbered = np.empty(0, np.uint32)
+        self._bits = np.empty((0, 0), np.uint64)
+        self._sizes = np.empty(0, np.int64)
+        self._others: dict[int, list[int]] = {}
+        self._reach = 0.0
+
+    def add(self, key: Any, shingles: np.ndarray, bands: list[bytes]) -> None:
+        """Add a document that collides with one of the group."""
+        self._keys.append(key)
+        self._shingles.append(shingles)
+        self._bands.append(bands)
+
+    def numbered(self, shingles: np.ndarray) -> int:
+        """Return how many shingles of a document are among those that many of the group have."""
+        self._settle()
+        return int(_among(shingles, self._numbered).sum())
+
+    def matches(self, shingles: np.ndarray, bands: list[bytes]) -> list[Any]:
+        """Return the keys of the documents that collide with this one and are near duplicates of it."""
+        self._settle()
+        bits, inside, others = self._split(shingles)
+        shared = Counter(chain.from_iterable(map(self._others.__getitem__, self._others.keys() & others)))
+        size = len(shingles)
+        rows = np.arange(len(self._keys))
+        if size > self._reach or not self._near.reached(inside, size + int(self._sizes[rows].min())):
+            rows = np.fromiter(shared, np.int64, len(shared))
+        common = np.bitwise_count(self._bits[rows] & bits).sum(axis=1, dtype=np.int64)
+        if shared:
+            common += np.fromiter(map(shared.__getitem__, rows.tolist()), np.int64, len(rows))
+        near = rows[self._near.reached(common, self._sizes[rows] + size)]
+        return [self._keys[row] for row in near.tolist() if any(map(eq, bands, self._bands[row]))]
+
+    def _split(self, shingles: np.ndarray) -> tuple[np.ndarray, int, list[int]]:
+        """Return a document's bits, how many are set, and the shingles that have no number."""
+        inside = _among(shingles, self._numbered)
+        flags = np.zeros(64 * self._bits.shape[1], bool)
+        flags[np.searchsorted(self._numbered, shingles[inside])] = True
+        return np.packbits(flags).view(np.uint64), int(inside.sum()), shingles[~inside].tolist()
+
+    def _settle(self) -> None:
+        """Write the rows of the documents added; number the shingles anew whenever the group has doubled."""
+        if len(self._keys) > len(self._bits):
+            found, counts = np.unique(np.concatenate(self._shingles), return_counts=True)
+            self._numbered = found[counts * RARE >= len(self._keys)]
+            self._bits = np.zeros((2 * len(self._keys), -(-len(self._numbered) // 64)), np.uint64)
+            self._sizes = np.zeros(len(self._bits), np.int64)
+            self._others, self._settled, self._reach = {}, 0, 0.0
+        for row in range(self._settled, len(self._keys)):
+            shingles = self._shingles[row]
+            self._bits[row], inside, others = self._split(shingles)
+            self._sizes[row] = len(shingles)
+            for shingle in others:
+                self._others.setdefault(shingle, []).append(row)
+            # `inside >= threshold * (|x| + size - inside)` holds up to this |x|; one more for rounding.
+            self._reach = max(self._reach, inside / self._near.threshold + inside - len(shingles) + 1)
+        self._settled = len(self._keys)
+
+
 class Index:
-    """Documents that later ones are compared with."""
+    """Documents that later ones are compared with: those whose MinHash signatures agree in a band (LSH)."""
 
     def __init__(self, near: NearDuplicates) -> None:
         from datasketch import MinHashLSH
 
         self._near = near
         # Weighted towards recall: a missed pair is lost, a false one costs one exact comparison.
-        self._lsh = MinHashLSH(near.threshold, near.permutations, weights=(0.1, 0.9))
-        self._texts: dict[Hashable, str] = {}
+        self._bands = MinHashLSH(near.threshold, near.permutations, weights=(0.1, 0.9)).hashranges
+        # Per band, from the hashes in it to the numbers of the groups that have them. Groups, not documents:
+        # a thousand form letters are one entry.
+        self._tables: list[dict[bytes, set[int]]] = [{} for _ in self._bands]
+        self._groups: list[_Group] = []
 
-    def add(self, key: Hashable, text: str, signature: Any) -> None:
-        """Add a document: `text` normalised, `signature` from `sign`."""
-        self._lsh.insert(key, signature, check_duplication=False)
-        self._texts[key] = text
+    def _split(self, signature: Any) -> list[bytes]:
+        return [signature.hashvalues[start:end].tobytes() for start, end in self._bands]
 
-    def candidates(self, signature: Any) -> list[Any]:
-        """Return the keys of the documents that may be near duplicates, sorted. Cheap: needs no text."""
-        return sorted(self._lsh.query(signature))
+    def _colliding(self, bands: list[bytes]) -> list[int]:
+        empty: set[int] = set()
+        return sorted(
+            set().union(*(table.get(band, empty) for table, band in zip(self._tables, bands, strict=True)))
+        )
 
-    def matches(self, text: str, signature: Any) -> list[Any]:
+    def add(self, key: Hashable, shingles: np.ndarray, signature: Any) -> None:
+        """Add a document: `shingles` and `signature` from NearDuplicates."""
+        bands = self._split(signature)
+        groups = self._colliding(bands)
+        if groups:
+            number = max(groups, key=lambda group: self._groups[group].numbered(shingles))
+        else:
+            number = len(self._groups)
+            self._groups.append(_Group(self._near))
+        self._groups[number].add(key, shingles, bands)
+        for table, band in zip(self._tables, bands, strict=True):
+            table.setdefault(band, set()).add(number)
+
+    def collides(self, signature: Any) -> bool:
+        """Tell whether a document may have near duplicates. Cheap: needs no text."""
+        return bool(self._colliding(self._split(signature)))
+
+    def matches(self, shingles: np.ndarray, signature: Any) -> list[Any]:
         """Return the keys of the near duplicates of a document, sorted."""
-        return [key for key in self.candidates(signature) if self._near.same(text, self._texts[key])]
+        bands = self._split(signature)
+        return sorted(key for g in self._colliding(bands) for key in self._groups[g].matches(shingles, bands))
 
 
 class _WordCodes(dict[str, int]):

@@ -1,8 +1,10 @@
 """Download pinned packages with the ordinary clients (pip, npm) into the cache, checked by SHA-256.
 
 First job of the flow. Writes `<cache>/artefacts/<file>`; the cache is `$CHAMELEON_CACHE` or `.cache` and
-survives `make clean`. A file that is there with the right checksum is not fetched again. Nothing of a
-package is run by us; pip itself prepares the metadata of a source distribution after checking its hash.
+survives `make clean`. A file that is there with the right checksum is not fetched again. Jobs side by side,
+on one machine or on several with a common file system, need no lock: each downloads into a folder of its own,
+and what is renamed into place are the same pinned bytes, whoever comes first. Nothing of a package is run by
+us; pip itself prepares the metadata of a source distribution after checking its hash.
 """
 
 import os
@@ -212,7 +214,9 @@ def npm_command() -> list[str]:
             ]
             install += ["--require-hashes", "-r", str(requirements), "--target", f"{name}/npm"]
             _run(install, "no npm on PATH, and pip install of one failed")
-            shutil.rmtree(home, ignore_errors=True)
-            with suppress(OSError):  # a job beside this one was faster; its copy is as good
-                os.replace(f"{name}/npm", home)
+            # A job beside this one may have been faster: its copy is as good, and may be in use by now.
+            if not all(part.exists() for part in command):
+                shutil.rmtree(home, ignore_errors=True)
+                with suppress(OSError):
+                    os.replace(f"{name}/npm", home)
     return [str(part) for part in command]

@@ -26,6 +26,7 @@ from chameleon.core.errors import UserError
 from chameleon.data.corpora.base import describe, domain_sources, iter_documents
 from chameleon.data.corpora.clean import clean, cut, document_id, normalise, sampling_key, split_of
 from chameleon.data.corpora.dedup import NearDuplicates
+from chameleon.data.corpora.fields import WITHOUT_DOMAIN, WITHOUT_TEXT
 
 # Held-out documents come first, so that of two duplicates the training copy is the one to go.
 PRIORITY = ("test", "validation", "train")
@@ -38,6 +39,8 @@ STEPS = (
     "near_duplicates",
     "cross_split_duplicates",
 )
+# Rows of the source that never were documents; in the report where there are any, and not in `raw`.
+SKIPPED = (WITHOUT_TEXT, WITHOUT_DOMAIN)
 PIECES = (
     "Documents longer than max_characters are cut at paragraph or line boundaries; each piece is split by "
     "its own hash, so train and test may hold different passages of one long document."
@@ -113,26 +116,33 @@ def _near(data: Mapping[str, Any]) -> NearDuplicates | None:
 def _prepare_domain(corpus: str, entry: Mapping[str, Any], name: str, data: Mapping[str, Any]) -> Domain:
     """Do every step that concerns one domain alone."""
     started = time.perf_counter()
-    domain = _collect(iter_documents(entry, name), data)
+    counts: Counter[str] = Counter()
+    domain = _collect(iter_documents(entry, name, counts), data, counts)
     near = _near(data)
     if near is not None:
         _drop_near_duplicates(domain, near)
+    skipped = "".join(f", {n} rows {reason.replace('_', ' ')}" for reason, n in _skipped(domain).items())
     print(
         f"prepare: {corpus}/{name}: {len(domain.ids)} documents of {domain.counts['raw']} in "
-        f"{time.perf_counter() - started:.0f} s",
+        f"{time.perf_counter() - started:.0f} s{skipped}",
         file=sys.stderr,
         flush=True,
     )
     return domain
 
 
-def _collect(documents: Iterable[str], data: Mapping[str, Any]) -> Domain:
+def _skipped(domain: Domain) -> dict[str, int]:
+    """Return the rows of the source that are no documents, by reason."""
+    return {reason: domain.counts[reason] for reason in SKIPPED if domain.counts[reason]}
+
+
+def _collect(documents: Iterable[str], data: Mapping[str, Any], counts: Counter[str]) -> Domain:
     """Clean, cut, drop short and equal documents, and sample down to the cap.
 
     The cap keeps the documents with the smallest seeded hash keys: a uniform sample without replacement
     that does not depend on the order of the source and needs twice the cap in memory, not the source.
+    What becomes of documents is added to `counts`.
     """
-    counts: Counter[str] = Counter()
     cap = data["max_bytes_per_domain"]
     seen: set[bytes] = set()
     chosen: dict[bytes, tuple[str, str]] = {}
@@ -184,17 +194,18 @@ def _sample(
 
 def _drop_near_duplicates(domain: Domain, near: NearDuplicates) -> None:
     """Drop near duplicates within a domain; of a pair in two splits the one further from test goes."""
-    texts = [normalise(text) for text in domain.texts]
-    domain.signatures = near.sign(texts)
     index = near.index()
     kept = []
-    for position, (text, signature) in enumerate(zip(texts, domain.signatures, strict=True)):
-        found = index.matches(text, signature)
+    for position, text in enumerate(domain.texts):
+        shingles = near.shingles(normalise(text))
+        signature = near.sign(shingles)
+        domain.signatures.append(signature)
+        found = index.matches(shingles, signature)
         if found:
             same_split = domain.splits[found[0]] == domain.splits[position]
             domain.counts["near_duplicates" if same_split else "cross_split_duplicates"] += 1
         else:
-            index.add(position, text, signature)
+            index.add(position, shingles, signature)
             kept.append(position)
     domain.keep(kept)
 
@@ -208,29 +219,29 @@ def _drop_leaks(domains: Mapping[str, Domain], near: NearDuplicates) -> None:
     """
     index = near.index()
     for split in PRIORITY:
-        for name, domain in domains.items():
+        held_out = []
+        for domain in domains.values():
             kept = []
             for position, found_split in enumerate(domain.splits):
-                if found_split != split:
-                    kept.append(position)
-                    continue
-                text, signature = domain.texts[position], domain.signatures[position]
-                # Texts are normalised again only if they are needed: most have no candidate.
-                if any(PRIORITY[rank] != split for rank, _, _ in index.candidates(signature)):
-                    matches = index.matches(normalise(text), signature)
-                    if any(PRIORITY[rank] != split for rank, _, _ in matches):
+                if found_split == split:
+                    text, signature = domain.texts[position], domain.signatures[position]
+                    # Texts are normalised again only if they are needed: most collide with nothing.
+                    if index.collides(signature) and index.matches(near.shingles(normalise(text)), signature):
                         domain.counts["cross_split_duplicates"] += 1
                         continue
+                    held_out.append((text, signature))
                 kept.append(position)
-                if split != "train":
-                    key = (PRIORITY.index(split), name, domain.ids[position])
-                    index.add(key, normalise(text), signature)
             domain.keep(kept)
+        if split != "train":
+            # Only now, as two documents of one split never leak into each other.
+            for number, (text, signature) in enumerate(held_out):
+                index.add((split, number), near.shingles(normalise(text)), signature)
 
 
 def _refuse_empty(corpus: str, name: str, domain: Domain) -> None:
     total = len(domain.ids)
-    dropped = ", ".join(f"{step} {domain.counts[step]}" for step in STEPS)
+    counted = {step: domain.counts[step] for step in STEPS} | _skipped(domain)
+    dropped = ", ".join(f"{step} {count}" for step, count in counted.items())
     if total == 0:
         raise UserError(f"corpora.{corpus}: domain {name!r} has no documents left ({dropped})")
     for split in PRIORITY:
@@ -258,7 +269,7 @@ def _write(out_dir: Path, name: str, domain: Domain, entry: Mapping[str, Any]) -
         sizes[split]["bytes"] += len(text.encode())
     return {
         **describe(entry, name),
-        "counts": {step: domain.counts[step] for step in STEPS},
+        "counts": {step: domain.counts[step] for step in STEPS} | _skipped(domain),
         "splits": sizes,
         "sources": domain_sources(entry, name),
         "sha256": hashlib.sha256(rows.encode()).hexdigest(),

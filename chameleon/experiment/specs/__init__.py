@@ -6,6 +6,7 @@ of the sensitivity study are in `chameleon.experiment.specs.study`.
 """
 
 from chameleon.experiment.specs.base import Spec, dump
+from chameleon.experiment.specs.lengths import asked, check_finished
 from chameleon.experiment.specs.results import (
     collect,
     evaluate,
@@ -34,6 +35,8 @@ from chameleon.experiment.specs.weighting import embed, embedders, needs_embeddi
 __all__ = [
     "Spec",
     "after",
+    "asked",
+    "check_finished",
     "collect",
     "curve_steps",
     "dump",

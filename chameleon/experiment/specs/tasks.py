@@ -29,7 +29,7 @@ def uses_items(cfg: "Config") -> bool:
 
 def own_files(cfg: "Config") -> list[str]:
     """Return the files that hold items of your own."""
-    given = cfg.raw["evaluation"]["fewshot"]
+    given = cfg.raw["evaluation"].get("fewshot") or {}
     return [f"{given['path']}/{name}.jsonl" for name in given["tasks"]] if given.get("path") else []
 
 

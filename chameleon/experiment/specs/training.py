@@ -11,6 +11,9 @@ from chameleon.experiment.specs.base import Spec, dump
 from chameleon.mixing import registry
 from chameleon.mixing.types import RunSpec
 
+#: Linux takes 131,072 bytes of one argument, and a job's whole command is one; the rest of it needs some.
+SPEC_BYTES = 90_000
+
 
 def training(cfg: Config, scenario: str, seed: int, role: str, scale: str | None = None) -> Spec:
     """What proxies, extra runs and base models have in common. Nothing about a method is in it.
@@ -58,9 +61,10 @@ def single_runs(cfg: Config, scenario: str, label: str, seed: int) -> list[RunSp
 
 
 def swarm_groups(cfg: Config, scenario: str, label: str, seed: int) -> dict[str, list[RunSpec]]:
-    """A method's swarm, cut into the shares of its worker processes."""
+    """A method's swarm, cut into shares of worker processes: no more runs than a command line holds."""
     runs = [run for run in extra_runs(cfg, scenario, label, seed) if run.swarm]
-    size = cfg.raw.get("swarm", {"runs_per_job": 32})["runs_per_job"]
+    longest = max((len(dump({run.run_id: run.weights})) for run in runs if run.weights), default=1)
+    size = max(1, min(cfg.raw.get("swarm", {"runs_per_job": 32})["runs_per_job"], SPEC_BYTES // longest))
     return {f"part{i}": runs[i * size : (i + 1) * size] for i in range(math.ceil(len(runs) / size))}
 
 

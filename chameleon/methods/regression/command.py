@@ -1,29 +1,38 @@
 """`python -m chameleon regress`: from a swarm's CSV files to a proposed mixture.
 
 For people who have a swarm already. Reads two CSV files (see `chameleon.methods.regression.tables`) and, if
-there are any, two more with runs that the regression must not see. Prints the held-out rank correlation and
-squared error; writes into the output folder proposed_mixture.json   {domain: weight}, which the method
-`fixed` takes as its `file` proposed_mixture.csv    the same beside the mean and the maximum of the swarm
-regression.json         what was fitted, on what, how well it predicts fit.png, importance.png
+there are any, two more with runs that the regression must not see. Prints what was left out, the held-out
+rank correlation and squared error, and a warning where they are no better than chance; writes into the output
+folder `fit.png`, `importance.png`, `regression.json` (what was fitted, on what, how well it predicts),
+`proposed_mixture.csv` (weights beside the mean and the maximum of the swarm) and, last,
+`proposed_mixture.json` ({domain: weight}, which the method `fixed` takes as its `file`).
 """
 
 import csv
 import io
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from chameleon.core.artifacts import read_json, write_json, write_text
 from chameleon.core.errors import UserError, choices
 from chameleon.core.seeds import generator
-from chameleon.methods.regression import mixtures, models
+from chameleon.methods.regression import diverged, mixtures, models
 from chameleon.methods.regression.held_out import HeldOut
 from chameleon.methods.regression.propose import Proposal, propose
-from chameleon.methods.regression.tables import Swarm, read_swarm
+from chameleon.methods.regression.tables import LISTED, Swarm, read_swarm
 from chameleon.mixing.parameters import is_number
 
 #: Parts of the cross-validation where there is no test set.
 FOLDS = 10
+#: Share of the runs beyond which those that seem to have diverged are not left out but refused.
+MOST_DIVERGED = 0.25
+#: Mixtures whose weights all differ by no more than this are one.
+SAME = 1e-6
 
 
 def regress(
@@ -38,8 +47,9 @@ def regress(
     candidates: int = 100_000,
     top: int = 128,
     seed: int = 0,
+    keep_diverged: bool = False,
 ) -> HeldOut:
-    """Fit, judge, propose, print, write; return the predictions for what was held out.
+    """Fit, judge, propose, write, print; return the predictions for what was held out.
 
     Args:
         mixtures_file, losses_file: CSV files of the swarm to fit.
@@ -49,12 +59,14 @@ def regress(
         test_mixtures, test_losses: a test set; without it the swarm is cross-validated.
         prior_file: JSON {domain: share}. Candidates are Dirichlet draws around it, bounded by 15 times it as
             in RegMix. Without it they are drawn around the mean of the swarm and no domain gets more than in
-            the run that had most of it: the regression is not asked about what no run has seen.
+            the run that had most of it (nor, in a narrow swarm, less than in that which had least): the
+            regression is not asked about what no run has seen.
         candidates, top: mixtures simulated, and how many of the best are averaged.
         seed: of the simulation and of the folds.
+        keep_diverged: fit runs too whose losses look diverged (`chameleon.methods.regression.diverged`).
 
     Raises:
-        UserError: anything wrong with a file, the target, the model or the numbers.
+        UserError: anything wrong with a file, the target, the model or the numbers. Nothing is written then.
     """
     if model not in models.MODELS:
         raise UserError(f"--model: {choices(model, models.MODELS)}")
@@ -62,14 +74,16 @@ def regress(
         raise UserError("--test-mixtures and --test-losses belong together: give both or none")
     if candidates < 1 or top < 1:
         raise UserError(f"--candidates {candidates} and --top {top}: both must be at least 1")
-    swarm = read_swarm(mixtures_file, losses_file, target)
-    if len(swarm.losses) < 3:
-        raise UserError(
-            f"{mixtures_file}: {len(swarm.losses)} usable runs; a regression needs at least three"
-        )
+    if top >= candidates > 1:
+        raise UserError(f"--top {top}: the mean of all {candidates} candidates is no search; give fewer")
+    swarm = _usable(read_swarm(mixtures_file, losses_file, target), mixtures_file, losses_file, keep_diverged)
+    if float(np.ptp(swarm.mixtures, axis=0).max()) <= SAME:
+        raise UserError(f"{mixtures_file}: all runs have one mixture: there is nothing to learn from")
     fitted = models.fit(model, swarm.mixtures, swarm.losses)
     if test_mixtures is not None and test_losses is not None:
         test = read_swarm(test_mixtures, test_losses, swarm.target, swarm.domains)
+        test = _usable(test, test_mixtures, test_losses, keep_diverged, least=1)
+        swarm = replace(swarm, notes=(*swarm.notes, *(f"test set: {note}" for note in test.notes)))
         what = f"{len(test.losses)} runs of {test_mixtures.name}"
         held_out = HeldOut(what, fitted.predict(test.mixtures), test.losses)
     else:
@@ -80,19 +94,54 @@ def regress(
         held_out = HeldOut(
             f"{folds}-fold cross-validation on the {len(predicted)} runs", predicted, swarm.losses
         )
-    prior, bounds = _space(swarm, prior_file)
-    drawn = mixtures.candidate_mixtures(prior, bounds, candidates, generator(seed, "regress", "candidates"))
+    prior, least, most = _space(swarm, prior_file)
+    draws = generator(seed, "regress", "candidates")
+    drawn = mixtures.candidate_mixtures(prior, most, candidates, draws, least=least)
     found = propose(fitted, drawn, top)
-    _say(swarm, model, held_out, found)
     _write(Path(out), swarm, fitted, held_out, found, len(drawn), top)
+    _say(swarm, model, held_out, found)
     return held_out
 
 
-def _space(swarm: Swarm, prior_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the prior of the candidates and their upper bounds, in the swarm's order."""
+def _usable(swarm: Swarm, mixtures_file: Path, losses_file: Path, keep: bool, least: int = 3) -> Swarm:
+    """Return the swarm without the runs that diverged, and with a note on each that did or may have.
+
+    Raises:
+        UserError: so many diverged that the others cannot be told from them, or too few runs are left.
+    """
+    found = diverged.find(swarm.mixtures, swarm.losses)
+    far = f"far from the median of {found.median:.4g}"
+    if found.rows and not keep:
+        which = f"{_losses(swarm, found.rows)}: {far}"
+        if len(found.rows) > MOST_DIVERGED * len(swarm.losses):
+            raise UserError(
+                f"{losses_file}: {which}: {len(found.rows)} of {len(swarm.losses)} runs seem to have diverged"
+                f" in {swarm.target!r}; take them out of the file, or give --keep-diverged"
+            )
+        what = "which the mixture does not explain: it seems to have diverged (--keep-diverged fits it)"
+        swarm = swarm.without(found.rows, f"{which}, {what}")
+    elif found.doubtful:
+        kept = f"kept: {_losses(swarm, found.doubtful)}: {far}, but no other run has a like mixture"
+        swarm = replace(swarm, notes=(*swarm.notes, f"{kept}; take it out if it diverged"))
+    if len(swarm.losses) < least:
+        needs = "a regression needs at least three" if least == 3 else "none is left to predict"
+        raise UserError(f"{mixtures_file}: {len(swarm.losses)} usable runs; {needs}")
+    return swarm
+
+
+def _losses(swarm: Swarm, rows: Sequence[int]) -> str:
+    said = ", ".join(f"{swarm.runs[i]} (loss {swarm.losses[i]:.6g})" for i in rows[:LISTED])
+    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
+    return f"run{'s' if len(rows) > 1 else ''} {said}{more}"
+
+
+def _space(swarm: Swarm, prior_file: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the prior of the candidates and their lower and upper bounds, in the swarm's order."""
     if prior_file is None:
         mean, most = swarm.mixtures.mean(axis=0), swarm.mixtures.max(axis=0)
-        return mean / mean.sum(), most
+        # Rounded rows may miss the sum of one a little; the bounds must let it through.
+        least = swarm.mixtures.min(axis=0) / max(1.0, swarm.mixtures.sum(axis=1).max())
+        return mean / mean.sum(), least, most / min(1.0, most.sum())
     given = read_json(prior_file)
     if not isinstance(given, dict) or set(given) != set(swarm.domains):
         raise UserError(
@@ -102,15 +151,15 @@ def _space(swarm: Swarm, prior_file: Path | None) -> tuple[np.ndarray, np.ndarra
         if not is_number(share, above=0):
             raise UserError(f"{prior_file}: {domain}: {share!r} is not a positive share")
     prior = np.array([float(given[d]) for d in swarm.domains])
-    return prior / prior.sum(), mixtures.upper_bounds(prior)
+    return prior / prior.sum(), np.zeros(len(prior)), mixtures.upper_bounds(prior)
 
 
 def _say(swarm: Swarm, model: str, held_out: HeldOut, found: Proposal) -> None:
-    rho = held_out.spearman
+    rho, doubt = held_out.spearman, held_out.doubt
     print(f"target: {swarm.target}")
+    for note in swarm.notes:
+        print(note if note.startswith("kept: ") else f"left out: {note}")
     print(f"fitted: {model} on {len(swarm.losses)} runs, {len(swarm.domains)} domains")
-    if swarm.left_out:
-        print(f"left out: {swarm.left_out} runs that are not in both files or have no number for the target")
     print(f"held out: {held_out.what}")
     print("spearman: undefined, one side is constant" if rho is None else f"spearman: {rho:.4f}")
     print(f"mse: {held_out.mse:.6g}")
@@ -118,6 +167,9 @@ def _say(swarm: Swarm, model: str, held_out: HeldOut, found: Proposal) -> None:
     print("proposed: " + ", ".join(f"{swarm.domains[i]} {found.mixture[i]:.3f}" for i in order)
           + (", ..." if len(swarm.domains) > len(order) else ""))  # fmt: skip
     print(f"predicted loss: {found.predicted:.4f} (the swarm's runs: {swarm.losses.min():.4f} at best)")
+    if doubt:
+        print(f"warning: the regression does not predict: {doubt}; the proposal is a guess")
+        print(f"warning: {swarm.hint or 'are mixtures and losses of the same run joined?'}")
 
 
 def _write(
@@ -132,7 +184,30 @@ def _write(
     from chameleon.methods.regression import plots
 
     weights = dict(zip(swarm.domains, found.mixture.tolist(), strict=True))
-    write_json(out / "proposed_mixture.json", weights)
+    importance = fitted.importance()
+    record: dict[str, Any] = {
+        "target": swarm.target,
+        "model": fitted.name,
+        "parameters": fitted.parameters,
+        "runs": len(swarm.losses),
+        "left_out": swarm.left_out,
+        "notes": list(swarm.notes),
+        "held_out": held_out.what,
+        "spearman": held_out.spearman,
+        "mse": held_out.mse,
+        "doubt": held_out.doubt,
+        "candidates": candidates,
+        "top": min(top, candidates),
+        "predicted_loss": found.predicted,
+        "importance": dict(zip(swarm.domains, importance.tolist(), strict=True)),
+    }
+    for name in ("mse", "predicted_loss"):
+        if not math.isfinite(record[name]):
+            raise UserError(f"{swarm.target}: {name} is {record[name]}: the losses are too large to fit")
+    effects = models.effects(fitted, swarm.mixtures)
+    plots.draw_fit(out / "fit.png", swarm.target, fitted.name, held_out)
+    plots.draw_importance(out / "importance.png", swarm, fitted.name, importance, effects)
+    write_json(out / "regression.json", record)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["domain", "weight", "swarm_mean", "swarm_max"])
@@ -140,24 +215,4 @@ def _write(
         column = swarm.mixtures[:, i]
         writer.writerow([domain, weights[domain], float(column.mean()), float(column.max())])
     write_text(out / "proposed_mixture.csv", text.getvalue())
-    importance = fitted.importance()
-    write_json(
-        out / "regression.json",
-        {
-            "target": swarm.target,
-            "model": fitted.name,
-            "parameters": fitted.parameters,
-            "runs": len(swarm.losses),
-            "left_out": swarm.left_out,
-            "held_out": held_out.what,
-            "spearman": held_out.spearman,
-            "mse": held_out.mse,
-            "candidates": candidates,
-            "top": min(top, candidates),
-            "predicted_loss": found.predicted,
-            "importance": dict(zip(swarm.domains, importance.tolist(), strict=True)),
-        },
-    )
-    plots.draw_fit(out / "fit.png", swarm.target, fitted.name, held_out)
-    effects = models.effects(fitted, swarm.mixtures)
-    plots.draw_importance(out / "importance.png", swarm, fitted.name, importance, effects)
+    write_json(out / "proposed_mixture.json", weights)

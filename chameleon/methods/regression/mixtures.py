@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chameleon.core.errors import UserError
+from chameleon.methods.regression.within import mixtures_within
 
 #: RegMix's constants (arXiv 2407.01492 and its `synthesize_mixture.py`).
 TEMPERATURE = 0.5
@@ -18,11 +19,17 @@ NUM_STRENGTHS = 15
 MAXIMUM_USAGE = 15.0
 MINIMUM = 2e-4
 SAMPLE_MULTIPLIER = 100
-#: Draws per mixture asked for, after which a swarm goes with what it has. The reference stops at 100 and
-#: then fails if too few are left.
+#: Draws per mixture asked for, after which a swarm's mixtures are made within the bounds. The reference stops
+#: at 100 and then fails if too few are left.
 MAXIMUM_MULTIPLIER = 2000
+#: Draws per mixture (at most a chunk) after which it is clear whether that many can do at all.
+TRIAL_MULTIPLIER = 500
+#: Mixtures made within the bounds per mixture asked for: some of them are equal once they are rounded.
+MADE_MULTIPLIER = 20
 #: Mixtures drawn at once.
 CHUNK = 50_000
+#: Share of a chunk's draws within the bounds below which one in twenty will not be reached.
+HOPELESS = 0.01
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,9 @@ def swarm_mixtures(
     Where this differs from the reference code: it draws under all 15 strengths and picks one of the draws, we
     pick the strength and draw once (the same distribution). A rounded mixture is rescaled to sum to one and
     held against the bounds again, which the reference does not do (its rows sum to 0.999 to 1.001). Where
-    too few mixtures are left, the reference crashes; we draw on, at most `MAXIMUM_MULTIPLIER` times `number`,
-    and then return fewer.
+    too few mixtures are left, the reference crashes; we draw on, at most `MAXIMUM_MULTIPLIER` times `number`.
+    Where that is not enough either, as for more than a hundred domains, all mixtures are made within the
+    bounds (`chameleon.methods.regression.within`). Fewer are returned only if no more are different.
 
     Args:
         prior: k positive shares, of any sum.
@@ -95,7 +103,7 @@ def swarm_mixtures(
         reference: keep rows as rounded, neither rescaled nor checked again.
 
     Raises:
-        UserError: no draw lies within the bounds.
+        UserError: no mixture lies within the bounds.
     """
     q = _normalised(prior)
     if len(q) == 1:
@@ -104,29 +112,40 @@ def swarm_mixtures(
     steps = np.empty((0, len(q)), dtype=np.int64)
     drawn = accepted = 0
     while drawn < MAXIMUM_MULTIPLIER * number and (drawn < SAMPLE_MULTIPLIER * number or len(steps) < number):
+        tried = drawn >= min(TRIAL_MULTIPLIER * number, CHUNK)
+        if tried and accepted * MAXIMUM_MULTIPLIER * 4 < drawn:
+            break
         missing = SAMPLE_MULTIPLIER * number - drawn
         size = min(CHUNK, missing if missing > 0 else SAMPLE_MULTIPLIER * number)
         p = _dirichlet(centre, strengths(*strength), size, generator)
         p = p[(p <= bounds).all(axis=1)]
         drawn, accepted = drawn + size, accepted + len(p)
-        p = np.where(p < minimum, 0.0, p)
-        p = p[p.sum(axis=1) > 0]
-        # Whole numbers, so that "the same mixture" is exact; sorted by the way, as the reference sorts.
-        found = np.rint(p / p.sum(axis=1, keepdims=True) / minimum).astype(np.int64)
-        if not reference:
-            total = found.sum(axis=1, keepdims=True)
-            found = found[(found <= bounds * total).all(axis=1)]
-        steps = np.unique(np.concatenate([steps, found]), axis=0)
+        steps = np.unique(np.concatenate([steps, _steps(p, bounds, minimum, reference)]), axis=0)
+    if len(steps) < number:
+        low, size = np.zeros(len(q)), MADE_MULTIPLIER * number
+        p = mixtures_within(centre, low, bounds, size, generator, strengths(*strength))
+        drawn, accepted = drawn + size, accepted + size
+        made = np.unique(_steps(p, bounds, minimum, reference), axis=0)
+        steps = made if len(made) >= number else np.unique(np.concatenate([steps, made]), axis=0)
     if not len(steps):
-        raise UserError(
-            f"none of {drawn} sampled mixtures keeps every weight below {maximum_usage:g} times its prior; "
-            "a larger bound or a higher strength would"
-        )
+        raise UserError(f"no mixture keeps every weight below {maximum_usage:g} times its prior")
     chosen = steps
     if len(steps) > number:
         chosen = steps[generator.choice(len(steps), size=number, replace=False)]
     rows = chosen * minimum if reference else chosen / chosen.sum(axis=1, keepdims=True)
     return Draw(rows, number, drawn, accepted, len(steps))
+
+
+def _steps(p: np.ndarray, bounds: np.ndarray, minimum: float, reference: bool) -> np.ndarray:
+    """Return mixtures rounded to whole numbers of `minimum`, without those that then break the bounds."""
+    p = np.where(p < minimum, 0.0, p)
+    p = p[p.sum(axis=1) > 0]
+    # Whole numbers, so that "the same mixture" is exact; sorted by the way, as the reference sorts.
+    found = np.rint(p / p.sum(axis=1, keepdims=True) / minimum).astype(np.int64)
+    if not reference:
+        total = found.sum(axis=1, keepdims=True)
+        found = found[(found <= bounds * total).all(axis=1)]
+    return found
 
 
 def candidate_mixtures(
@@ -135,12 +154,14 @@ def candidate_mixtures(
     number: int,
     generator: np.random.Generator,
     strength: tuple[float, float] = (1.0, 1.0),
+    least: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return up to `number` mixtures from Dirichlet(prior · strength) within the upper bounds.
+    """Return `number` mixtures from Dirichlet(prior · strength) within the bounds.
 
     RegMix's notebook simulates with the prior itself (strength 1) and without bounds, so that its optimum may
-    repeat a domain more often than any run of the swarm did. At most 20 draws are made per candidate; fewer
-    are returned if the bounds refuse more than that.
+    repeat a domain more often than any run of the swarm did. Draws beyond the upper bounds are dropped. Where
+    they leave too few of 20 draws per candidate, the bounds are narrow: then all candidates are made within
+    them (`chameleon.methods.regression.within`), and `least` is kept too.
 
     Args:
         prior: k positive shares, of any sum.
@@ -148,9 +169,10 @@ def candidate_mixtures(
         number: candidates asked for.
         generator: source of the draws.
         strength: lowest and highest concentration; 15 between them if they differ.
+        least: k lower bounds of narrow bounds; None: 0.
 
     Raises:
-        UserError: no draw lies within the bounds.
+        UserError: no mixture lies within the bounds.
     """
     q = _normalised(prior)
     if len(q) == 1:
@@ -158,14 +180,15 @@ def candidate_mixtures(
     levels = strengths(*strength, number=NUM_STRENGTHS if strength[0] != strength[1] else 1)
     kept: list[np.ndarray] = []
     found = drawn = 0
-    while found < number and drawn < 20 * number:
+    while found < number and drawn < 20 * number and not (drawn >= CHUNK and found < HOPELESS * drawn):
         size = min(CHUNK, 20 * number - drawn)
         p = _dirichlet(q, levels, size, generator)
         p = p[(p <= bounds).all(axis=1)][: number - found]
         kept.append(p)
         found, drawn = found + len(p), drawn + size
-    if not found:
-        raise UserError(f"none of {drawn} simulated mixtures lies within the bounds of the swarm")
+    if found < number:
+        low = np.zeros(len(q)) if least is None else least
+        return mixtures_within(q, low, bounds, number, generator, levels)
     return np.concatenate(kept)
 
 

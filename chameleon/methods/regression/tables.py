@@ -1,44 +1,25 @@
-"""Read a swarm from two CSV files: what each run was trained on, and what loss it ended with.
+"""Join a swarm from two CSV files: what each run was trained on, and what loss it ended with.
 
 Used by `python -m chameleon regress`. Understands RegMix's published files (`index`, `train_the_pile_arxiv`,
 `metric/the_pile_arxiv_val_loss`) and Olmix's ratios and metrics (`run`, `name`, `index`, plain names) as they
-are: rows are joined on a key that both files have, columns are known by their domain.
+are: rows are joined on a key that both files have, columns are known by their domain. `sheets` reads the
+    files, `columns` tells weights from settings. What is left out is said, by name.
 """
 
-import csv
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from chameleon.core.errors import UserError
+from chameleon.methods.regression.columns import PREFIXES, SUFFIXES, Weights, weights_of
+from chameleon.methods.regression.sheets import KEYS, Table, read_table
 
-#: Columns that name a run, in order of preference; `run_id` is Olmix's other name for `run`. A run's own name
-#: says more than a row number, so it comes first where a file has both.
-KEYS = ("run", "index", "name")
-SAME = {"run_id": "run"}
-#: What RegMix wraps around a domain's name, taken off from the outside in.
-PREFIXES = ("metric/", "train_", "the_pile_")
-SUFFIXES = ("_val_loss",)
-#: Published weights are rounded to three decimals; rows whose sum is further from one are no mixtures.
-ROUNDING = 0.02
-
-
-@dataclass(frozen=True)
-class Table:
-    """A CSV file's numbers.
-
-    Attributes:
-        path: of the file.
-        keys: values of its key columns, by key.
-        columns: its numeric columns in their order; a missing number is NaN.
-    """
-
-    path: Path
-    keys: dict[str, list[str]]
-    columns: dict[str, np.ndarray]
+#: A loss beyond this is none: squares of such numbers leave what float64 holds.
+LARGEST = 1e15
+#: Names listed in a message; of more, the rest is counted.
+LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -50,54 +31,32 @@ class Swarm:
         mixtures: n x k, as the file has them (rounded rows may miss the sum of one a little).
         losses: n losses of the target.
         target: full name of the target's column.
+        runs: n names.
         left_out: runs of either file that the other has not, or without a number for the target.
+        notes: what was left out or read in another way, in words.
+        hint: why the runs of the two files may be joined wrongly, if there is a sign of it.
     """
 
     domains: tuple[str, ...]
     mixtures: np.ndarray
     losses: np.ndarray
     target: str
+    runs: tuple[str, ...]
     left_out: int
+    notes: tuple[str, ...] = ()
+    hint: str = ""
 
-
-def read_table(path: Path) -> Table:
-    """Read a CSV file with a header.
-
-    Raises:
-        UserError: no such file, no rows, no key column, a key twice, or no numeric column.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            rows = [row for row in csv.reader(handle) if row]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as CSV: {error}") from error
-    if len(rows) < 2:
-        raise UserError(f"{path}: holds no rows below a header")
-    header, body = [name.strip() for name in rows[0]], rows[1:]
-    for number, row in enumerate(body, 2):
-        if len(row) != len(header):
-            raise UserError(f"{path}: row {number} has {len(row)} fields, the header has {len(header)}")
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise UserError(f"{path}: column {twice[0]!r} stands there twice")
-    keys: dict[str, list[str]] = {}
-    columns: dict[str, np.ndarray] = {}
-    for position, name in enumerate(header):
-        values = [row[position].strip() for row in body]
-        key = SAME.get(name, name)
-        if key in KEYS:
-            keys.setdefault(key, [_plain(value) for value in values])
-        elif name and not name.startswith("Unnamed:"):  # pandas' row numbers
-            numbers = _numbers(values)
-            if numbers is not None:
-                columns[name] = numbers
-    if not keys:
-        raise UserError(f"{path}: no column names the runs; one of {', '.join([*KEYS, *SAME])} must")
-    if not columns:
-        raise UserError(f"{path}: no column holds numbers")
-    return Table(Path(path), keys, columns)
+    def without(self, rows: Iterable[int], note: str) -> "Swarm":
+        """Return the swarm without some rows, and with a note that says so."""
+        kept = np.setdiff1d(np.arange(len(self.losses)), np.array(list(rows), dtype=int))
+        return replace(
+            self,
+            mixtures=self.mixtures[kept],
+            losses=self.losses[kept],
+            runs=tuple(self.runs[i] for i in kept),
+            left_out=self.left_out + len(self.losses) - len(kept),
+            notes=(*self.notes, note),
+        )
 
 
 def read_swarm(mixtures: Path, losses: Path, target: str, domains: Sequence[str] | None = None) -> Swarm:
@@ -111,33 +70,43 @@ def read_swarm(mixtures: Path, losses: Path, target: str, domains: Sequence[str]
 
     Raises:
         UserError: what `read_table` raises; nothing to join on; no run in both; an unknown or ambiguous
-            target; rows that are no mixtures; other domains than `domains`.
+            target, or text in its column; rows that are no mixtures; other domains than `domains`.
     """
     left, right = read_table(mixtures), read_table(losses)
     column = find_target(right, target)
-    names = domain_names(list(left.columns))
-    by_name = dict(zip(names, left.columns.values(), strict=True))
-    if domains is not None and set(domains) != set(names):
-        odd = sorted(set(domains) ^ set(names))[0]
-        raise UserError(
-            f"{mixtures}: domain {odd!r} is {'unknown' if odd in names else 'missing'}; "
-            f"the swarm has {', '.join(domains)}"
-        )
-    wanted = tuple(domains or names)
+    right.refuse_text(column)
     ours, theirs = _rows(left, right)
     shared = [key for key in ours if key in theirs]
     if not shared:
         raise UserError(f"{mixtures} and {losses}: no run is in both files")
-    y = right.columns[column][[theirs[key] for key in shared]]
-    usable = np.isfinite(y)
-    if not usable.any():
+    weights = weights_of(left, [ours[key] for key in shared], shared)
+    x = _in_order(weights, mixtures, domains)
+    y = right.columns[column][[theirs[key] for key in shared]] if column in right.columns else None
+    usable = np.zeros(len(shared), dtype=bool) if y is None else np.isfinite(y) & (np.abs(y) <= LARGEST)
+    if y is None or not usable.any():
         raise UserError(f"{losses}: no run of {mixtures} has a number in column {column!r}")
-    x = np.stack([by_name[name] for name in wanted], axis=1)[[ours[key] for key in shared]]
-    for key, row in zip(shared, x, strict=True):
-        if not (np.isfinite(row).all() and (row >= 0).all() and abs(row.sum() - 1) <= ROUNDING):
-            raise UserError(f"{mixtures}: run {key}: the weights are no mixture: they sum to {row.sum():.4g}")
-    left_out = len(set(ours) ^ set(theirs)) + int((~usable).sum())
-    return Swarm(wanted, x[usable], y[usable], column, left_out)
+    notes = list(weights.notes)
+    for path, here, there in ((mixtures, ours, theirs), (losses, theirs, ours)):
+        if only := [key for key in here if key not in there]:
+            notes.append(f"{_runs(only)}: only in {Path(path).name}")
+    missing = [key for key, loss in zip(shared, y, strict=True) if np.isnan(loss)]
+    if missing:
+        notes.append(f"{_runs(missing)}: no number in column {column!r}, it is missing")
+    endless = [key for key, ok in zip(shared, usable, strict=True) if not ok and key not in set(missing)]
+    if endless:
+        values = dict(zip(shared, y.tolist(), strict=True))
+        said = ", ".join(f"{values[key]:g}" for key in endless[:LISTED])
+        notes.append(f"{_runs(endless)}: a loss of {said}: it seems to have diverged")
+    return Swarm(
+        tuple(domains or weights.domains),
+        x[usable],
+        y[usable],
+        column,
+        tuple(key for key, ok in zip(shared, usable, strict=True) if ok),
+        len(set(ours) ^ set(theirs)) + int((~usable).sum()),
+        tuple(notes),
+        _shifted(ours, theirs, left.path, right.path),
+    )
 
 
 def find_target(table: Table, target: str) -> str:
@@ -146,30 +115,16 @@ def find_target(table: Table, target: str) -> str:
     Raises:
         UserError: no such column, or a domain that several columns are of.
     """
-    if target in table.columns:
+    columns = [*table.columns, *table.texts, *table.blanks]
+    if target in columns:
         return target
-    found = [column for column in table.columns if _bare(column) == target]
+    found = [column for column in columns if _bare(column) == target]
     if len(found) == 1:
         return found[0]
     if found:
         raise UserError(f"--target: {target!r} is ambiguous in {table.path}; give one of {', '.join(found)}")
     valid = ", ".join(dict.fromkeys(map(_bare, table.columns)))
     raise UserError(f"--target: {target!r} is no column of {table.path}; valid: {valid}")
-
-
-def domain_names(columns: list[str]) -> list[str]:
-    """Return the domains that mixture columns are of.
-
-    A prefix or suffix goes only if every column has it: `train_logs` beside `web` is a domain's own name.
-    """
-    names = list(columns)
-    for affix in PREFIXES:
-        if len(names) > 1 and all(name.startswith(affix) and name != affix for name in names):
-            names = [name.removeprefix(affix) for name in names]
-    for affix in SUFFIXES:
-        if len(names) > 1 and all(name.endswith(affix) and name != affix for name in names):
-            names = [name.removesuffix(affix) for name in names]
-    return names
 
 
 def _bare(column: str) -> str:
@@ -179,6 +134,19 @@ def _bare(column: str) -> str:
     for suffix in SUFFIXES:
         name = name.removesuffix(suffix) or name
     return name
+
+
+def _in_order(weights: Weights, path: Path, domains: Sequence[str] | None) -> np.ndarray:
+    """Return the mixtures with the columns that are asked for."""
+    if domains is None:
+        return weights.mixtures
+    if set(domains) != set(weights.domains):
+        odd = sorted(set(domains) ^ set(weights.domains))[0]
+        raise UserError(
+            f"{path}: domain {odd!r} is {'unknown' if odd in weights.domains else 'missing'}; "
+            f"the swarm has {', '.join(domains)}"
+        )
+    return weights.mixtures[:, [weights.domains.index(domain) for domain in domains]]
 
 
 def _rows(left: Table, right: Table) -> tuple[dict[str, int], dict[str, int]]:
@@ -192,6 +160,9 @@ def _rows(left: Table, right: Table) -> tuple[dict[str, int], dict[str, int]]:
     found = []
     for table in (left, right):
         values = table.keys[common[0]]
+        if "" in values:
+            line = table.lines[values.index("")]
+            raise UserError(f"{table.path}: line {line}: names no run: column {common[0]!r} is empty")
         rows = {value: row for row, value in enumerate(values)}
         if len(rows) < len(values):
             again = next(value for value in values if values.count(value) > 1)
@@ -200,19 +171,18 @@ def _rows(left: Table, right: Table) -> tuple[dict[str, int], dict[str, int]]:
     return found[0], found[1]
 
 
-def _plain(value: str) -> str:
-    """Return a key as text: row numbers that went through floats (`3.0`) are whole again."""
-    try:
-        number = float(value)
-    except ValueError:
-        return value
-    return str(int(number)) if math.isfinite(number) and number == int(number) else value
+def _shifted(ours: Iterable[str], theirs: Iterable[str], left: Path, right: Path) -> str:
+    """Return a hint if both files number their runs, as many, from another number on."""
+    one, other = list(ours), list(theirs)
+    if not all(key.isdecimal() for key in (*one, *other)) or len(one) != len(other):
+        return ""
+    first, second = min(map(int, one)), min(map(int, other))
+    if first == second or {int(key) - first for key in one} != {int(key) - second for key in other}:
+        return ""
+    return f"{left.name} numbers its runs from {first}, {right.name} from {second}: are they the same runs?"
 
 
-def _numbers(values: list[str]) -> np.ndarray | None:
-    """Return a column's numbers, missing ones as NaN; None if it holds text, or nothing."""
-    try:
-        numbers = np.array([float(value) if value else math.nan for value in values])
-    except ValueError:
-        return None
-    return None if np.isnan(numbers).all() else numbers
+def _runs(names: Sequence[str]) -> str:
+    rest = len(names) - LISTED
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"run{'s' if len(names) > 1 else ''} {', '.join(names[:LISTED])}{more}"

@@ -6,7 +6,7 @@ or ⟨g_j, g_target⟩ (out of domain), α_j ∝ α_j e^{η_t W_j / μ}, and the
 run does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,6 +137,22 @@ class DogeObjective:
         gradients.combine(self.update(gradients.gram(), present, eta))
         self.extra_flops += gradients.extra_flops()
         return float(gradients.block_losses.mean())
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights with their way, the scores and what was computed so far."""
+        return {
+            "moving": self.moving.state(),
+            "scores": self.scores,
+            "score_sums": self._score_sums,
+            "measured": self._measured,
+            "extra_flops": self.extra_flops,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.moving.restore(state["moving"])
+        self.scores, self._score_sums = state["scores"], state["score_sums"]
+        self._measured, self.extra_flops = state["measured"], float(state["extra_flops"])
 
     def outcome(self) -> dict[str, Any]:
         """Return `average`, `final`, `trajectory` (see MovingWeights) and `mean_score` per domain."""

@@ -6,7 +6,7 @@ and the new α weights the batch's loss. `baselines/doremi.py` says what the run
 does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +148,15 @@ class DoremiObjective:
         (losses.sum(1) * weights).sum().backward()
         self.extra_flops += flops_per_token(reference.shape, training=False) * tokens.numel()
         return float(losses.detach().mean())
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights with their way, the last λ and what was computed so far."""
+        return {"moving": self.moving.state(), "excess": self.excess, "extra_flops": self.extra_flops}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned; the reference is loaded again when it is needed."""
+        self.moving.restore(state["moving"])
+        self.excess, self.extra_flops = state["excess"], float(state["extra_flops"])
 
     def outcome(self) -> dict[str, Any]:
         """Return `average`, `final`, `trajectory` (see MovingWeights) and `excess`, the last λ per domain."""

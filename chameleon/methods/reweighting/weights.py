@@ -4,7 +4,7 @@ Used by the objectives of DoReMi and DoGE; what `outcome` returns lands in the r
 are kept in the order of their names, so that the scenario's order cannot change a bit of the result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,16 @@ class MovingWeights:
         self._terms += 1
         self._path.append(self.alpha)
         return self.alpha
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights, their sum and their way."""
+        path = np.array(self._path).reshape(len(self._path), len(self.names))
+        return {"alpha": self.alpha, "sum": self._sum, "terms": self._terms, "path": path}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.alpha, self._sum, self._terms = state["alpha"], state["sum"], int(state["terms"])
+        self._path = list(state["path"])
 
     @property
     def average(self) -> np.ndarray:

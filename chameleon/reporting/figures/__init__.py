@@ -4,6 +4,7 @@ Last stage of the flow. Reads the tidy files; writes each figure as `{scenario}_
 file a subject; this one knows which name is drawn by what.
 """
 
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from chameleon.reporting.figures.curves import learning_curves, learning_curves_
 from chameleon.reporting.figures.domains import affinity, krls, pca
 from chameleon.reporting.figures.fewshot import fewshot
 from chameleon.reporting.figures.perplexity import forgetting, relative_perplexity
-from chameleon.reporting.figures.style import RC, method_style, save
+from chameleon.reporting.figures.style import RC, method_style, save, statement
 from chameleon.reporting.figures.weights import weights, weights_over_time
 from chameleon.reporting.records import tidy
+from chameleon.reporting.records.missing import Gaps, parts_of, short_note
 from chameleon.reporting.records.tidy import Frames
 
 __all__ = ["DRAWINGS", "make_figures", "method_style"]
@@ -51,4 +53,23 @@ def make_figures(results: Path, out: Path, scenarios: Mapping[str, str]) -> None
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(RC)
-            save(DRAWINGS[name](scenario, frames[scenario]), Path(out) / stem)
+            drawn = of_scenario(name, scenario, frames[scenario])
+            save(drawn, Path(out) / stem, short_note(frames[scenario], parts_of(name)))
+
+
+def of_scenario(name: str, scenario: str, frames: Frames) -> Figure:
+    """Return a figure of a scenario; where runs are missing, one that cannot be drawn is a sentence."""
+    if not Gaps(frames):
+        return DRAWINGS[name](scenario, frames)
+    if frames["metrics"].empty:
+        return statement(f"No run of scenario {scenario} is there.")
+    try:
+        drawn = DRAWINGS[name](scenario, frames)
+        # Some layouts fail only when they are worked out.
+        drawn.draw_without_rendering()
+    except Exception:
+        traceback.print_exc()
+        return statement(f"The runs of scenario {scenario} that are there do not suffice for this figure.")
+    if not drawn.axes:
+        drawn = statement(f"{drawn.texts[0].get_text()} That is of the runs that are there.")
+    return drawn

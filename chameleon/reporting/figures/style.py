@@ -6,6 +6,7 @@ says, no pyplot state.
 
 import colorsys
 import hashlib
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from chameleon.core.artifacts import atomic
 
@@ -55,11 +57,23 @@ def method_style(method: str) -> tuple[str, str]:
     return matplotlib.colors.to_hex(colorsys.hls_to_rgb(hue, 0.55 * light, saturation)), spare[1]
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """Write `stem`.png and `stem`.pdf, free of dates and versions."""
+def save(figure: Figure, stem: Path, note: str = "") -> None:
+    """Write `stem`.png and `stem`.pdf, free of dates and versions; a note gets a strip of its own on top."""
+    look: Any = {"bbox_inches": _above(figure, note)} if note else {}
     for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "ModDate": None})):
         with atomic(stem.with_name(f"{stem.name}.{suffix}")) as temporary:
-            figure.savefig(temporary, format=suffix, metadata=metadata)
+            figure.savefig(temporary, format=suffix, metadata=metadata, **look)
+
+
+def _above(figure: Figure, note: str) -> Bbox:
+    """Write a note above a figure and return what to save, in inches; the layout stays as it is."""
+    width, height = figure.get_size_inches()
+    # A letter of this size is about 0.066 inches wide, a line 0.14 inches high.
+    lines = textwrap.wrap(note, max(20, int((width - 0.3) / 0.066)))
+    figure.text(
+        0.1 / width, 1 + 0.06 / height, "\n".join(lines), fontsize=8, color=INK, ha="left", va="bottom"
+    )
+    return Bbox([[0, 0], [width, height + 0.14 * len(lines) + 0.12]])
 
 
 def statement(text: str) -> Figure:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from chameleon.published.tables import CONFIDENCE, table
 from chameleon.reporting.published.rows import COLUMNS, ROLES, Frames, comparison, counterparts
+from chameleon.reporting.records.missing import FEWSHOT, RUN, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, first_seen, markdown, method_order
 
 __all__ = ["COLUMNS", "ROLES", "comparison", "counterparts", "published_table"]
@@ -25,7 +26,9 @@ def published_table(frames: Frames, scenario: str) -> tuple[pd.DataFrame, str, s
         "few-shot accuracy. Printed and ours stand in columns of their own; ours with the 95 % t interval "
         "over seeds."
     )
-    body = [_body_perplexity(frame), _body_mean(frame), _body_flops(frame), _body_accuracy(frame)]
+    gaps = Gaps(frames)
+    body = [_body_perplexity(frame, gaps), _body_mean(frame, gaps), _body_flops(frame, gaps),
+            _body_accuracy(frame, gaps)]  # fmt: skip
     return frame, caption, "\n\n".join([*(b for b in body if b), _differences(frames)])
 
 
@@ -33,7 +36,7 @@ def _of(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     return frame[frame["quantity"] == quantity]
 
 
-def _body_perplexity(frame: pd.DataFrame) -> str:
+def _body_perplexity(frame: pd.DataFrame, gaps: Gaps) -> str:
     rows = _of(frame, "perplexity")
     methods = [m for m in method_order(rows["method"]) if m != YARDSTICK]
     header = ["domain (SlimPajama's)", *(f"{m}: {side}" for m in methods for side in ("printed", "ours"))]
@@ -42,7 +45,7 @@ def _body_perplexity(frame: pd.DataFrame) -> str:
         here = rows[rows["item"] == item].set_index("method")
         cells = [f"{item} ({here['printed_item'].iloc[0]})"]
         for method in methods:
-            cells += [_signed(here.loc[method, "printed_relative"]), _with_interval(here.loc[method])]
+            cells += [_signed(here.loc[method, "printed_relative"]), _apart(here.loc[method], method, gaps)]
         body.append(cells)
     return (
         "Test perplexity, difference to uniform (%); printed for SlimPajama and 684M parameters:\n\n"
@@ -50,9 +53,12 @@ def _body_perplexity(frame: pd.DataFrame) -> str:
     )
 
 
-def _body_mean(frame: pd.DataFrame) -> str:
+def _body_mean(frame: pd.DataFrame, gaps: Gaps) -> str:
     rows = _of(frame, "perplexity_160M")
-    body = [[r["method"], _signed(r["printed_relative"]), _with_interval(r)] for _, r in rows.iterrows()]
+    body = [
+        [r["method"], _signed(r["printed_relative"]), _apart(r, r["method"], gaps)]
+        for _, r in rows.iterrows()
+    ]
     header = ["method", "printed", "ours"]
     return (
         "Mean test perplexity, difference to uniform (%); printed in the Aioli paper for SlimPajama and 160M "
@@ -60,10 +66,10 @@ def _body_mean(frame: pd.DataFrame) -> str:
     )
 
 
-def _body_flops(frame: pd.DataFrame) -> str:
+def _body_flops(frame: pd.DataFrame, gaps: Gaps) -> str:
     body = [
-        [r["method"], _power(r["printed"]), _ratio(r["printed_relative"]), _power(r["ours"]),
-         _ratio(r["ours_relative"])]
+        [gaps.label(r["method"]), _power(r["printed"]), _ratio(r["printed_relative"]),
+         gaps.word(r["method"]) if _missing(r["ours"]) else _power(r["ours"]), _ratio(r["ours_relative"])]
         for _, r in _of(frame, "weighting_flops").iterrows()
     ]  # fmt: skip
     header = [
@@ -76,7 +82,7 @@ def _body_flops(frame: pd.DataFrame) -> str:
     return f"FLOPs spent to obtain the weights:\n\n{markdown(header, body)}"
 
 
-def _body_accuracy(frame: pd.DataFrame) -> str:
+def _body_accuracy(frame: pd.DataFrame, gaps: Gaps) -> str:
     rows = _of(frame, "accuracy")
     if rows.empty:
         printed = table("chameleon_downstream")
@@ -86,7 +92,8 @@ def _body_accuracy(frame: pd.DataFrame) -> str:
         )
     body = [
         [r["item"], r["printed_item"], r["method"], f"{r['printed']:.1f}", _signed(r["printed_relative"], 1),
-         "–" if pd.isna(r["ours"]) else f"{r['ours']:.1f}", _with_interval(r)]
+         gaps.word(r["method"], FEWSHOT) if pd.isna(r["ours"]) else f"{r['ours']:.1f}",
+         _apart(r, r["method"], gaps, FEWSHOT)]
         for _, r in rows.iterrows()
     ]  # fmt: skip
     header = ["task", "printed as", "method", "printed: accuracy (%)", "printed: to uniform (points)",
@@ -143,6 +150,14 @@ def _with_interval(row: Any) -> str:
         return _signed(row["ours_relative"])
     half = (row["ours_high"] - row["ours_low"]) / 2
     return f"{_signed(row['ours_relative'])} ± {half:.2f}"
+
+
+def _apart(row: Any, method: str, gaps: Gaps, part: str = RUN) -> str:
+    """Return our difference to uniform, with its number of seeds where some are missing."""
+    if method == YARDSTICK or not gaps:
+        return _with_interval(row)
+    text = gaps.apart(method, part) if _missing(row["ours_relative"]) else _with_interval(row)
+    return gaps.cell(text, gaps.pairs(method, part), method, gaps.planned, part)
 
 
 def _power(value: Any) -> str:

@@ -8,13 +8,14 @@ these files and nothing else (and the corpora's reports).
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from chameleon.core.artifacts import read_json, write_csv
+from chameleon.core.artifacts import write_csv
 from chameleon.evaluation.fewshot_rows import rows as fewshot_rows
+from chameleon.reporting.records.reading import read_json
 from chameleon.reporting.records.tidy import COLUMNS
 
 Spec = Mapping[str, Any]
@@ -23,23 +24,43 @@ Row = tuple[Any, ...]
 WEIGHTING = ("proxy", "embed", "reference", "extra", "swarm", "weights", "validation")
 
 
+class Part(NamedTuple):
+    """Rows of one tidy file that come from the same few files, which are read as the rows are asked for."""
+
+    tidy: str
+    #: Scenario, method, seed; None: of all.
+    key: tuple[str, str | None, int | None]
+    rows: Iterator[Row]
+
+
 def collect(spec: Spec, results: Path) -> None:
     """Write the tidy files of all scenarios in `spec` (as `specs.collect` makes it)."""
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
+    for part in parts(spec, results):
+        rows[part.tidy] += part.rows
+    for name, found in rows.items():
+        write_csv(results / f"{name}.csv", frame(name, found))
+
+
+def frame(name: str, rows: list[Row]) -> pd.DataFrame:
+    """Return a tidy file's rows under its columns."""
+    return pd.DataFrame(rows, columns=list(COLUMNS[name]))
+
+
+def parts(spec: Spec, results: Path) -> Iterator[Part]:
+    """Yield the rows of all tidy files, those of one file in its order."""
     for scenario, what in spec["scenarios"].items():
         for method, needs in what["methods"].items():
             for seed in spec["seeds"]:
                 paths = Paths(results, scenario, method, seed, needs["embedder"])
-                rows["metrics"] += metrics(paths, what)
-                rows["weights"] += weights(paths)
-                rows["costs"] += costs(results, paths.key, what["methods"])
-                rows["diagnostics"] += diagnostics(paths, what["domains"])
-                rows["curves"] += curves(paths)
+                yield Part("metrics", paths.key, metrics(paths, what))
+                yield Part("weights", paths.key, weights(paths))
+                yield Part("costs", paths.key, costs(results, paths.key, what["methods"]))
+                yield Part("diagnostics", paths.key, diagnostics(paths, what["domains"]))
+                yield Part("curves", paths.key, curves(paths))
         if what["fewshot"]:
-            rows["metrics"] += fewshot_rows(read_json(results / "fewshot" / f"{scenario}.json", "fewshot"))
-            rows["costs"] += fewshot_costs(results, scenario)
-    for name, columns in COLUMNS.items():
-        write_csv(results / f"{name}.csv", pd.DataFrame(rows[name], columns=list(columns)))
+            yield Part("metrics", (scenario, None, None), fewshot_metrics(results, scenario))
+            yield Part("costs", (scenario, None, None), fewshot_costs(results, scenario))
 
 
 class Paths:
@@ -59,11 +80,11 @@ class Paths:
 MEANS = {"mean_perplexity": "perplexity", "mean_log_perplexity": "nats/token"}
 
 
-def metrics(paths: Paths, what: Mapping[str, Any]) -> Iterator[Row]:
+def metrics(paths: Paths, what: Mapping[str, Any], forgetting: bool = True) -> Iterator[Row]:
     """Yield the rows of metrics.csv: loss and perplexity per domain, then the means.
 
     Of a finetuned model also what it kept: `kept_*` on the domains that it was pretrained on, and
-    `forgetting`, the loss there minus that of the model it started from.
+    `forgetting`, the loss there minus that of the model it started from (left out where that has no results).
     """
     found = read_json(paths.metrics, "metrics")
     scenario, method, seed = paths.key
@@ -79,18 +100,26 @@ def metrics(paths: Paths, what: Mapping[str, Any]) -> Iterator[Row]:
         for metric, unit in MEANS.items():
             yield row("all", name, metric, means[metric], unit)
     if what["kept"]:
-        of, origin = what["start"]
-        before = read_json(paths.results / "metrics" / of / origin / f"{paths.name}.json", "metrics")["loss"]
-        kept = found["kept"]
-        lost = {d: kept["loss"][d] - before[d] for d in what["kept"]}
+        kept, lost = found["kept"], {}
+        if forgetting:
+            before = read_json(start_file(paths, what), "metrics")["loss"]
+            lost = {d: kept["loss"][d] - before[d] for d in what["kept"]}
         for domain, corpus in what["kept"].items():
             yield row(corpus, domain, "kept_loss", kept["loss"][domain], "nats/token")
             yield row(corpus, domain, "kept_perplexity", kept["perplexity"][domain], "perplexity")
-            yield row(corpus, domain, "forgetting", round(lost[domain], 9), "nats/token")
+            if forgetting:
+                yield row(corpus, domain, "forgetting", round(lost[domain], 9), "nats/token")
         for metric, unit in MEANS.items():
             yield row("all", "mean", f"kept_{metric}", kept[metric], unit)
-        mean = math.fsum(lost.values()) / len(lost)
-        yield row("all", "mean", "mean_forgetting", round(mean, 9), "nats/token")
+        if forgetting:
+            mean = math.fsum(lost.values()) / len(lost)
+            yield row("all", "mean", "mean_forgetting", round(mean, 9), "nats/token")
+
+
+def start_file(paths: Paths, what: Mapping[str, Any]) -> Path:
+    """Return the test results of the model that a finetuned one started from."""
+    of, origin = what["start"]
+    return paths.results / "metrics" / of / origin / f"{paths.name}.json"
 
 
 def weights(paths: Paths) -> Iterator[Row]:
@@ -172,6 +201,11 @@ def _cost(key: tuple[str, str, int], stage: str, total: Mapping[str, float], dev
     return (*key, stage, int(total["tokens"]), total["flops"], round(total["seconds"], 3), device)
 
 
+def fewshot_metrics(results: Path, scenario: str) -> Iterator[Row]:
+    """Yield the few-shot rows of metrics.csv."""
+    yield from fewshot_rows(read_json(results / "fewshot" / f"{scenario}.json", "fewshot"))
+
+
 def fewshot_costs(results: Path, scenario: str) -> Iterator[Row]:
     """Yield the few-shot rows of costs.csv, one per model."""
     record = read_json(results / "fewshot" / f"{scenario}.run.json", "run")
@@ -181,6 +215,15 @@ def fewshot_costs(results: Path, scenario: str) -> Iterator[Row]:
 
 def diagnostics(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
     """Yield the rows of diagnostics.csv: KRLS quantities, a map of the embeddings, effective epochs."""
+    yield from reasons(paths, domains)
+    order = read_json(paths.weights, "weights")["domains"]
+    epochs = read_json(paths.run / "mixture.json")["effective_epochs"]
+    for domain in order:
+        yield (*paths.key, "effective_epochs", domain, "", epochs[domain])
+
+
+def reasons(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
+    """Yield why the weights are what they are: KRLS quantities, and a map of the embeddings."""
     found = read_json(paths.weights, "weights")
     order, said = found["domains"], found["diagnostics"]
     for i, a in enumerate(order if "affinity" in said else []):
@@ -205,9 +248,6 @@ def diagnostics(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
             for domain, value in zip(domains, points[:, axis], strict=True):
                 yield (*paths.key, "embedding_pc", domain, str(axis + 1), float(value))
             yield (*paths.key, "embedding_pc_share", "", str(axis + 1), float(shares[axis]))
-    epochs = read_json(paths.run / "mixture.json")["effective_epochs"]
-    for domain in order:
-        yield (*paths.key, "effective_epochs", domain, "", epochs[domain])
 
 
 def principal_components(embeddings: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:

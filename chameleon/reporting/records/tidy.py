@@ -1,7 +1,7 @@
 """Read the tidy result files, and the fixed order of methods and domains in tables and figures.
 
-Reads metrics.csv, weights.csv, costs.csv, diagnostics.csv and curves.csv; used by tables, figures, verdicts
-and the summary only.
+Reads metrics.csv, weights.csv, costs.csv, diagnostics.csv, curves.csv, and missing.csv of a partial report;
+used by tables, figures, verdicts and the summary only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,6 +20,8 @@ COLUMNS = {
     "diagnostics": ("scenario", "method", "seed", "quantity", "domain", "other", "value"),
     "curves": ("scenario", "method", "seed", "step", "tokens", "domain", "loss"),
 }
+#: Columns of missing.csv, which only a partial report has: what was planned and is not there.
+MISSING = ("scenario", "method", "seed", "part", "state", "reason")
 NUMBERS = ("value", "weight", "tokens", "flops", "seconds", "loss")
 #: Reading order: the yardstick, the free baselines, the learned ones, ours last; others follow by name.
 METHODS = ("uniform", "natural", "temperature", "unimax", "fixed", "doremi", "doge", "regmix", "aioli",
@@ -49,8 +51,9 @@ def read(results: Path, name: str) -> pd.DataFrame:
         raise UserError(f"{path}: no such file") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a table: {' '.join(str(error).split())}") from error
-    if tuple(frame.columns) != COLUMNS[name]:
-        raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(COLUMNS[name])}")
+    columns = COLUMNS.get(name, MISSING)
+    if tuple(frame.columns) != columns:
+        raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(columns)}")
     for column in frame.columns:
         if column in NUMBERS or column in ("seed", "step"):
             try:
@@ -72,11 +75,15 @@ def of_scenario(results: Path, scenario: str) -> Frames:
 def of_scenarios(results: Path, scenarios: Iterable[str]) -> dict[str, Frames]:
     """Return {scenario: its rows in every tidy file}, each file read once.
 
+    `missing` holds what a partial report lacks (see `chameleon.reporting.records.missing`), else no rows.
+
     Raises:
         UserError: metrics.csv has no row of a scenario; the message lists the scenarios there are.
     """
     frames = {name: read(results, name) for name in COLUMNS}
-    known = sorted(set(frames["metrics"]["scenario"]))
+    partial = (Path(results) / "missing.csv").exists()
+    frames["missing"] = read(results, "missing") if partial else pd.DataFrame(columns=list(MISSING))
+    known = sorted({*frames["metrics"]["scenario"], *frames["missing"]["scenario"]})
     found = {}
     for scenario in scenarios:
         if scenario not in known:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from chameleon.reporting.records.missing import FEWSHOT, NONE, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, markdown, method_order, shots
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import accuracy, beyond_guessing, guessing, series, to_uniform
 from chameleon.reporting.statistics.stats import Estimate
-from chameleon.reporting.tables.parts import Table, empty, frame, marked, number, plus_minus, seeds
+from chameleon.reporting.tables.parts import Table, against, empty, frame, number, plus_minus, seeds
 from chameleon.reporting.tables.perplexity import ALONE
 
 COLUMNS = ("scenario method task shots metric mean low high sd n unit chance always_one_answer items "
@@ -16,14 +17,17 @@ COLUMNS = ("scenario method task shots metric mean low high sd n unit chance alw
 
 def fewshot(scenario: str, frames: Frames) -> Table:
     """Per task and number of shots: accuracy, normalised accuracy, bits per byte of the right answer."""
-    metrics = frames["metrics"]
+    metrics, gaps = frames["metrics"], Gaps(frames)
     bars = guessing(frames)
     what = f"Few-shot results of scenario `{scenario}`"
     if not bars or not shots(metrics):
-        return empty(COLUMNS, what, "its models were not tested on few-shot tasks")
+        lost = any(gaps.lost(method, FEWSHOT) for method in gaps.methods)
+        why = "all scores are missing" if lost else "its models were not tested on few-shot tasks"
+        return empty(COLUMNS, what, why)
+    scored = method_order(metrics[metrics["corpus"] == "fewshot"]["method"])
     items = {t: int(max(series(metrics, m, t, "items").values(), default=0))
-             for t in bars if t != "mean" for m in method_order(metrics["method"])[:1]}  # fmt: skip
-    methods = method_order(metrics[metrics["corpus"] == "fewshot"]["method"])
+             for t in bars if t != "mean" for m in scored[:1]}  # fmt: skip
+    methods = gaps.methods if gaps else scored
     rows: list[dict[str, Any]] = []
     blocks = []
     for n in shots(metrics):
@@ -34,10 +38,10 @@ def fewshot(scenario: str, frames: Frames) -> Table:
                     ["always one answer", *(number(100 * b, 1) if b > g else "–" for g, b in bars.values())]
                 )
             for method in methods:
-                cells = [method]
+                cells = [gaps.label(method, part=FEWSHOT)]
                 for task, bar in bars.items():
                     estimate = accuracy(frames, method, task, metric, n)
-                    cells.append(_accuracy_cell(estimate, bar))
+                    cells.append(_accuracy_cell(estimate, bar, gaps.word(method, FEWSHOT)))
                     if estimate is not None:
                         rows.append({**_row(scenario, frames, method, task, n, metric, estimate),
                                      "unit": "accuracy", "chance": bar[0], "always_one_answer": bar[1],
@@ -47,18 +51,20 @@ def fewshot(scenario: str, frames: Frames) -> Table:
             blocks += [f"**{n} shots: {name}, %**", markdown([f"{n} shots", *bars], body)]
         body = []
         for method in methods:
-            cells = [method]
+            cells = [gaps.label(method, part=FEWSHOT)]
             for task in bars:
                 values = series(metrics, method, task, f"bits_per_byte_{n}shot")
                 if not values:
-                    cells.append("–")
+                    cells.append(gaps.word(method, FEWSHOT))
                     continue
                 estimate = stats.mean_interval(list(values.values()))
                 row = _row(scenario, frames, method, task, n, "bits_per_byte", estimate)
                 rows.append({**row, "unit": "bits/byte", "items": items.get(task)})
-                against = to_uniform(metrics, method, task, f"bits_per_byte_{n}shot")
-                own = method == YARDSTICK or against is None
-                cells.append(plus_minus(estimate, 3) if own else marked(against, 3))
+                apart = to_uniform(metrics, method, task, f"bits_per_byte_{n}shot")
+                if method == YARDSTICK or (apart is None and YARDSTICK not in methods):
+                    cells.append(plus_minus(estimate, 3))
+                else:
+                    cells.append(against(apart, 3, gaps, method, FEWSHOT))
             body.append(cells)
         blocks += [f"**{n} shots: bits per byte of the right answer ({YARDSTICK} as measured, others as "
                    "difference to it, paired by seed; lower is better)**",
@@ -67,7 +73,7 @@ def fewshot(scenario: str, frames: Frames) -> Table:
     caption = (
         f"{what}: accuracy in percent with a 95 % interval for other seeds and other test items together, "
         "and bits per byte of the right answer, since models of this size sit near chance; "
-        f"{seeds(metrics)}; items: {counts or 'not recorded'}."
+        f"{seeds(metrics, gaps)}; items: {counts or 'not recorded'}."
     )
     notes = (
         "Accuracies in brackets cannot be told from guessing or from always giving one answer (first rows); "
@@ -78,16 +84,16 @@ def fewshot(scenario: str, frames: Frames) -> Table:
     return Table(frame(rows, COLUMNS), caption, "\n\n".join([*blocks, notes]))
 
 
-def percent(estimate: Estimate | None) -> str:
-    """Return an accuracy in percent with its interval."""
+def percent(estimate: Estimate | None, missing: str = NONE) -> str:
+    """Return an accuracy in percent with its interval; `missing` stands where there is none."""
     if estimate is None or estimate.half_width is None:
-        return "–" if estimate is None else number(100 * estimate.mean, 1)
+        return missing if estimate is None else number(100 * estimate.mean, 1)
     return f"{100 * estimate.mean:.1f} ± {100 * estimate.half_width:.1f}"
 
 
-def _accuracy_cell(estimate: Estimate | None, bar: tuple[float, float]) -> str:
+def _accuracy_cell(estimate: Estimate | None, bar: tuple[float, float], missing: str) -> str:
     if estimate is None:
-        return "–"
+        return missing
     text = percent(estimate)
     return f"**{text}**" if beyond_guessing(estimate, bar) else f"({text})"
 

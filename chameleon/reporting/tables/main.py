@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from chameleon.reporting.records.missing import FEWSHOT, NONE, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, markdown, method_order, shots, tested_domains
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import (
@@ -19,7 +20,7 @@ from chameleon.reporting.statistics.comparisons import (
 )
 from chameleon.reporting.statistics.stats import Estimate
 from chameleon.reporting.tables.fewshot import percent
-from chameleon.reporting.tables.parts import Table, frame, marked, number, over_seeds, plus_minus, ranged
+from chameleon.reporting.tables.parts import Table, against, frame, number, over_seeds, plus_minus, ranged
 from chameleon.reporting.tables.perplexity import ALONE
 
 COLUMNS = "scenario method quantity mean low high sd n unit excludes_zero"
@@ -37,20 +38,20 @@ class Cell(NamedTuple):
 
 def main(scenario: str, frames: Frames) -> Table:
     """One row per method: perplexity, few-shot, cost, mean rank, win rate, probability to beat uniform."""
-    metrics = frames["metrics"]
+    metrics, gaps = frames["metrics"], Gaps(frames)
     domains = tested_domains(metrics)
     rank = ranks(metrics, domains)
     rows, body = [], []
     header: list[str] = []
-    for method in method_order(metrics["method"]):
+    for method in gaps.methods:
         cells = [
-            *_perplexity(metrics, method),
-            *_fewshot(frames, method),
-            _cost(frames, method),
-            *_against_uniform(metrics, method, domains, rank),
+            *_perplexity(metrics, method, gaps),
+            *_fewshot(frames, method, gaps),
+            _cost(frames, method, gaps),
+            *_against_uniform(metrics, method, domains, rank, gaps),
         ]
         header = ["method", *(cell.heading for cell in cells)]
-        body.append([method, *(cell.text for cell in cells)])
+        body.append([gaps.label(method), *(cell.text for cell in cells)])
         for cell in cells:
             if cell.estimate is not None:
                 decided = cell.estimate.excludes_zero if cell.quantity.endswith("_to_uniform") else None
@@ -58,8 +59,8 @@ def main(scenario: str, frames: Frames) -> Table:
                     "scenario": scenario, "method": method, "quantity": cell.quantity,
                     **cell.estimate._asdict(), "unit": cell.unit, "excludes_zero": decided,
                 })  # fmt: skip
-    text = f"{markdown(header, body)}\n\n{_notes(frames)}"
-    return Table(frame(rows, COLUMNS), _caption(scenario, frames, domains), text)
+    text = f"{markdown(header, body)}\n\n{_notes(frames)}{_ranked(frames, gaps, rank)}"
+    return Table(frame(rows, COLUMNS), _caption(scenario, frames, domains, gaps), text)
 
 
 def _single(value: float | None, n: int) -> Estimate | None:
@@ -67,7 +68,7 @@ def _single(value: float | None, n: int) -> Estimate | None:
     return None if value is None else Estimate(value, None, None, None, n)
 
 
-def _perplexity(metrics: pd.DataFrame, method: str) -> list[Cell]:
+def _perplexity(metrics: pd.DataFrame, method: str, gaps: Gaps) -> list[Cell]:
     cells = []
     for metric, name, unit, moved, digits in (
         ("mean_perplexity", "mean perplexity", "perplexity", "%", 2),
@@ -75,38 +76,43 @@ def _perplexity(metrics: pd.DataFrame, method: str) -> list[Cell]:
     ):
         values = series(metrics, method, "mean", metric)
         estimate = stats.mean_interval(list(values.values())) if values else None
-        against = None if method == YARDSTICK else to_uniform(metrics, method, "mean", metric)
-        cells.append(Cell(name, metric, estimate, unit, plus_minus(estimate, digits)))
-        cells.append(Cell(f"against uniform ({moved})", f"{metric}_to_uniform", against, moved,
-                          marked(against, digits)))  # fmt: skip
+        apart = None if method == YARDSTICK else to_uniform(metrics, method, "mean", metric)
+        text = plus_minus(estimate, digits, missing=gaps.word(method))
+        cells.append(Cell(name, metric, estimate, unit, text))
+        cells.append(Cell(f"against uniform ({moved})", f"{metric}_to_uniform", apart, moved,
+                          NONE if method == YARDSTICK else against(apart, digits, gaps, method)))  # fmt: skip
     return cells
 
 
-def _fewshot(frames: Frames, method: str) -> list[Cell]:
+def _fewshot(frames: Frames, method: str, gaps: Gaps) -> list[Cell]:
     metrics = frames["metrics"]
+    missing = gaps.word(method, part=FEWSHOT)
     cells = []
+    if not shots(metrics) and any(gaps.lost(m, FEWSHOT) for m in gaps.methods):
+        return [Cell("few-shot accuracy (%)", "accuracy", None, "accuracy", missing)]
     for n in shots(metrics):
         found = accuracy(frames, method, "mean", "acc", n)
-        cells.append(Cell(f"accuracy, {n} shots (%)", f"accuracy_{n}shot", found, "accuracy", percent(found)))
+        text = gaps.cell(percent(found, missing), found and found.n, method)
+        cells.append(Cell(f"accuracy, {n} shots (%)", f"accuracy_{n}shot", found, "accuracy", text))
     for n in shots(metrics):
         values = series(metrics, method, "mean", f"bits_per_byte_{n}shot")
         estimate = stats.mean_interval(list(values.values())) if values else None
-        cells.append(Cell(f"bits per byte, {n} shots", f"bits_per_byte_{n}shot", estimate, "bits/byte",
-                          plus_minus(estimate, 3)))  # fmt: skip
+        text = gaps.cell(plus_minus(estimate, 3, missing=missing), estimate and estimate.n, method)
+        cells.append(Cell(f"bits per byte, {n} shots", f"bits_per_byte_{n}shot", estimate, "bits/byte", text))
     return cells
 
 
-def _cost(frames: Frames, method: str) -> Cell:
+def _cost(frames: Frames, method: str, gaps: Gaps) -> Cell:
     costs = frames["costs"]
     base = base_cost(costs, method)
     price = 100 * weighting_cost(costs, method) / base if base else None
     estimate = _single(price, costs[costs["method"] == method]["seed"].nunique())
-    text = "0" if price == 0 else number(price, 1)
+    text = "0" if price == 0 else gaps.word(method) if price is None else number(price, 1)
     return Cell("cost of the weights (% of base FLOPs)", "weights_flops_percent_of_base", estimate, "%", text)
 
 
 def _against_uniform(
-    metrics: pd.DataFrame, method: str, domains: list[str], rank: dict[str, Estimate]
+    metrics: pd.DataFrame, method: str, domains: list[str], rank: dict[str, Estimate], gaps: Gaps
 ) -> list[Cell]:
     own = method == YARDSTICK
     won = None if own else wins(metrics, method, domains)
@@ -114,12 +120,20 @@ def _against_uniform(
     p = stats.probability_below(values) if values else None
     share = stats.share_below(values) if values else None
     seen = "–" if share is None else f"{share * len(values):g} of {len(values)}"
+    place, none = rank.get(method), NONE if own else gaps.apart(method)
+    # A seed in which any method is missing has no ranks: that is said below the table.
+    ranked = gaps.cell(ranged(place, 2), place.n, method) if place else gaps.word(method)
+    rate = ranged(won, 2) if won else none
+    sure = probability(p) if values else none
     return [
-        Cell("mean rank", "mean_rank", rank.get(method), "rank", ranged(rank.get(method), 2)),
-        Cell("win rate", "win_rate_against_uniform", won, "share of domains", ranged(won, 2)),
-        Cell("P(beats uniform)", "p_beats_uniform", _single(p, len(values)), "probability", probability(p)),
-        Cell("seeds better", "share_of_seeds_better", _single(share, len(values)), "share of seeds", seen),
-    ]
+        Cell("mean rank", "mean_rank", place, "rank", ranked),
+        Cell("win rate", "win_rate_against_uniform", won, "share of domains",
+             gaps.cell(rate, won and won.n, method)),
+        Cell("P(beats uniform)", "p_beats_uniform", _single(p, len(values)), "probability",
+             gaps.cell(sure, len(values), method)),
+        Cell("seeds better", "share_of_seeds_better", _single(share, len(values)), "share of seeds",
+             seen if values else none),
+    ]  # fmt: skip
 
 
 def probability(value: float | None) -> str:
@@ -129,11 +143,11 @@ def probability(value: float | None) -> str:
     return "> 0.999" if value > 0.999 else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _caption(scenario: str, frames: Frames, domains: list[str]) -> str:
+def _caption(scenario: str, frames: Frames, domains: list[str], gaps: Gaps) -> str:
     return (
         f"Main results of scenario `{scenario}`, {len(domains)} domains; differences to uniform are paired "
         "by seed, negative is better, bold where the interval excludes zero; "
-        f"{over_seeds(frames['metrics'])}."
+        f"{over_seeds(frames['metrics'], gaps)}."
     )
 
 
@@ -150,4 +164,18 @@ def _notes(frames: Frames) -> str:
         "both per seed, then averaged over seeds (interval in brackets). P(beats uniform): probability of a "
         "true mean difference of mean perplexity below zero under the t model; beside it the seeds in which "
         f"it was below. Nothing is corrected for the number of methods: {ALONE}."
+    )
+
+
+def _ranked(frames: Frames, gaps: Gaps, rank: dict[str, Estimate]) -> str:
+    """Return over which seeds and methods ranks and win rates are, where some are missing."""
+    if not gaps:
+        return ""
+    ranked = method_order(frames["metrics"]["method"])
+    n = next((place.n for place in rank.values()), 0)
+    others = [method for method in gaps.methods if method not in ranked]
+    left_out = f", among the methods that have results (not ranked: {', '.join(others)})" if others else ""
+    return (
+        f" Ranks are over complete seeds only, those in which every ranked method has its run{left_out}: "
+        f"{gaps.over(n)}. Win rates are over the seeds that a method and uniform both have."
     )

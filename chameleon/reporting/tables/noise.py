@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from chameleon.reporting.records.tidy import YARDSTICK, Frames, markdown, method_order, perplexities
+from chameleon.reporting.records.missing import Gaps
+from chameleon.reporting.records.tidy import YARDSTICK, Frames, markdown, perplexities
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import series, to_uniform
 from chameleon.reporting.tables.parts import Table, empty, frame, number, seeds
@@ -13,15 +14,18 @@ COLUMNS = ("scenario method domain metric mean sd sd_percent paired_sd_percent h
 
 def noise(scenario: str, frames: Frames) -> Table:
     """Spread over seeds of each method alone and of its paired difference to uniform."""
-    metrics = frames["metrics"]
-    methods = method_order(metrics["method"])
+    metrics, gaps = frames["metrics"], Gaps(frames)
+    methods = gaps.methods
     why = None if YARDSTICK in methods else f"{YARDSTICK} is not among its methods"
     if why is None and len(series(metrics, YARDSTICK, "mean", "mean_perplexity")) < 2:
-        why = "one seed shows no noise"
+        lost = len(gaps.lost(YARDSTICK))
+        why = f"{YARDSTICK} has {gaps.over(gaps.planned - lost)}" if lost else "one seed shows no noise"
     if why is not None:
         return empty(COLUMNS, f"Noise over seeds in scenario `{scenario}`", why)
     rows, body = [], []
     for method in methods:
+        if method in gaps.gone():
+            body.append([method, *[gaps.word(method)] * 6])
         for domain, metric, _ in [c for c in perplexities(metrics) if c[1] != "mean_log_perplexity"]:
             values = list(series(metrics, method, domain, metric).values())
             if not values:
@@ -38,14 +42,17 @@ def noise(scenario: str, frames: Frames) -> Table:
             rows.append(row)
             if domain == "mean":
                 needed = "–" if sd is None else str(row["seeds_for_1_percent"] or "> 1000")
-                body.append([method, *(number(row[c], 2) for c in COLUMNS.split()[4:9]), needed])
+                shown = [number(row[c], 2) for c in COLUMNS.split()[4:9]]
+                if paired is not None:
+                    shown[3:] = [gaps.cell(text, paired.n, method) for text in shown[3:]]
+                body.append([gaps.label(method), *shown, needed])
     header = ["method", "mean perplexity", "sd over seeds", "sd (%)", "sd of paired difference (%)",
               "resolution: half interval (%)", "seeds to see 1 %"]  # fmt: skip
     caption = (
         f"Noise over seeds of the mean test perplexity in scenario `{scenario}` (the csv has the domains "
         "too): spread of each method alone, spread of its paired relative difference to uniform, half the "
         "95 % interval of that difference (smaller differences stay undecided), and the seeds a paired "
-        f"test would need to see a difference of 1 % four times out of five; {seeds(metrics)}."
+        f"test would need to see a difference of 1 % four times out of five; {seeds(metrics, gaps)}."
     )
     csv = frame(rows, COLUMNS).astype({"seeds_for_1_percent": "Int64"})
     return Table(csv, caption, markdown(header, body))

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from chameleon.reporting.records.missing import NONE, RUN, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK
 from chameleon.reporting.statistics.stats import Estimate
 
@@ -27,25 +28,27 @@ def empty(columns: str, what: str, why: str) -> Table:
     return Table(frame([], columns), f"{what}: {why}, so this table is empty.", "")
 
 
-def nothing_to_compare(methods: Iterable[str]) -> str | None:
+def nothing_to_compare(gaps: Gaps) -> str | None:
     """Return why no difference to uniform can be given, or None if it can."""
-    methods = set(methods)
+    methods = set(gaps.methods)
+    if YARDSTICK in gaps.gone():
+        return f"all runs of {YARDSTICK} are missing"
     if YARDSTICK not in methods:
         return f"{YARDSTICK} is not among its methods"
     return None if len(methods) > 1 else f"{YARDSTICK} is its only method"
 
 
-def seeds(rows: pd.DataFrame) -> str:
+def seeds(rows: pd.DataFrame, gaps: Gaps) -> str:
     """Return how many seeds the rows have, in words."""
     n = rows["seed"].nunique()
-    return "one seed" if n == 1 else f"{n} seeds"
+    return gaps.fewer(n) or ("one seed" if n == 1 else f"{n} seeds")
 
 
-def over_seeds(metrics: pd.DataFrame) -> str:
+def over_seeds(metrics: pd.DataFrame, gaps: Gaps) -> str:
     """Return what stands behind ±."""
     if metrics["seed"].nunique() == 1:
-        return "one seed, so no intervals can be given"
-    return f"mean ± half the 95 % t interval over {seeds(metrics)}"
+        return f"{seeds(metrics, gaps)}, so no intervals can be given"
+    return f"mean ± half the 95 % t interval over {seeds(metrics, gaps)}"
 
 
 def number(value: float | None, decimals: int, sign: bool = False) -> str:
@@ -56,10 +59,10 @@ def number(value: float | None, decimals: int, sign: bool = False) -> str:
     return f"{0:.{decimals}f}" if float(text) == 0 else text.replace("-", "−")
 
 
-def plus_minus(estimate: Estimate | None, decimals: int, sign: bool = False) -> str:
-    """Return mean ± half the interval."""
+def plus_minus(estimate: Estimate | None, decimals: int, sign: bool = False, missing: str = NONE) -> str:
+    """Return mean ± half the interval; `missing` stands where there is none."""
     if estimate is None:
-        return "–"
+        return missing
     text = number(estimate.mean, decimals, sign)
     return text if estimate.half_width is None else f"{text} ± {estimate.half_width:.{decimals}f}"
 
@@ -68,6 +71,13 @@ def marked(estimate: Estimate | None, decimals: int) -> str:
     """Return a signed difference, bold where its interval excludes zero."""
     text = plus_minus(estimate, decimals, sign=True)
     return f"**{text}**" if estimate is not None and estimate.excludes_zero else text
+
+
+def against(estimate: Estimate | None, decimals: int, gaps: Gaps, method: str, part: str = RUN) -> str:
+    """Return a method's marked difference to uniform with its number of seeds, or what is missing for it."""
+    if estimate is None:
+        return gaps.apart(method, part)
+    return gaps.cell(marked(estimate, decimals), estimate.n, method, part=part)
 
 
 def ranged(estimate: Estimate | None, decimals: int) -> str:

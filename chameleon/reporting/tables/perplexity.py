@@ -2,22 +2,15 @@
 
 import pandas as pd
 
-from chameleon.reporting.records.tidy import (
-    MEANS,
-    YARDSTICK,
-    Frames,
-    first_seen,
-    markdown,
-    method_order,
-    perplexities,
-)
+from chameleon.reporting.records.missing import FORGETTING, NONE, Gaps
+from chameleon.reporting.records.tidy import MEANS, YARDSTICK, Frames, first_seen, markdown, perplexities
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import differences, series, to_uniform
 from chameleon.reporting.tables.parts import (
     Table,
+    against,
     empty,
     frame,
-    marked,
     nothing_to_compare,
     over_seeds,
     plus_minus,
@@ -29,15 +22,15 @@ ALONE = "each interval stands alone: of 20 cells without any effect one would be
 
 def perplexity(scenario: str, frames: Frames) -> Table:
     """Mean and interval over seeds of each domain's test perplexity and of the means."""
-    metrics = frames["metrics"]
+    metrics, gaps = frames["metrics"], Gaps(frames)
     columns = perplexities(metrics)
     rows, body = [], []
-    for method in method_order(metrics["method"]):
-        cells = [method]
+    for method in gaps.methods:
+        cells = [gaps.label(method)]
         for domain, metric, _ in columns:
             values = series(metrics, method, domain, metric)
             estimate = stats.mean_interval(list(values.values())) if values else None
-            cells.append(plus_minus(estimate, MEANS.get(metric, ("", 2))[1]))
+            cells.append(plus_minus(estimate, MEANS.get(metric, ("", 2))[1], missing=gaps.word(method)))
             if estimate is not None:
                 unit = "nats/token" if metric == "mean_log_perplexity" else "perplexity"
                 rows.append({"scenario": scenario, "method": method, "domain": domain, "metric": metric,
@@ -46,7 +39,7 @@ def perplexity(scenario: str, frames: Frames) -> Table:
     caption = (
         f"Test perplexity of the base models of scenario `{scenario}` per domain (lower is better), its "
         f"unweighted mean over the domains{_groups(metrics)}, and the mean log-perplexity in nats per token; "
-        f"{over_seeds(metrics)}."
+        f"{over_seeds(metrics, gaps)}."
     )
     csv = frame(rows, "scenario method domain metric mean low high sd n unit")
     return Table(csv, caption, markdown(["method", *(c[2] for c in columns)], body))
@@ -58,21 +51,21 @@ def _groups(metrics: pd.DataFrame) -> str:
 
 def difference(scenario: str, frames: Frames) -> Table:
     """Paired differences to uniform; marked where the t interval excludes zero."""
-    metrics = frames["metrics"]
+    metrics, gaps = frames["metrics"], Gaps(frames)
     names = ("scenario method domain metric mean low high sd n unit excludes_zero bootstrap_low "
              "bootstrap_high p_better share_of_seeds_better")  # fmt: skip
-    if (why := nothing_to_compare(metrics["method"])) is not None:
+    if (why := nothing_to_compare(gaps)) is not None:
         return empty(names, f"Difference to uniform in scenario `{scenario}`", why)
     columns = perplexities(metrics)
     rows, body = [], []
-    for method in method_order(metrics["method"]):
+    for method in gaps.methods:
         if method == YARDSTICK:
             continue
-        cells = [method]
+        cells = [gaps.label(method)]
         for domain, metric, _ in columns:
             estimate = to_uniform(metrics, method, domain, metric)
             nats = metric == "mean_log_perplexity"
-            cells.append(marked(estimate, 4 if nats else 2))
+            cells.append(against(estimate, 4 if nats else 2, gaps, method))
             if estimate is None:
                 continue
             values = differences(metrics, method, YARDSTICK, domain, metric)
@@ -87,7 +80,8 @@ def difference(scenario: str, frames: Frames) -> Table:
     caption = (
         f"Difference to uniform mixing in scenario `{scenario}`, paired by seed: relative difference of "
         "test perplexity in percent per domain and for the unweighted means, and of the mean "
-        f"log-perplexity in nats per token; negative is better than uniform; {over_seeds(metrics)}; bold "
+        "log-perplexity in nats per token; negative is better than uniform; "
+        f"{over_seeds(metrics, gaps)}; bold "
         f"where the interval excludes zero ({ALONE}). The csv adds bootstrap intervals, the probability of "
         "a true mean below zero, and the share of seeds below zero."
     )
@@ -96,36 +90,40 @@ def difference(scenario: str, frames: Frames) -> Table:
 
 def forgetting(scenario: str, frames: Frames) -> Table:
     """What finetuning did to the pretraining domains: perplexity kept, and nats per token forgotten."""
-    metrics = frames["metrics"]
+    metrics, gaps = frames["metrics"], Gaps(frames)
     names = ("scenario method domain metric mean low high sd n unit against_uniform_mean "
              "against_uniform_low against_uniform_high excludes_zero")  # fmt: skip
     what = f"Forgetting in scenario `{scenario}`"
     domains = first_seen(metrics[metrics["metric"] == "forgetting"]["domain_or_task"])
     if not domains:
-        return empty(names, what, "its models were not tested on pretraining domains")
+        lost = any(gaps.lost(method, FORGETTING) for method in gaps.methods)
+        why = "all of it is missing" if lost else "its models were not tested on pretraining domains"
+        return empty(names, what, why)
     columns = [("mean", "mean_forgetting"), ("mean", "kept_mean_perplexity"),
                *((d, "forgetting") for d in domains)]  # fmt: skip
     hidden = [("mean", "kept_mean_log_perplexity"), *((d, "kept_perplexity") for d in domains)]
     rows, body = [], []
-    for method in method_order(metrics["method"]):
-        cells = [method]
+    for method in gaps.methods:
+        cells = [gaps.label(method, part=FORGETTING)]
         for domain, metric in columns + hidden:
             values = series(metrics, method, domain, metric)
             estimate = stats.mean_interval(list(values.values())) if values else None
-            against = None if method == YARDSTICK else to_uniform(metrics, method, domain, metric)
+            apart = None if method == YARDSTICK else to_uniform(metrics, method, domain, metric)
             shown = (domain, metric) not in hidden
             if shown:
                 ppl = metric == "kept_mean_perplexity"
-                cells.append(plus_minus(estimate, 2 if ppl else 3, sign=not ppl))
+                word = gaps.word(method, part=FORGETTING)
+                text = plus_minus(estimate, 2 if ppl else 3, sign=not ppl, missing=word)
+                cells.append(gaps.cell(text, estimate and estimate.n, method, part=FORGETTING))
             if (domain, metric) == ("mean", "mean_forgetting"):
-                cells.append(marked(against, 3))
+                cells.append(against(apart, 3, gaps, method, FORGETTING) if method != YARDSTICK else NONE)
             if estimate is not None:
                 rows.append({"scenario": scenario, "method": method, "domain": domain, "metric": metric,
                              **estimate._asdict(), "unit": _unit(metric),
-                             "against_uniform_mean": against and against.mean,
-                             "against_uniform_low": against and against.low,
-                             "against_uniform_high": against and against.high,
-                             "excludes_zero": bool(against and against.excludes_zero)})  # fmt: skip
+                             "against_uniform_mean": apart and apart.mean,
+                             "against_uniform_low": apart and apart.low,
+                             "against_uniform_high": apart and apart.high,
+                             "excludes_zero": bool(apart and apart.excludes_zero)})  # fmt: skip
         body.append(cells)
     header = ["method", "mean forgetting (nats/token)", "against uniform (nats/token)",
               "mean perplexity kept", *domains]  # fmt: skip
@@ -133,7 +131,7 @@ def forgetting(scenario: str, frames: Frames) -> Table:
         f"{what}: test loss on every pretraining domain after finetuning minus before it, in nats per token "
         "(0: nothing forgotten; lower is better), their unweighted mean with its paired difference to "
         f"uniform (bold where the interval excludes zero), and the mean perplexity that is left; "
-        f"{over_seeds(metrics)}; the csv has the perplexity kept on every domain."
+        f"{over_seeds(metrics, gaps)}; the csv has the perplexity kept on every domain."
     )
     return Table(frame(rows, names), caption, markdown(header, body))
 

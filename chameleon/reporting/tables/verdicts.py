@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from chameleon.reporting.records.missing import Gaps, counted
 from chameleon.reporting.records.tidy import Frames, first_seen, markdown
 from chameleon.reporting.tables.main import probability
 from chameleon.reporting.tables.parts import Table, frame
@@ -23,17 +24,17 @@ def verdicts(scenarios: Mapping[str, str], frames: Mapping[str, Frames]) -> Tabl
     body = []
     for claim, finding in claims.judge(scenarios, frames):
         rows.append({
-            "paper": claim.paper, "short": claim.short, "claim": claim.sentence, "verdict": finding.verdict,
+            "paper": claim.paper, "short": claim.short, "claim": claim.sentence, "verdict": finding.said,
             "measured": finding.measured, "with_more_training": finding.trend,
             "probability": finding.probability, "intervals": finding.intervals,
         })  # fmt: skip
-        said = finding.verdict if finding.verdict == OPEN else f"**{finding.verdict}**"
+        said = finding.said if finding.verdict == OPEN else f"**{finding.verdict}**"
         p = "–" if finding.probability is None else probability(finding.probability)
         body.append([claim.paper, claim.sentence, said, finding.measured or "–", p, finding.trend or "–"])
     header = ["paper", "claim, as tested here", "verdict at this scale", "measured", "P(claim)",
               "over the second half of training"]  # fmt: skip
     intervals = sum(row["intervals"] for row in rows)
-    seeds = first_seen(str(f["metrics"]["seed"].nunique()) for f in frames.values())
+    seeds = first_seen(str(Gaps(f).planned) for f in frames.values())
     caption = (
         "Claims of the papers' abstracts as sentences that can be tested here, and what was measured over "
         f"{' or '.join(seeds)} seed{'' if seeds == ['1'] else 's'}: differences paired by seed with half "
@@ -49,5 +50,7 @@ def verdicts(scenarios: Mapping[str, str], frames: Mapping[str, Frames]) -> Tabl
         f"over seeds, on these test items. {intervals} intervals were looked at; of 20 without any effect "
         "one would exclude zero by chance."
     )
+    if counted(frames)[0]:
+        notes += " A claim that needs a run that is missing is undecided, whatever the other runs say."
     table = markdown(header, body, text_columns=len(header))
     return Table(frame(rows, COLUMNS), caption, f"{table}\n\n{notes}")

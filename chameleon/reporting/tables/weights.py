@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from chameleon.reporting.records.missing import Gaps
 from chameleon.reporting.records.tidy import Frames, first_seen, markdown, method_order
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import average_weights
@@ -10,19 +11,22 @@ from chameleon.reporting.tables.parts import Table, empty, frame, seeds
 
 def weights(scenario: str, frames: Frames) -> Table:
     """Domain weights, mean and spread over seeds; of those that move, the average and every step."""
-    table = frames["weights"]
+    table, gaps = frames["weights"], Gaps(frames)
     domains = first_seen(table["domain"])
     average = average_weights(frames)
     rows, body = [], []
-    for method in method_order(table["method"]):
+    for method in method_order([*table["method"], *gaps.methods]):
         mine = table[table["method"] == method]
+        if mine.empty:
+            body.append([method, *[gaps.word(method)] * len(domains)])
+            continue
         steps = sorted(set(mine["step"]))
         moves = len(steps) > 1
         parts = [("average", average[average["method"] == method])] if moves else []
         parts += [(step, mine[mine["step"] == step]) for step in steps]
         for step, part in parts:
             label = method if not moves else f"{method}, {step if step == 'average' else f'step {step}'}"
-            cells = [label]
+            cells = [gaps.label(label, part["seed"].nunique())]
             for domain in domains:
                 values = part[part["domain"] == domain]["weight"].tolist()
                 if not values:
@@ -39,7 +43,7 @@ def weights(scenario: str, frames: Frames) -> Table:
                 body.append(cells)
     caption = (
         f"Domain weights of scenario `{scenario}` (fractions of the training tokens, each row sums to 1): "
-        f"mean over seeds, standard deviation over seeds in brackets; {seeds(table)}; of weights that "
+        f"mean over seeds, standard deviation over seeds in brackets; {seeds(table, gaps)}; of weights that "
         "move during training the average over training, the first and the last."
     )
     return Table(frame(rows, "scenario method step domain mean sd min max n"), caption,
@@ -48,11 +52,11 @@ def weights(scenario: str, frames: Frames) -> Table:
 
 def krls(scenario: str, frames: Frames) -> Table:
     """Leverage scores per domain, and kλ beside the eigenvalues of the affinity."""
-    diagnostics = frames["diagnostics"]
+    diagnostics, gaps = frames["diagnostics"], Gaps(frames)
     found = diagnostics[diagnostics["quantity"].isin(["score", "eigenvalue", "k_lambda"])]
     columns = "scenario method quantity domain other mean sd min max n"
     if found.empty:
-        why = "no method of it computes leverage scores"
+        why = f"no method of it{' that has results' if gaps else ''} computes leverage scores"
         return empty(columns, f"Leverage scores in scenario `{scenario}`", why)
     rows = []
     for method in method_order(found["method"]):
@@ -69,7 +73,8 @@ def krls(scenario: str, frames: Frames) -> Table:
     for method in first_seen(csv["method"]):
         mine = csv[csv["method"] == method]
         by_domain = mine[mine["quantity"] == "score"].set_index("domain")
-        body.append([method, *(_with_sd(by_domain.loc[d]) if d in by_domain.index else "–" for d in domains)])
+        label = gaps.label(method, found[found["method"] == method]["seed"].nunique())
+        body.append([label, *(_with_sd(by_domain.loc[d]) if d in by_domain.index else "–" for d in domains)])
         k_lambda = mine[mine["quantity"] == "k_lambda"]["mean"]
         values = mine[mine["quantity"] == "eigenvalue"]
         values = values.assign(order=values["other"].astype(int)).sort_values("order")["mean"]
@@ -79,7 +84,7 @@ def krls(scenario: str, frames: Frames) -> Table:
     caption = (
         f"Kernel ridge leverage score of each domain in scenario `{scenario}` (dimensionless; high: a "
         "domain that the others do not explain), mean over seeds, standard deviation over seeds in "
-        f"brackets; {seeds(found)}; below, kλ beside the eigenvalues of the affinity (mean over seeds, "
+        f"brackets; {seeds(found, gaps)}; below, kλ beside the eigenvalues of the affinity (mean over seeds, "
         "squared units of the hidden state): eigenvalues far below kλ are ridged away, far above it they "
         "count fully."
     )
@@ -89,16 +94,16 @@ def krls(scenario: str, frames: Frames) -> Table:
 def epochs(scenario: str, frames: Frames) -> Table:
     """How often the base run went through each domain's train split."""
     columns = "scenario method domain mean min max n"
-    found = frames["diagnostics"]
+    found, gaps = frames["diagnostics"], Gaps(frames)
     found = found[found["quantity"] == "effective_epochs"]
     domains = first_seen(found["domain"])
     rows, body = [], []
-    for method in method_order(found["method"]):
-        cells = [method]
+    for method in method_order([*found["method"], *(gaps.gone() if domains else [])]):
+        cells = [gaps.label(method, found[found["method"] == method]["seed"].nunique())]
         for domain in domains:
             values = found[(found["method"] == method) & (found["domain"] == domain)]["value"].tolist()
             if not values:
-                cells.append("–")
+                cells.append(gaps.word(method))
                 continue
             estimate = stats.mean_interval(values)
             rows.append({"scenario": scenario, "method": method, "domain": domain, "mean": estimate.mean,
@@ -111,7 +116,7 @@ def epochs(scenario: str, frames: Frames) -> Table:
     caption = (
         f"Effective epochs of the base run per domain in scenario `{scenario}` (tokens drawn divided by the "
         "tokens of the domain's train split; above 1 text is repeated): mean over seeds, range in brackets "
-        f"where they differ; {seeds(found)}."
+        f"where they differ; {seeds(found, gaps)}."
     )
     return Table(frame(rows, columns), caption, markdown(["method", *domains], body))
 

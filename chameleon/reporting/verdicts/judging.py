@@ -3,13 +3,14 @@
 Between `chameleon.reporting.statistics.comparisons` and `chameleon.reporting.verdicts.claims`, which names
 the claims. The rule: the 95 % t interval of the difference paired by seed excludes zero in the claimed
 direction: it holds; in the other: it does not; else it is undecided. A claim of several parts holds if all
-hold and does not if one does not.
+hold and does not if one does not. A part that needs a run that failed is undecided, whatever the others say.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chameleon.reporting.records.missing import FAILED, FEWSHOT, RUN, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, shots, tested_domains
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import curve, difference, differences, weighting_cost
@@ -18,6 +19,9 @@ from chameleon.reporting.statistics.stats import Estimate
 HOLDS, FAILS, OPEN, ABSENT = "holds", "does not hold", "undecided", "not measured"
 #: "Not worse" means: not by more than this, in percent of mean perplexity.
 MARGIN = 1.0
+
+
+Run = tuple[str, str, int]
 
 
 class Finding(NamedTuple):
@@ -29,6 +33,8 @@ class Finding(NamedTuple):
         trend: where the second half of training moved them; empty if that was not followed.
         probability: of the claim's direction under the t model; None for a claim of several parts.
         intervals: how many intervals were looked at.
+        needed: (scenario, method, seed) of the runs that it needs.
+        lost: those of them that are missing, and whether they failed.
     """
 
     verdict: str
@@ -36,6 +42,16 @@ class Finding(NamedTuple):
     trend: str = ""
     probability: float | None = None
     intervals: int = 0
+    needed: frozenset[Run] = frozenset()
+    lost: frozenset[tuple[Run, str]] = frozenset()
+
+    @property
+    def said(self) -> str:
+        """The verdict, and how many runs are missing if it stays open for want of them."""
+        if self.verdict != OPEN or not self.lost:
+            return self.verdict
+        became = FAILED if all(state == FAILED for _, state in self.lost) else "are missing"
+        return f"{OPEN}: {len(self.lost)} of {len(self.needed)} runs {became}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,32 @@ def combine(findings: Sequence[Finding]) -> Finding:
     alone = findings[0].probability if len(findings) == 1 else None
     measured = "; ".join(f.measured for f in findings)
     trends = "; ".join(f.trend for f in findings if f.trend)
-    return Finding(verdict, measured, trends, alone, sum(f.intervals for f in findings))
+    needed, lost = (frozenset().union(*(getattr(f, name) for f in findings)) for name in ("needed", "lost"))
+    return Finding(verdict, measured, trends, alone, sum(f.intervals for f in findings), needed, lost)
+
+
+def complete(runs: Runs, scenario: str, part: str, finding: Finding, *methods: str) -> Finding:
+    """Return a finding that needs all seeds of `methods`: undecided if one is missing, and of how many.
+
+    Args:
+        part: of the runs, as `chameleon.reporting.records.missing` names it.
+        finding: from the seeds that are there.
+        methods: two that are compared; one that was not planned leaves the finding as it is.
+    """
+    gaps = Gaps(runs.frames[scenario])
+    if not set(methods) <= set(gaps.methods):
+        return finding
+    needed = frozenset((scenario, method, seed) for method in methods for seed in gaps.seeds)
+    states = {(m, seed): state for m in methods for seed, state in gaps.lost(m, part).items()}
+    if not states:
+        return finding._replace(needed=needed)
+    n = gaps.planned - len({seed for _, seed in states})
+    nothing = f"{scenario}, {' against '.join(methods)}: nothing"
+    what = nothing if finding.verdict == ABSENT else finding.measured
+    return finding._replace(
+        verdict=OPEN, measured=f"{what} ({gaps.over(n)})", probability=None, needed=needed,
+        lost=frozenset(((scenario, m, seed), state) for (m, seed), state in states.items()),
+    )  # fmt: skip
 
 
 def every(*tests: Test) -> Test:
@@ -102,6 +143,10 @@ def lower(a: str, b: str, *kinds: str, metric: str = "mean_perplexity", margin: 
 
 
 def _lower(runs: Runs, scenario: str, a: str, b: str, metric: str, margin: float) -> Finding:
+    return complete(runs, scenario, RUN, _lower_there(runs, scenario, a, b, metric, margin), a, b)
+
+
+def _lower_there(runs: Runs, scenario: str, a: str, b: str, metric: str, margin: float) -> Finding:
     metrics = runs.frames[scenario]["metrics"]
     estimate = difference(metrics, a, b, "mean", metric)
     if estimate is None:
@@ -120,7 +165,8 @@ def lower_on_every_domain(a: str, b: str, *kinds: str) -> Test:
     """Return the test of `a has a lower perplexity than b on every domain` of every such scenario."""
 
     def test(runs: Runs) -> Finding:
-        return combine([_every_domain(runs, s, a, b) for s in runs.of(*kinds)] or [_absent(a)])
+        found = [complete(runs, s, RUN, _every_domain(runs, s, a, b), a, b) for s in runs.of(*kinds)]
+        return combine(found or [_absent(a)])
 
     return test
 
@@ -144,7 +190,8 @@ def more_accurate(a: str, b: str, *kinds: str) -> Test:
     """Return the test of `a has a higher mean few-shot accuracy than b`, at the largest number of shots."""
 
     def test(runs: Runs) -> Finding:
-        return combine([_accuracy(runs, s, a, b) for s in runs.of(*kinds)] or [_absent(a)])
+        found = [complete(runs, s, FEWSHOT, _accuracy(runs, s, a, b), a, b) for s in runs.of(*kinds)]
+        return combine(found or [_absent(a)])
 
     return test
 
@@ -167,7 +214,8 @@ def cheaper(a: str, b: str, *kinds: str, at_most: float) -> Test:
     """Return the test of `a's weights cost at most this share of b's FLOPs`; counts have no interval."""
 
     def test(runs: Runs) -> Finding:
-        return combine([_cheaper(runs, s, a, b, at_most) for s in runs.of(*kinds)] or [_absent(a)])
+        found = [complete(runs, s, RUN, _cheaper(runs, s, a, b, at_most), a, b) for s in runs.of(*kinds)]
+        return combine(found or [_absent(a)])
 
     return test
 
@@ -196,9 +244,10 @@ def nobody_always_lower(methods: Sequence[str], b: str, *kinds: str) -> Test:
             if not known:
                 parts.append(_absent(method))
                 continue
-            whole = combine(found).verdict
-            verdict = {FAILS: HOLDS, HOLDS: FAILS, OPEN: OPEN}[whole]
-            parts.append(Finding(verdict, "; ".join(f.measured for f in known), "", None, len(known)))
+            whole = combine(found)
+            verdict = {FAILS: HOLDS, HOLDS: FAILS, OPEN: OPEN}[whole.verdict]
+            measured = "; ".join(f.measured for f in known)
+            parts.append(Finding(verdict, measured, "", None, len(known), whole.needed, whole.lost))
         return combine(parts)
 
     return test

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chameleon.core.provenance import Recorder
-from chameleon.sensitivity.catalogue import TIDY
+from chameleon.sensitivity.catalogue import FIGURES, TABLES, TIDY
 
 
 def report(spec: Mapping[str, Any], results: Path) -> None:
@@ -13,7 +13,12 @@ def report(spec: Mapping[str, Any], results: Path) -> None:
     from chameleon.sensitivity.report.figures import make_figures
     from chameleon.sensitivity.report.tables import make_tables
 
-    recorder = Recorder("sensitivity_report", spec, [results / f"{name}.csv" for name in TIDY])
+    read, records = [results / f"{name}.csv" for name in TIDY], [results / "sensitivity" / "run.json"]
+    recorder = Recorder("sensitivity_report", spec, read, records=records)
     make_tables(spec, results)
     make_figures(spec, results)
+    recorder.outputs = [
+        *(results / "tables" / f"sensitivity_{n}.{kind}" for n in TABLES for kind in ("csv", "md", "html")),
+        *(results / "figures" / f"sensitivity_{n}.{kind}" for n in FIGURES for kind in ("png", "pdf")),
+    ]
     recorder.write(results / "sensitivity" / "report.run.json")

@@ -1,104 +1,67 @@
-"""Corpus kind `local`: one folder per domain, holding .jsonl, .jsonl.gz, .txt or .parquet files.
+"""Corpus kind `local`: one folder per domain, holding files of JSON lines, Parquet or plain text.
 
-`{kind: local, path: data/mine, text_field: text, domains: [subset]}`; a .txt file is one document, the others
-hold one per row in `text_field`.
+`{kind: local, path: data/mine, text_field: text, domains: [subset]}`. A .txt file is one document; .jsonl,
+.ndjson, .json and .parquet hold one per row, in `text_field`, which is looked up as in kind `hf`. All but
+.parquet may be compressed (.gz, .zst, .bz2, .xz). `domains: {name: folder}` gives folders other names.
 """
 
-import gzip
 import json
-import zlib
-from collections.abc import Callable, Iterator
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chameleon.core.artifacts import sha256_file
 from chameleon.core.errors import UserError, choices
-from chameleon.data.corpora.base import Entry, Source, register, subset
+from chameleon.data.corpora.base import DOMAINS, OPTIONAL_TEXT, TEXT, Entry, Source, register, subset, unfit
+from chameleon.data.corpora.files import folder, rows
 
-
-def _decode(data: bytes, path: Path, start: int = 0) -> str:
-    """Return UTF-8 text; `start` is the offset of `data` in its (decompressed) file.
-
-    Raises:
-        UserError: not UTF-8, with the file and the byte offset.
-    """
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 at byte {start + error.start} (0x{data[error.start]:02x})"
-        ) from error
-
-
-def _text(path: Path, field: str) -> Iterator[str]:
-    yield _decode(path.read_bytes(), path)
-
-
-def _jsonl(path: Path, field: str) -> Iterator[str]:
-    offset = 0
-    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as lines:
-        try:
-            for number, data in enumerate(lines, start=1):
-                line = _decode(data, path, offset)
-                offset += len(data)
-                if line.strip():
-                    yield _row(line, field, f"{path}:{number}")
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UserError(f"{path}: cannot be decompressed (truncated?): {error}") from error
-
-
-def _row(line: str, field: str, where: str) -> str:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{where}: not valid JSON: {error}") from error
-    if not isinstance(row, dict) or not isinstance(row.get(field), str):
-        known = sorted(k for k, v in row.items() if isinstance(v, str)) if isinstance(row, dict) else ()
-        raise UserError(f"{where}: text_field: {choices(field, known)}")
-    text: str = row[field]
-    return text
-
-
-def _parquet(path: Path, field: str) -> Iterator[str]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            if field not in file.schema_arrow.names:
-                raise UserError(f"{path}: text_field: {choices(field, file.schema_arrow.names)}")
-            for batch in file.iter_batches(columns=[field]):
-                yield from (text for text in batch.column(0).to_pylist() if text)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable parquet file: {' '.join(str(error).split())}") from error
-
-
-_READERS: dict[str, Callable[[Path, str], Iterator[str]]] = {
-    ".jsonl": _jsonl,
-    ".jsonl.gz": _jsonl,
-    ".txt": _text,
-    ".parquet": _parquet,
-}
+# Domains written out in a message.
+_MOST_NAMES = 12
 
 
 @register("local")
 class LocalCorpus:
     """The user's own text files."""
 
-    keys = frozenset({"path", "text_field", "domains"})
+    keys = {
+        "path": TEXT,
+        "text_field": OPTIONAL_TEXT,
+        "domains": DOMAINS | {"type": [*DOMAINS["type"], "object"], "additionalProperties": TEXT},
+    }
 
     def domains(self, name: str, entry: Entry) -> list[str]:
-        """Return the names of the sub-folders, sorted, or the entry's subset."""
-        folder = Path(entry.get("path") or "")
-        if not entry.get("path") or not folder.is_dir():
+        """Return the names of the sub-folders, sorted, or the entry's subset or own names of them."""
+        root = Path(entry.get("path") or "")
+        if not entry.get("path") or not folder.is_folder(root):
             raise UserError(f"corpora.{name}.path: no such folder: {str(entry.get('path'))!r}")
-        found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-        return subset(name, entry, found)
+        found, loose = folder.domain_folders(root)
+        if not found:
+            there = f"; beside folders, files are not read: {', '.join(loose[:3])}" if loose else ""
+            raise UserError(f"corpora.{name}.path: {root}: no folder in it; a domain is a folder{there}")
+        given = entry.get("domains")
+        if isinstance(given, Mapping):
+            for domain in given.values():
+                if domain not in found:
+                    raise UserError(f"corpora.{name}.domains: folder {choices(domain, found)}")
+            return list(given)
+        names = subset(name, entry, found)
+        for domain in names:
+            if why := unfit(domain):
+                raise UserError(
+                    f"corpora.{name}: the folder {domain!r} {why}; rename it, or name it in the config: "
+                    f"domains: {_renamed(names)}"
+                )
+        return names
 
-    def documents(self, entry: Entry, domain: str) -> Iterator[str]:
-        """Yield the documents of a domain's files, in order of file name."""
-        for path in _files(entry, domain):
-            reader = next(_READERS[suffix] for suffix in _READERS if path.name.endswith(suffix))
-            yield from reader(path, entry.get("text_field", "text"))
+    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
+        """Yield the documents of a domain's files, in order of file name; say once what is passed over."""
+        found = _look(entry, domain)
+        if said := found.said():
+            print(f"local: {folder_of(entry, domain)}: {said}", file=sys.stderr, flush=True)
+        for path in found.read:
+            yield from rows.texts(path, entry.get("text_field") or "text", skipped)
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
         """Return one record per file, with its checksum; the licence is the user's to know."""
@@ -108,22 +71,54 @@ class LocalCorpus:
                 "package": entry["path"],
                 "version": None,
                 "file": str(path.relative_to(entry["path"])),
-                "sha256": sha256_file(path),
+                "sha256": _sha256(path),
                 "bytes": path.stat().st_size,
                 "licence": "the user's own data",
                 "redistributable": False,
             }
-            for path in _files(entry, domain)
+            for path in _look(entry, domain).read
         ]
 
     def about(self, entry: Entry, domain: str) -> dict[str, str]:
         """Return the domain's own name: it stands for itself."""
         return {"title": domain, "stands_for": domain, "differs": ""}
 
+    def files(self, entry: Entry, domains: Sequence[str]) -> list[Path]:
+        """Return every file that is read."""
+        return [path for domain in domains for path in _look(entry, domain).read]
 
-def _files(entry: Entry, domain: str) -> list[Path]:
-    folder = Path(entry["path"]) / domain
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.endswith(tuple(_READERS)))
-    if not found:
-        raise UserError(f"{folder}: no files for domain {domain!r}; read are {', '.join(_READERS)}")
+
+def folder_of(entry: Entry, domain: str) -> Path:
+    """Return the folder of a domain."""
+    given = entry.get("domains")
+    return Path(entry["path"]) / (given[domain] if isinstance(given, Mapping) else domain)
+
+
+def _look(entry: Entry, domain: str) -> folder.Found:
+    root = folder_of(entry, domain)
+    found = folder.look(root)
+    if not found.read:
+        there = f"; there: {found.said()}" if found.said() else ""
+        raise UserError(f"{root}: no files for domain {domain!r}; read are {folder.known()}{there}")
     return found
+
+
+def _renamed(names: Sequence[str]) -> str:
+    """Return a mapping for the config that gives every folder a name of a domain."""
+    taken: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"\W", "_", name)
+        plain = plain if plain.isidentifier() else f"d{plain}"
+        while plain in taken:
+            plain += "_"
+        taken[plain] = name
+    pairs = [f"{plain}: {json.dumps(name, ensure_ascii=False)}" for plain, name in taken.items()]
+    more = ", ..." if len(pairs) > _MOST_NAMES else ""
+    return "{" + ", ".join(pairs[:_MOST_NAMES]) + more + "}"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -4,16 +4,18 @@ A set is `sets/<name>.yaml`; the packages it reads are pinned in `artefacts.yaml
 cleaning of their own is these two files and no code.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from chameleon.core.errors import UserError, choices
 from chameleon.data.corpora.archives import members
-from chameleon.data.corpora.base import Entry, Source, register, subset
+from chameleon.data.corpora.base import DOMAINS, TEXT, Entry, Source, register, subset
 from chameleon.data.corpora.fetch import Artefact, ensure_artefacts
 from chameleon.data.corpora.readers import find_reader
 
@@ -46,7 +48,7 @@ def _domain(entry: Entry, domain: str) -> dict[str, Any]:
 class RegistryCorpus:
     """`{kind: registry, set: <name>, domains: [subset]}`."""
 
-    keys = frozenset({"set", "domains"})
+    keys = {"set": TEXT, "domains": DOMAINS}
 
     def domains(self, name: str, entry: Entry) -> list[str]:
         """Return the set's domains in the order of its YAML, or the entry's subset."""
@@ -54,7 +56,7 @@ class RegistryCorpus:
             raise UserError(f"corpora.{name}.set: {choices(entry.get('set'), set_names())}")
         return subset(name, entry, list(_load(f"sets/{entry['set']}.yaml")["domains"]))
 
-    def documents(self, entry: Entry, domain: str) -> Iterator[str]:
+    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
         """Yield the documents of the domain's sources, one source after the other."""
         for source in _domain(entry, domain)["sources"]:
             artefact = artefacts()[source["artefact"]]
@@ -75,3 +77,7 @@ class RegistryCorpus:
     def about(self, entry: Entry, domain: str) -> dict[str, str]:
         """Return what the set says about the domain."""
         return {key: _domain(entry, domain)[key] for key in ("title", "stands_for", "differs")}
+
+    def files(self, entry: Entry, domains: Sequence[str]) -> list[Path]:
+        """Return nothing: packages are pinned by their checksums."""
+        return []

@@ -19,13 +19,15 @@ blend (near 0) < each twin < cousin < unique; Chameleon's pretraining weights ha
 ridge so small that sampling noise counts as a direction of its own flattens them.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from chameleon.core.errors import UserError
 from chameleon.core.seeds import generator
-from chameleon.data.corpora.base import Entry, Source, register, subset
+from chameleon.data.corpora.base import DOMAINS, Entry, Source, register, subset
 
 MIXTURES: dict[str, tuple[float, float, float]] = {
     "twin_one": (0.80, 0.20, 0.0),
@@ -93,7 +95,12 @@ def _sentences(seed: int, domain: str, count: int) -> list[str]:
 class SyntheticCorpus:
     """Markov text of known mixtures."""
 
-    keys = frozenset({*DEFAULTS, "domains"})
+    keys = {
+        "seed": {"type": "integer", "minimum": 0},
+        "documents": {"type": "integer", "minimum": 1},
+        "words": {"type": "integer", "minimum": 1},
+        "domains": DOMAINS,
+    }
 
     def domains(self, name: str, entry: Entry) -> list[str]:
         """Return the five domains, or the entry's subset."""
@@ -103,7 +110,7 @@ class SyntheticCorpus:
                 raise UserError(f"corpora.{name}.{key}: must be a whole number, got {value!r}")
         return subset(name, entry, list(MIXTURES))
 
-    def documents(self, entry: Entry, domain: str) -> Iterator[str]:
+    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
         """Yield `documents` texts of about `words` words, four sentences a line."""
         settings = {**DEFAULTS, **{key: entry[key] for key in DEFAULTS if key in entry}}
         length = max(1, round(settings["words"] / SENTENCE_WORDS))
@@ -130,3 +137,7 @@ class SyntheticCorpus:
     def about(self, entry: Entry, domain: str) -> dict[str, str]:
         """Return the domain's place in the construction."""
         return {"title": domain, "stands_for": domain, "differs": ABOUT[domain]}
+
+    def files(self, entry: Entry, domains: Sequence[str]) -> list[Path]:
+        """Return nothing: the text is made by this module."""
+        return []

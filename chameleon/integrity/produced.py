@@ -1,0 +1,78 @@
+"""What each stage writes: for records older than their list of outputs, and for unreadable ones."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from chameleon.core.handover import RECORD, expand, is_record
+from chameleon.reporting import catalogue
+from chameleon.sensitivity import catalogue as study
+
+MODEL = ("model/model.safetensors", "model/config.json", "training.csv", "mixture.json")
+#: Stage -> files in the record's folder.
+BESIDE: dict[str, tuple[str, ...]] = {
+    "tokenizer": ("tokenizer.json",),
+    "tokens": ("manifest.json",),
+    "items": ("items.json",),
+    "proxy": MODEL,
+    "sensitivity_proxy": MODEL,
+    "extra": (*MODEL, "result.json"),
+    "base": (*MODEL, "curve.json"),
+}
+TABLE, FIGURE = ("csv", "md", "html"), ("png", "pdf")
+SUMMARY = ("summary.md", "summary.html")
+
+
+def produced(results: Path, record: Path, stage: str, spec: Mapping[str, Any]) -> list[Path]:
+    """Return the files that a job wrote, the record left out."""
+    folder = record.parent
+    if stage in BESIDE:
+        return [folder / name for name in BESIDE[stage]]
+    if stage == "prepare":
+        return [folder / "report.json", *(folder / f"{domain}.parquet" for domain in spec["domains"])]
+    if stage == "tables":
+        return _pages(results, "tables", catalogue.table_stems(spec["scenarios"]))
+    if stage == "figures":
+        return _pages(results, "figures", catalogue.figure_stems(spec["scenarios"]))
+    if stage in ("collect", "sensitivity"):
+        return _tidy(results, catalogue.TIDY if stage == "collect" else study.TIDY)
+    if stage == "sensitivity_report":
+        return study_pages(results)
+    if stage == "summary":
+        return [results / name for name in SUMMARY]
+    return [record.with_name(f"{record.name.removesuffix(f'.{RECORD}')}.json")]
+
+
+def _tidy(results: Path, names: tuple[str, ...]) -> list[Path]:
+    return [results / f"{name}.csv" for name in names]
+
+
+def _pages(results: Path, folder: str, stems: Mapping[str, Any]) -> list[Path]:
+    kinds = TABLE if folder == "tables" else FIGURE
+    return [results / folder / f"{stem}.{kind}" for stem in stems for kind in kinds]
+
+
+def study_pages(results: Path) -> list[Path]:
+    """Return the tables and figures of the sensitivity study."""
+    tables = {f"sensitivity_{name}": None for name in study.TABLES}
+    figures = {f"sensitivity_{name}": None for name in study.FIGURES}
+    return _pages(results, "tables", tables) + _pages(results, "figures", figures)
+
+
+def guessed(results: Path, record: Path) -> Iterator[Path]:
+    """Yield the files that the job of an unreadable record wrote, as far as their places say."""
+    folder, name = record.parent, record.name
+    here = folder.relative_to(results).as_posix()
+    if folder == results:
+        wrote = _tidy(results, catalogue.TIDY) if name == RECORD else [results / one for one in SUMMARY]
+    elif here == "sensitivity":
+        wrote = _tidy(results, study.TIDY) if name == RECORD else study_pages(results)
+    elif here in ("tables", "figures"):
+        wrote = sorted(path for path in folder.iterdir() if not path.name.startswith("sensitivity_"))
+    elif name == RECORD:
+        # Folders below with a record of their own are other jobs': the runs that a method needed.
+        parts = [p for p in folder.iterdir() if p.is_file() or p.name not in ("extra", "swarm", "states")]
+        wrote = list(expand(sorted(parts)))
+    else:
+        wrote = [record.with_name(f"{name.removesuffix(f'.{RECORD}')}.json")]
+    yield from (path for path in wrote if path.is_file() and not is_record(path))

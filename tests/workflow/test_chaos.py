@@ -1,0 +1,27 @@
+"""The short form of `make chaos`: jobs are killed at random moments, and the run comes out all the same."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from checkout import Checkout, make_checkout
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "chaos"))
+from killing import Workflow, digests, torment  # noqa: E402
+
+pytestmark = pytest.mark.slow
+KILLS = 4
+#: An online method and one with an objective of its own.
+TARGETS = tuple(f"results/smoke/metrics/pretrain/{method}/seed0.json" for method in ("aioli", "doge"))
+
+
+def test_killed_jobs_change_nothing(smoke: Checkout, tmp_path: Path) -> None:
+    """Against the smoke run, which nobody disturbed and which saved no state."""
+    make_checkout(tmp_path)
+    (tmp_path / "overlay.yaml").write_text("states: {steps: 5, minutes: null}\n", encoding="utf-8")
+    workflow = Workflow(tmp_path, ("configs/smoke.yaml", "overlay.yaml"), "results/smoke", targets=TARGETS)
+    whole = digests(smoke.root / "results" / "smoke")
+    tally = torment(workflow, whole, KILLS, seed=2, pause=1.5, partial=True)
+    said = (tmp_path / "said.log").read_text(encoding="utf-8")
+    assert tally.kills >= KILLS and not tally.wrong, (tally, said[-3000:])
+    assert all((tmp_path / target).exists() for target in TARGETS)
