@@ -135,6 +135,18 @@ def test_weights_for_other_data_are_refused(toy, raw, tmp_path):
         UserError, match="tokenizer_sha256 000000000000, the corpus has 777777777777: weights be"
     ):
         train()
+    (stage,) = found["stages"]
+    for change, words in (
+        ({"stages": [{**stage, "weights": {d: 0.9 * w for d, w in stage["weights"].items()}}]},
+         "weights sum to 0.[89]"),
+        ({"stages": [{**stage, "weights": {"blend": 1.0}}]},
+         "domain 'twin_one' is not in both domains and weights"),
+        ({"stages": [{**stage, "start_step": 5}]}, "the first stage of a schedule starts at step 0"),
+        ({"stages": [stage, stage]}, "start steps must increase"),
+    ):  # fmt: skip
+        weights.write_text(json.dumps({**found, **change}))
+        with pytest.raises(UserError, match=f"weights.json: stages: {words}"):
+            train()
     weights.write_text(json.dumps({**found, "domains": ["twin_one", "unique"]}))
     with pytest.raises(
         UserError, match=r"weights for \['twin_one', 'unique'\], but the corpus has \['blend', "

@@ -58,10 +58,8 @@ def test_a_changed_output_is_refused_wherever_the_results_lie_now(run, tmp_path,
         Recorder("evaluate", {}, [moved / name])
     text = str(caught.value)
     assert text.startswith(f"{moved / name}: changed since job base wrote it: ")
-    assert (
-        f"begins with {sha256_file(moved / name)[:12]}, {moved / 'run.json'} says {sha256_file(run / name)[:12]}; "
-        in text
-    )
+    now, then = (sha256_file(folder / name)[:12] for folder in (moved, run))
+    assert f"begins with {now}, {moved / 'run.json'} says {then}; " in text
     assert f"snakemake --cores all --forcerun {moved / 'run.json'}" in text and "\n" not in text
     assert "fixed" not in text
 
@@ -82,9 +80,7 @@ def test_what_no_record_is_about_passes(run, tmp_path):
 
 def test_a_record_that_was_cut_short_is_refused(run):
     (run / "run.json").write_text((run / "run.json").read_text()[:99])
-    with pytest.raises(
-        UserError, match=r"run.json: not a run record \(cut short\?\): .* --forcerun .*run.json"
-    ):
+    with pytest.raises(UserError, match=r"run.json: not a run record \(cut short\?\): .* --forcerun "):
         Recorder("collect", {}, [run / "mixture.json"])
 
 
@@ -109,10 +105,8 @@ def test_an_input_is_hashed_once_and_before_the_clock_starts(run, monkeypatch):
     assert recorder.digest(path) == sha256_file(path)
     path.write_text("changed while the job ran")
     recorder.write(run / "other.run.json")
-    record = read_json(run / "other.run.json", "run")
-    assert hashed == [path] and record["inputs"] == {
-        str(path): digests([run / "run.json"]) and recorder.digest(path)
-    }
+    inputs = read_json(run / "other.run.json", "run")["inputs"]
+    assert hashed == [path] and inputs == {str(path): recorder.digest(path)} != digests([path])
 
 
 @pytest.fixture

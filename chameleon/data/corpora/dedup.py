@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from chameleon.data.corpora.clean import normalise
+
 # Scripts without spaces between words: each character counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -62,6 +64,10 @@ class NearDuplicates:
 
         return MinHash(self.permutations, seed=1, hashfunc=int)
 
+    def document(self, text: str, signature: Any = None) -> "Document":
+        """Return a text as the index takes it, with its signature where that is known."""
+        return Document(self, text, signature)
+
     def sign(self, shingles: np.ndarray) -> Any:
         """Return the datasketch MinHash of a set of shingles."""
         signature = self._blank.copy()
@@ -76,13 +82,25 @@ class NearDuplicates:
         union = total - shared
         return (union > 0) & (shared >= self.threshold * union)
 
-    def same(self, one: np.ndarray, two: np.ndarray) -> bool:
-        """Tell whether two sets of shingles reach the threshold."""
-        return bool(self.reached(int(_among(one, two).sum()), len(one) + len(two)))
-
     def index(self) -> "Index":
         """Return an empty index of documents."""
         return Index(self)
+
+
+class Document:
+    """A text's signature, and its shingles once they are asked for: most documents collide with none."""
+
+    def __init__(self, near: NearDuplicates, text: str, signature: Any) -> None:
+        self._near, self._text = near, text
+        self._shingles: np.ndarray | None = None
+        self.signature = near.sign(self.shingles) if signature is None else signature
+
+    @property
+    def shingles(self) -> np.ndarray:
+        """The set of hashed shingles: uint32, sorted, unique."""
+        if self._shingles is None:
+            self._shingles, self._text = self._near.shingles(normalise(self._text)), ""
+        return self._shingles
 
 
 def _among(one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -106,7 +124,7 @@ class _Group:
     def __init__(self, near: NearDuplicates) -> None:
         self._near = near
         self._keys: list[Any] = []
-        self._shingles: list[np.ndarray] = []
+        self._documents: list[Document] = []
         self._bands: list[list[bytes]] = []
         # As of _settle, for `_settled` documents; rows of `_bits` are written as documents come.
         self._settled = 0
@@ -116,10 +134,10 @@ class _Group:
         self._others: dict[int, list[int]] = {}
         self._reach = 0.0
 
-    def add(self, key: Any, shingles: np.ndarray, bands: list[bytes]) -> None:
+    def add(self, key: Any, document: Document, bands: list[bytes]) -> None:
         """Add a document that collides with one of the group."""
         self._keys.append(key)
-        self._shingles.append(shingles)
+        self._documents.append(document)
         self._bands.append(bands)
 
     def numbered(self, shingles: np.ndarray) -> int:
@@ -152,13 +170,15 @@ class _Group:
     def _settle(self) -> None:
         """Write the rows of the documents added; number the shingles anew whenever the group has doubled."""
         if len(self._keys) > len(self._bits):
-            found, counts = np.unique(np.concatenate(self._shingles), return_counts=True)
+            found, counts = np.unique(
+                np.concatenate([document.shingles for document in self._documents]), return_counts=True
+            )
             self._numbered = found[counts * RARE >= len(self._keys)]
             self._bits = np.zeros((2 * len(self._keys), -(-len(self._numbered) // 64)), np.uint64)
             self._sizes = np.zeros(len(self._bits), np.int64)
             self._others, self._settled, self._reach = {}, 0, 0.0
         for row in range(self._settled, len(self._keys)):
-            shingles = self._shingles[row]
+            shingles = self._documents[row].shingles
             self._bits[row], inside, others = self._split(shingles)
             self._sizes[row] = len(shingles)
             for shingle in others:
@@ -182,8 +202,9 @@ class Index:
         self._tables: list[dict[bytes, set[int]]] = [{} for _ in self._bands]
         self._groups: list[_Group] = []
 
-    def _split(self, signature: Any) -> list[bytes]:
-        return [signature.hashvalues[start:end].tobytes() for start, end in self._bands]
+    def _split(self, document: Document) -> list[bytes]:
+        hashes = document.signature.hashvalues
+        return [hashes[start:end].tobytes() for start, end in self._bands]
 
     def _colliding(self, bands: list[bytes]) -> list[int]:
         empty: set[int] = set()
@@ -191,27 +212,24 @@ class Index:
             set().union(*(table.get(band, empty) for table, band in zip(self._tables, bands, strict=True)))
         )
 
-    def add(self, key: Hashable, shingles: np.ndarray, signature: Any) -> None:
-        """Add a document: `shingles` and `signature` from NearDuplicates."""
-        bands = self._split(signature)
+    def add(self, key: Hashable, document: Document) -> None:
+        """Add a document under a key."""
+        bands = self._split(document)
         groups = self._colliding(bands)
         if groups:
-            number = max(groups, key=lambda group: self._groups[group].numbered(shingles))
+            number = max(groups, key=lambda group: self._groups[group].numbered(document.shingles))
         else:
             number = len(self._groups)
             self._groups.append(_Group(self._near))
-        self._groups[number].add(key, shingles, bands)
+        self._groups[number].add(key, document, bands)
         for table, band in zip(self._tables, bands, strict=True):
             table.setdefault(band, set()).add(number)
 
-    def collides(self, signature: Any) -> bool:
-        """Tell whether a document may have near duplicates. Cheap: needs no text."""
-        return bool(self._colliding(self._split(signature)))
-
-    def matches(self, shingles: np.ndarray, signature: Any) -> list[Any]:
+    def matches(self, document: Document) -> list[Any]:
         """Return the keys of the near duplicates of a document, sorted."""
-        bands = self._split(signature)
-        return sorted(key for g in self._colliding(bands) for key in self._groups[g].matches(shingles, bands))
+        bands = self._split(document)
+        groups = [self._groups[number] for number in self._colliding(bands)]
+        return sorted(key for group in groups for key in group.matches(document.shingles, bands))
 
 
 class _WordCodes(dict[str, int]):

@@ -25,7 +25,7 @@ from chameleon.core.artifacts import atomic, fingerprint, write_json
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.base import describe, domain_sources, iter_documents
 from chameleon.data.corpora.clean import clean, cut, document_id, normalise, sampling_key, split_of
-from chameleon.data.corpora.dedup import NearDuplicates
+from chameleon.data.corpora.dedup import Document, NearDuplicates
 from chameleon.data.corpora.fields import WITHOUT_DOMAIN, WITHOUT_TEXT
 
 # Held-out documents come first, so that of two duplicates the training copy is the one to go.
@@ -197,15 +197,14 @@ def _drop_near_duplicates(domain: Domain, near: NearDuplicates) -> None:
     index = near.index()
     kept = []
     for position, text in enumerate(domain.texts):
-        shingles = near.shingles(normalise(text))
-        signature = near.sign(shingles)
-        domain.signatures.append(signature)
-        found = index.matches(shingles, signature)
+        document = near.document(text)
+        domain.signatures.append(document.signature)
+        found = index.matches(document)
         if found:
             same_split = domain.splits[found[0]] == domain.splits[position]
             domain.counts["near_duplicates" if same_split else "cross_split_duplicates"] += 1
         else:
-            index.add(position, shingles, signature)
+            index.add(position, document)
             kept.append(position)
     domain.keep(kept)
 
@@ -219,23 +218,22 @@ def _drop_leaks(domains: Mapping[str, Domain], near: NearDuplicates) -> None:
     """
     index = near.index()
     for split in PRIORITY:
-        held_out = []
+        held_out: list[Document] = []
         for domain in domains.values():
             kept = []
             for position, found_split in enumerate(domain.splits):
                 if found_split == split:
-                    text, signature = domain.texts[position], domain.signatures[position]
-                    # Texts are normalised again only if they are needed: most collide with nothing.
-                    if index.collides(signature) and index.matches(near.shingles(normalise(text)), signature):
+                    document = near.document(domain.texts[position], domain.signatures[position])
+                    if index.matches(document):
                         domain.counts["cross_split_duplicates"] += 1
                         continue
-                    held_out.append((text, signature))
+                    held_out.append(document)
                 kept.append(position)
             domain.keep(kept)
         if split != "train":
             # Only now, as two documents of one split never leak into each other.
-            for number, (text, signature) in enumerate(held_out):
-                index.add((split, number), near.shingles(normalise(text)), signature)
+            for number, document in enumerate(held_out):
+                index.add((split, number), document)
 
 
 def _refuse_empty(corpus: str, name: str, domain: Domain) -> None:

@@ -115,11 +115,13 @@ def _guesses(names: list[str], x: np.ndarray) -> Iterator[list[int]]:
     yield everything
     if len(x) < 2:  # one row fits too easily
         return
+    # In one row it would be a slip, and what adds next to nothing to any row may well be a share.
+    beyond = ((x > 1) | (x < 0)).mean(axis=0) >= 0.5
+    much = np.nanmax(x, axis=0, initial=0) > 2 * ROUNDING
     for columns in (plain, everything):
-        beyond = [i for i in columns if (x[:, i] > 1).any() or (x[:, i] < 0).any()]
-        yield [i for i in columns if i not in beyond]
+        yield [i for i in columns if not beyond[i]]
     for columns in (plain, everything):
-        without_one = [[j for j in columns if j != i] for i in columns]
+        without_one = [[j for j in columns if j != i] for i in columns if much[i]]
         fitting = [guess for guess in without_one if _fits(x[:, guess])]
         if len(fitting) == 1:
             yield fitting[0]

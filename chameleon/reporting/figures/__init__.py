@@ -53,8 +53,8 @@ def make_figures(results: Path, out: Path, scenarios: Mapping[str, str]) -> None
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(RC)
-            drawn = of_scenario(name, scenario, frames[scenario])
-            save(drawn, Path(out) / stem, short_note(frames[scenario], parts_of(name)))
+            note = short_note(frames[scenario], parts_of(name))
+            save(of_scenario(name, scenario, frames[scenario]), Path(out) / stem, *([note] if note else []))
 
 
 def of_scenario(name: str, scenario: str, frames: Frames) -> Figure:
