@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.artifacts import atomic, sha256_file
+from chameleon.core.artifacts import atomic, read_json, sha256_file
 from chameleon.core.errors import UserError, choices
 from chameleon.core.seeds import generator
 
@@ -146,9 +146,12 @@ def vocabulary_size(tokenizer: Any, where: str = "tokenizer.path") -> int:
     Raises:
         UserError: more than half of the ids below the largest belong to no token.
     """
-    ids = set(tokenizer.get_vocab().values())
-    size = max(ids) + 1
-    if min(ids) < 0 or size > 2 * len(ids):
+    return _size(set(tokenizer.get_vocab().values()), where)
+
+
+def _size(ids: set[int], where: str) -> int:
+    size = max(ids, default=-1) + 1
+    if ids and (min(ids) < 0 or size > 2 * len(ids)):
         raise UserError(
             f"{where}: its ids go from {min(ids)} to {size - 1}, but there are {len(ids)} tokens: a model "
             f"would have {size} rows; number the tokens without such gaps"
@@ -156,14 +159,34 @@ def vocabulary_size(tokenizer: Any, where: str = "tokenizer.path") -> int:
     return size
 
 
+def _check_ids(source: str, where: str) -> None:
+    """Look at a folder's ids before they are loaded: the library makes room for the largest of them.
+
+    What has another form than expected is left to the library to refuse.
+
+    Raises:
+        UserError: see `vocabulary_size`.
+    """
+    try:
+        raw = read_json(Path(source) / "tokenizer.json")
+        vocabulary = raw["model"]["vocab"]
+        ids = set(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))
+        ids |= {token["id"] for token in raw.get("added_tokens") or []}
+    except (UserError, AttributeError, KeyError, TypeError):
+        return
+    if all(isinstance(i, int) for i in ids):
+        _size(ids, f"{where}: {source!r}")
+
+
 def _load(source: str, where: str) -> Any:
     """Return a fast tokenizer; code that comes with it is never run.
 
     Raises:
-        UserError: it cannot be loaded, or has no fast form.
+        UserError: it cannot be loaded, has no fast form, or ids far beyond the number of its tokens.
     """
     from transformers import AutoTokenizer
 
+    _check_ids(source, where)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # whatever a library makes of a folder that holds something else

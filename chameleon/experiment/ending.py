@@ -52,7 +52,7 @@ def _failed(cfg: Config, workflow: Any) -> None:
         return
     partial = Path(cfg.results) / "partial"
     if not [job for job in undone if job["rule"] in REPORT]:
-        shutil.rmtree(partial, ignore_errors=True)
+        _clear(cfg)
         _say(f"The tables and figures in {cfg.results} are complete; failed: {_names(lost)}")
         return
     logs = Path(cfg.results) / "logs"
@@ -83,7 +83,14 @@ def _failed(cfg: Config, workflow: Any) -> None:
 
 def _succeeded(cfg: Config, workflow: Any) -> None:
     if workflow.is_main_process and asked_for_report(workflow.dag):
-        shutil.rmtree(Path(cfg.results) / "partial", ignore_errors=True)
+        _clear(cfg)
+
+
+def _clear(cfg: Config) -> None:
+    """Remove an earlier partial report and what it was made from."""
+    shutil.rmtree(Path(cfg.results) / "partial", ignore_errors=True)
+    for name in ("unfinished.json", "partial.log"):
+        (Path(cfg.results) / "logs" / name).unlink(missing_ok=True)
 
 
 def asked_for_report(dag: Any) -> bool:

@@ -55,7 +55,7 @@ def _shards(manifest: Path) -> Iterator[Claim]:
     try:
         for splits in _load(manifest)["domains"].values():
             for shard in (shard for split in splits.values() for shard in split["shards"]):
-                yield Claim(manifest.parent / shard["file"], shard["sha256"], manifest)
+                yield Claim(manifest.parent / shard["file"], str(shard["sha256"]), manifest)
     except (AttributeError, KeyError, TypeError):
         return
 
@@ -64,7 +64,7 @@ def _items(listed: Path) -> Iterator[Claim]:
     try:
         for task, about in _load(listed)["tasks"].items():
             for part, digest in about["sha256"].items():
-                yield Claim(listed.parent / task / f"{part}.jsonl", digest, listed)
+                yield Claim(listed.parent / task / f"{part}.jsonl", str(digest), listed)
     except (AttributeError, KeyError, TypeError):
         return
 
@@ -76,7 +76,7 @@ def _sources(listed: Path) -> Iterator[Claim]:
             if source["sha256"] and source["file"]:
                 local = source["registry"] == "local"
                 folder = Path(source["package"]) if local else cache_dir() / "artefacts"
-                yield Claim(folder / source["file"], source["sha256"], listed)
+                yield Claim(folder / source["file"], str(source["sha256"]), listed)
     except (AttributeError, KeyError, TypeError):
         return
 
@@ -99,7 +99,7 @@ class Digests:
         try:
             digest = sha256_file(path)
             self.bytes += path.stat().st_size
-        except OSError:
+        except (OSError, ValueError):
             return None
         self.files += 1
         return digest

@@ -4,8 +4,6 @@ Figures are not drawn again: a drawing's bytes depend on the version of matplotl
 recorded.
 """
 
-import csv
-import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -15,7 +13,7 @@ from typing import Any
 
 from chameleon.integrity.findings import Finding
 from chameleon.integrity.records import Job
-from chameleon.integrity.rows import close
+from chameleon.integrity.rows import close, table
 
 
 @contextmanager
@@ -67,7 +65,7 @@ def differs(text: str, wanted: str) -> int | None:
     """Return the first line in which two CSV texts differ, last digits aside; None: in none."""
     if text == wanted:
         return None
-    ours, theirs = (list(csv.reader(io.StringIO(one))) for one in (text, wanted))
+    ours, theirs = table(text), table(wanted)
     empty: list[str] = []
     for number, (one, other) in enumerate(zip_longest(ours, theirs, fillvalue=empty), 1):
         if len(one) != len(other) or not all(map(close, one, other)):
@@ -87,12 +85,12 @@ def check(results: Path, made: Mapping[str, str], bad: Collection[Path]) -> Iter
     texts = {path: (results / path).read_text(encoding="utf-8", errors="replace")
              for path in made if (results / path).is_file()}  # fmt: skip
     for path, text in texts.items():
-        table = f"{path.rpartition('.')[0]}.csv"
+        beside = f"{path.rpartition('.')[0]}.csv"
         if results / path in bad or text == made[path]:
             continue
         if path.endswith(".csv"):
             line = differs(text, made[path])
-        elif table in texts and texts[table] != made[table]:
+        elif beside in texts and texts[beside] != made[beside]:
             continue
         else:
             pairs = zip_longest(text.splitlines(), made[path].splitlines())

@@ -49,7 +49,7 @@ class Reach:
     def _add(self, job: Job) -> None:
         self._next[job.record] |= set(job.outputs)
         if job.stage in ("tables", "figures", "summary"):
-            self._scenarios |= job.spec["scenarios"]
+            self._scenarios |= job.spec.get("scenarios", {})
         if job.stage not in GATHERING:
             for path in job.inputs:
                 self._next[path] |= {job.record, *job.outputs}

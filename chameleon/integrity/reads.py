@@ -83,7 +83,7 @@ def readers(scenarios: Mapping[str, str]) -> dict[str, frozenset[Source]]:
     for stem, (name, scenario) in catalogue.figure_stems(scenarios).items():
         found[f"figures/{stem}"] = frozenset((scenario, one) for one in FIGURES[name].split())
     for stem, by_kind in OVERALL.items():
-        found[stem] = frozenset((s, one) for s, kind in scenarios.items() for one in by_kind[kind].split())
+        found[stem] = frozenset((s, one) for s in scenarios for one in by_kind.get(scenarios[s], "").split())
     return found
 
 

@@ -64,14 +64,25 @@ def read(results: Path) -> tuple[list[Job], list[Broken]]:
     names = Names(results, told)
     jobs = []
     for record, one in told.items():
-        wrote: dict[Path, str | None] = dict.fromkeys(produced(results, record, one["stage"], one["spec"]))
-        digests = {names.find(key): digest for key, digest in one.get("outputs", {}).items()}
-        inputs = {names.find(key): digest for key, digest in one["inputs"].items()}
-        spec = one["spec"] if "outputs" in one else in_order(one["stage"], one["spec"], results)
-        jobs.append(Job(record, one["stage"], spec, inputs, wrote | digests))
-        if fingerprint(one["spec"]) != one["fingerprint"]:
-            broken.append(Broken(record, "its spec is not the one that it was written with", tuple(wrote)))
+        try:
+            job = _job(results, record, one, names)
+        except (AttributeError, LookupError, TypeError):
+            job = None
+        if job is None or fingerprint(one["spec"]) != one["fingerprint"]:
+            why = "its spec is not the one that it was written with"
+            broken.append(Broken(record, why, tuple(guessed(results, record))))
+        else:
+            jobs.append(job)
     return jobs, broken
+
+
+def _job(results: Path, record: Path, told: Mapping[str, Any], names: "Names") -> Job:
+    stage, spec = told["stage"], told["spec"]
+    wrote: dict[Path, str | None] = dict.fromkeys(produced(results, record, stage, spec))
+    digests = {names.find(key): digest for key, digest in told.get("outputs", {}).items()}
+    inputs = {names.find(key): digest for key, digest in told["inputs"].items()}
+    known = spec if "outputs" in told else in_order(stage, spec, results)
+    return Job(record, stage, known, inputs, wrote | digests)
 
 
 class Names:

@@ -17,7 +17,8 @@ from chameleon.reporting.records.reading import listening
 from chameleon.reporting.records.tidy import COLUMNS, NUMBERS
 
 #: What damaged files make the collect job stumble over, beside what it refuses.
-STUMBLES = (UserError, KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, OSError)
+STUMBLES = (UserError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError,
+            csv.Error)  # fmt: skip
 #: Cells that are measured; the others say what the number is of.
 MEASURED = (*NUMBERS, "device")
 
@@ -96,8 +97,16 @@ def _kinds(gap: Gap, path: Path) -> frozenset[str]:
 
 def _rows(name: str, rows: list[tuple[collect.Row, tuple[Path, ...]]]) -> Iterator[Row]:
     texts = text(name, [row for row, _ in rows])
-    for cells, (row, sources) in zip(list(csv.reader(io.StringIO(texts)))[1:], rows, strict=True):
+    for cells, (row, sources) in zip(table(texts)[1:], rows, strict=True):
         yield Row(str(row[0]), kind(name, row), tuple(cells), sources)
+
+
+def table(content: str) -> list[list[str]]:
+    """Return the cells of a CSV text; nothing if it is none."""
+    try:
+        return list(csv.reader(io.StringIO(content)))
+    except csv.Error:
+        return []
 
 
 def text(name: str, rows: list[collect.Row]) -> str:
@@ -124,7 +133,7 @@ def compare(
         untrusted: files that are known to be changed: rows that come from them say nothing.
     """
     columns = COLUMNS[name]
-    lines = list(csv.reader(io.StringIO(content)))
+    lines = table(content)
     if not lines or tuple(lines[0]) != columns:
         yield Difference(1, f"columns {','.join(lines[0]) if lines else '(none)'}", "", "", ())
         return

@@ -29,10 +29,10 @@ def sha256(text: str) -> str:
 
 
 def gaps(found: Iterable[Gap], bad: Collection[Path]) -> Iterator[Finding]:
-    """Yield the files that rows cannot be gathered from, each once, unless it is known to be wrong."""
+    """Yield the files that rows cannot be gathered from, each once, unless one is known to be wrong."""
     seen = set(bad)
     for gap in found:
-        if gap.sources and gap.sources[-1] not in seen:
+        if gap.sources and seen.isdisjoint(gap.sources):
             culprit = gap.sources[-1]
             seen.add(culprit)
             yield Finding(culprit, gap.why.removeprefix(f"{culprit}: "))
@@ -50,7 +50,7 @@ class Tidy:
 
     def check(self, bad: Collection[Path]) -> Iterator[Finding]:
         """Yield tidy files with rows that their files do not give; `bad` are the files known to be wrong."""
-        for name in COLUMNS:
+        for name in COLUMNS if any(self._rows.values()) else ():
             path = self._results / f"{name}.csv"
             text, wanted = content(path), self.restored(name, bad)
             if text is None or text == wanted:
@@ -67,6 +67,8 @@ class Tidy:
     def restored(self, name: str, bad: Collection[Path]) -> str | None:
         """Return the text that a tidy file should have; None if not all it comes from can be trusted."""
         mine = self._rows[name]
+        if not any(self._rows.values()):
+            return None
         if any(gap.tidy == name for gap in self._gaps):
             return None
         if any(not set(row.sources).isdisjoint(bad) for row in mine):
@@ -108,7 +110,7 @@ def _culprits(path: Path, found: Sequence[Difference]) -> Iterator[Finding]:
 
 def study(job: Job | None, results: Path, bad: Collection[Path]) -> Iterator[Finding]:
     """Yield the study's tidy files that its embeddings do not give."""
-    if job is None or job.spec["version"] != STAGES["sensitivity"] or not set(job.inputs).isdisjoint(bad):
+    if job is None or job.spec.get("version") != STAGES["sensitivity"] or not set(job.inputs).isdisjoint(bad):
         return
     try:
         made = pages.study(job.spec, results)

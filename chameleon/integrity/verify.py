@@ -5,8 +5,6 @@ measured again from its embeddings, and the tables are made again from the tidy 
 named once, where the chain breaks, with what depends on it; what was made from it is not blamed as well.
 """
 
-import csv
-import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +19,7 @@ from chameleon.integrity.digests import Claim, Digests, claims
 from chameleon.integrity.findings import Finding, wrong_paths
 from chameleon.integrity.reach import Reach
 from chameleon.integrity.records import Broken, Job
-from chameleon.integrity.rows import STUMBLES, Gap, Row, gather
+from chameleon.integrity.rows import STUMBLES, Gap, Row, gather, table
 from chameleon.reporting.records.tidy import COLUMNS
 from chameleon.sensitivity import catalogue as study
 
@@ -145,11 +143,11 @@ def _remade(
     recorded = {claim.path: claim.digest for claim in known}
     files = tidy.Tidy(results, rows, gaps, recorded)
     collected = _job(jobs, "collect")
-    if collected is not None and collected.spec.get("version") == STAGES["collect"] and any(rows.values()):
+    if collected is not None and collected.spec.get("version") == STAGES["collect"]:
         more += files.check(bad)
     more += tidy.study(_job(jobs, "sensitivity"), results, bad)
     bad |= wrong_paths(more)
-    texts = {name: files.trusted(name, bad) for name in COLUMNS if any(rows.values())}
+    texts = {name: files.trusted(name, bad) for name in COLUMNS}
     studied = {name: results / f"{name}.csv" for name in study.TIDY}
     texts |= {name: tidy.content(path) for name, path in studied.items() if path not in bad}
     made: dict[str, str] = {}
@@ -157,7 +155,7 @@ def _remade(
         if job.stage not in REMADE or job.record in bad:
             continue
         names = study.TIDY if job.stage == "sensitivity_report" else tuple(COLUMNS)
-        if job.spec["version"] != STAGES[REMADE[job.stage]]:
+        if job.spec.get("version") != STAGES[REMADE[job.stage]]:
             more.append(Finding(job.record, "of another version of this stage: not made again", wrong=False))
             continue
         given = {name: text for name in names if (text := texts.get(name)) is not None}
@@ -203,5 +201,5 @@ def _cells(results: Path, jobs: Sequence[Job]) -> dict[str, int]:
         for path in job.outputs:
             if job.stage in REMADE and path.suffix == ".csv" and (text := tidy.content(path)) is not None:
                 stem = path.relative_to(results).with_suffix("").as_posix()
-                counts[stem] = sum(map(len, list(csv.reader(io.StringIO(text)))[1:]))
+                counts[stem] = sum(map(len, table(text)[1:]))
     return counts

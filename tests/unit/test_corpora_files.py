@@ -83,6 +83,13 @@ def test_an_array_of_rows_in_a_json_file(law, layout):
     refused(law, "a.json: row 2: text_field 'text' holds a whole number (2), not text")
 
 
+def test_a_json_file_may_be_one_row_over_several_lines(law):
+    (law / "a.json").write_text(json.dumps({"text": "one", "meta": {"n": 1}}, indent=2))
+    assert read(law) == (["one"], {})
+    (law / "dataset_info.json").write_text(json.dumps({"splits": {"train": 5}}, indent=2))
+    refused(law, "dataset_info.json: row 1: text_field: 'text' is not one of splits.train")
+
+
 def test_concatenated_gzip_members_and_zstd_frames_are_one_file(law):
     (law / "a.jsonl.gz").write_bytes(gzip.compress(LINES) * 2)
     (law / "b.jsonl.zst").write_bytes(zstd(LINES) * 2)
@@ -406,7 +413,17 @@ def test_a_folder_whose_name_is_no_domains_says_why_and_what_to_write(law, name,
     assert set(domain_names("mine", entry(law, domains=pasted))) == set(pasted)
 
 
-def test_text_beside_folders_is_no_domain(law):
+def test_text_beside_folders_is_no_domain(law, capsys):
+    (law / "a.txt").write_text("text")
+    (law.parent / "verse").mkdir()
+    (law.parent / "verse" / "a.txt").write_text("text")
+    (law.parent / "b.jsonl").write_bytes(LINES)
+    for domain in ("law", "verse"):
+        assert list(iter_documents(entry(law), domain)) == ["text"]
+    assert capsys.readouterr().err == f"local: {law.parent}: beside the domains' folders, not read: b.jsonl\n"
+
+
+def test_text_without_folders_is_no_corpus(law):
     law.rmdir()
     (law.parent / "a.jsonl").write_bytes(LINES)
     with pytest.raises(UserError, match=r"no folder in it; a domain is a folder; .*not read: a\.jsonl"):

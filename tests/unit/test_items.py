@@ -99,7 +99,7 @@ def test_chance_is_the_mean_over_items():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"question": "q", "choices": "ab", "gold": 0}, "item 2: needs a list"),
+        ({"question": "q", "choices": "ab", "gold": 0}, 'item 2: needs a list `choices`, not "ab"'),
         ({"question": "q", "choices": ["a", "b"], "gold": 2}, "item 2: needs a list"),
         ({"question": "q", "choices": ["a", "b"]}, "item 2: needs a list"),
     ],
@@ -209,3 +209,40 @@ def test_planning_imports_nothing_heavy():
     probe = f"import sys, chameleon.experiment.specs.tasks; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_shortage_is_explained(tmp_path):
+    rows = [own(0), own(0), {**own(1), "question": ""}]
+    (tmp_path / "few.jsonl").write_bytes(lines(*rows))
+    with pytest.raises(
+        UserError, match=r"1 usable items are too few .* \(dropped: 1 duplicate, 1 question\)"
+    ):
+        task_files.write_tasks(spec("few", path=str(tmp_path)), tmp_path / "tasks")
+    (tmp_path / "few.jsonl").write_bytes(lines(*(own(n, "One passage.") for n in range(9))))
+    with pytest.raises(UserError, match="9 usable items of 1 passage are too few"):
+        task_files.write_tasks(spec("few", path=str(tmp_path)), tmp_path / "tasks")
+
+
+def test_own_mistakes_are_found_while_the_config_is_read(tmp_path):
+    """And the job, which would find them too, is not tried again."""
+    given = {"source": "items", "path": str(tmp_path), "tasks": ["quiz"], "shots": [0, 1], "limit": 8}
+    file = tmp_path / "quiz.jsonl"
+    file.write_bytes(lines(*(own(n) for n in range(12))))
+    check_fewshot(given, "config")
+    with pytest.raises(
+        UserError, match=r"^config: evaluation.fewshot.shots: 7 is more than the 6 examples of"
+    ):
+        check_fewshot(given | {"shots": [0, 7]}, "config")
+    for content, words in (
+        (lines(own(0), "end of file"), 'item 2: "end of file" is no object'),
+        (lines(own(0)), "1 usable items are too few"),
+        (lines(*(own(n) for n in range(501)), 3), "item 502: 3 is no object"),
+        (b"", "holds no items"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            check_fewshot(given, "config")
+        said = str(caught.value)
+        assert said.startswith("config: evaluation.fewshot.tasks: ") and words in said
+    rule = (ROOT / "workflow/rules/evaluation.smk").read_text(encoding="utf-8")
+    assert "retries: 0 if specs.own_files(CFG) else 2" in rule

@@ -363,8 +363,10 @@ def test_a_success_removes_the_partial_report(calls):
     Path("results/partial").mkdir(parents=True)
     ending.succeeded(CFG, ended({}, done=()))
     assert Path("results/partial").exists(), "single files were asked for"
+    Path("results/logs").mkdir()
+    Path("results/logs/unfinished.json").touch()
     ending.succeeded(CFG, ended({}))
-    assert not Path("results/partial").exists()
+    assert not Path("results/partial").exists() and not list(Path("results/logs").iterdir())
 
 
 def test_a_mistake_at_the_end_hides_nothing(calls, capsys, monkeypatch):

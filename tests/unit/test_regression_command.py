@@ -219,7 +219,7 @@ def test_diverged_runs_of_a_test_set_are_left_out_too(clean, tmp_path, capsys):
     assert regress(tmp_path, tmp_path / "out", *test, "--model", "linear", target="web") == 0
     said = capsys.readouterr().out
     assert (
-        "left out: test set: run 8 (loss 1e+06)" in said and "held out: 79 runs of test_mixture.csv" in said
+        "test set: left out: run 8 (loss 1e+06)" in said and "held out: 79 runs of test_mixture.csv" in said
     )
     assert float(re.findall(r"mse: (\S+)", said)[0]) < 0.1
 

@@ -203,7 +203,8 @@ def test_per_cent_with_and_without_its_sign(files):
     shares = read_swarm(*files(four()), "web").mixtures
     percent = [[round(100 * w) for w in row] for row in shares.tolist()]
     found = read_swarm(*files(four(weights=percent)), "web")
-    assert found.mixtures == pytest.approx(shares) and "read as per cent" in found.notes[0]
+    assert found.mixtures == pytest.approx(shares)
+    assert found.notes == ("read as per cent: the weights of m.csv: its rows sum to 100",)
     signed = [[f"{w}.00%" for w in row] for row in percent]
     found = read_swarm(*files(four(weights=signed)), "web")
     assert found.mixtures == pytest.approx(shares) and found.notes == ()
@@ -214,10 +215,10 @@ def test_runs_without_a_number_are_named(files):
     found = read_swarm(*files(pair), "web")
     assert found.losses.tolist() == [3.1] and found.runs == ("1",) and found.left_out == 4
     assert found.notes == (
-        "run 4: only in m.csv",
-        "run 9: only in l.csv",
-        "run 2: no number in column 'web_val_loss', it is missing",
-        "run 3: a loss of inf: it seems to have diverged",
+        "left out: run 4: only in m.csv",
+        "left out: run 9: only in l.csv",
+        "left out: run 2: no number in column 'web_val_loss', it is missing",
+        "left out: run 3: a loss of inf: it seems to have diverged",
     )
 
 

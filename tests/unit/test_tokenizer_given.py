@@ -76,7 +76,11 @@ def test_a_hole_in_the_ids_is_a_row_that_nobody_uses(tmp_path: Path) -> None:
 
 
 def test_ids_far_beyond_the_number_of_tokens_are_refused(tmp_path: Path) -> None:
-    source = folder(tmp_path / "tok", letters() | {"</s>": 2_000_000_000}, ("</s>",), eos_token="</s>")
+    """Seen in the file itself: the library would make room for two thousand million tokens."""
+    source = folder(tmp_path / "tok", letters("</s>"), ("</s>",), eos_token="</s>")
+    given = json.loads((source / "tokenizer.json").read_text())
+    given["model"]["vocab"]["</s>"] = given["added_tokens"][0]["id"] = 2_000_000_000
+    (source / "tokenizer.json").write_text(json.dumps(given))
     with pytest.raises(
         UserError, match=r"tokenizer\.path: .*ids go from 0 to 2000000000, but there are 11 tok"
     ):

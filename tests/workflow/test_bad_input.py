@@ -17,6 +17,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return made
 
 
+LAUGHTER = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
+)
 CASES = {
     "unknown_key": ("trainning: {}\n", ["trainning", "scenarios"]),
     "unknown_nested_key": ("data: {min_chars: 3}\n", ["data", "min_chars", "min_characters"]),
@@ -37,6 +40,28 @@ CASES = {
         "scenarios: {pretrain: {methods: [fixed]}}\nmethod_params: {fixed: {file: foreign.json}}\n",
         ["foreign.json", "tokenizer"],
     ),
+    "a_key_twice": (
+        "seeds: [0]\nrun: [pretrain]\nseeds: [1]\n",
+        ["overlay.yaml", "line 3", "seeds", "twice"],
+    ),
+    "a_tag": ("seeds: !!python/tuple [0]\n", ["overlay.yaml", "seeds", "tag"]),
+    "laughter": (LAUGHTER, ["overlay.yaml", "anchors expand"]),
+    "a_year_for_a_folder": ("corpora: {whale: {path: 2024}}\n", ["corpora.whale.path", "2024", "quotes"]),
+    "no_for_a_name": ("corpora: {toy: {domains: [no]}}\n", ["corpora.toy.domains", "False", "quotes"]),
+    "code_of_others": (
+        "corpora: {toy: {trust_remote_code: true}}\n",
+        ["corpora.toy.trust_remote_code", "refused"],
+    ),
+    "results_with_a_command": ("results_dir: results/$(touch ran)\n", ["results_dir", "'$'"]),
+    "results_with_two_commands": ("results_dir: results/a;touch ran;b\n", ["results_dir", "';'"]),
+    "results_in_backticks": ("results_dir: results/`touch ran`\n", ["results_dir", "'`'"]),
+    "results_of_two_lines": ('results_dir: "results/a\\ntouch ran"\n', ["results_dir", "'\\n'"]),
+    "results_in_a_short_home": ("results_dir: ~/res\n", ["results_dir", "'~'", "home"]),
+    "results_among_the_text": ("corpora: {whale: {path: .}}\n", ["results_dir", "corpora.whale.path"]),
+    "more_runs_than_mixtures": (
+        "method_params: {regmix: {maximum_usage: 1}}\n",
+        ["scenarios.pretrain.methods", "num_proxies", "maximum_usage"],
+    ),
     "results_not_writable": ("results_dir: Snakefile/results\n", ["Snakefile/results", "results_dir"]),
 }
 
@@ -52,3 +77,5 @@ def test_one_clear_line(checkout: Checkout, name: str) -> None:
     assert not [word for word in words if word not in errors[0]], errors[0]
     assert "Traceback" not in output
     assert not (checkout.root / "results").exists(), "a job ran"
+    assert not (checkout.root / "ran").exists(), "a part of the config was run"
+    assert not list(checkout.root.glob("~*"))

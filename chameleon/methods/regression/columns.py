@@ -67,7 +67,7 @@ def weights_of(table: Table, rows: Sequence[int], runs: Sequence[str]) -> Weight
     names, x = [names[i] for i in kept], x[:, kept]
     if _sums_to(x, 100.0):
         x = x / 100
-        notes.append(f"{table.path.name}: weights read as per cent: its rows sum to 100")
+        notes.append(f"read as per cent: the weights of {table.path.name}: its rows sum to 100")
     for run, row in zip(runs, x, strict=True):
         _check_row(table, run, row, names)
     domains = domain_names(names)
@@ -103,7 +103,7 @@ def _weights_alone(names: list[str], x: np.ndarray, table: Table) -> tuple[list[
     ):
         if left:
             said = f"column{'s' if len(left) > 1 else ''} {', '.join(map(repr, left))}"
-            notes.append(f"{said} of {table.path.name}: {why}")
+            notes.append(f"left out: {said} of {table.path.name}: {why}")
     return kept, notes
 
 

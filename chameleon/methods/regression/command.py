@@ -119,7 +119,7 @@ def _usable(swarm: Swarm, mixtures_file: Path, losses_file: Path, keep: bool, le
                 f" in {swarm.target!r}; take them out of the file, or give --keep-diverged"
             )
         what = "which the mixture does not explain: it seems to have diverged (--keep-diverged fits it)"
-        swarm = swarm.without(found.rows, f"{which}, {what}")
+        swarm = swarm.without(found.rows, f"left out: {which}, {what}")
     elif found.doubtful:
         kept = f"kept: {_losses(swarm, found.doubtful)}: {far}, but no other run has a like mixture"
         swarm = replace(swarm, notes=(*swarm.notes, f"{kept}; take it out if it diverged"))
@@ -158,7 +158,7 @@ def _say(swarm: Swarm, model: str, held_out: HeldOut, found: Proposal) -> None:
     rho, doubt = held_out.spearman, held_out.doubt
     print(f"target: {swarm.target}")
     for note in swarm.notes:
-        print(note if note.startswith("kept: ") else f"left out: {note}")
+        print(note)
     print(f"fitted: {model} on {len(swarm.losses)} runs, {len(swarm.domains)} domains")
     print(f"held out: {held_out.what}")
     print("spearman: undefined, one side is constant" if rho is None else f"spearman: {rho:.4f}")

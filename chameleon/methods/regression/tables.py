@@ -88,15 +88,15 @@ def read_swarm(mixtures: Path, losses: Path, target: str, domains: Sequence[str]
     notes = list(weights.notes)
     for path, here, there in ((mixtures, ours, theirs), (losses, theirs, ours)):
         if only := [key for key in here if key not in there]:
-            notes.append(f"{_runs(only)}: only in {Path(path).name}")
+            notes.append(f"left out: {_runs(only)}: only in {Path(path).name}")
     missing = [key for key, loss in zip(shared, y, strict=True) if np.isnan(loss)]
     if missing:
-        notes.append(f"{_runs(missing)}: no number in column {column!r}, it is missing")
+        notes.append(f"left out: {_runs(missing)}: no number in column {column!r}, it is missing")
     endless = [key for key, ok in zip(shared, usable, strict=True) if not ok and key not in set(missing)]
     if endless:
         values = dict(zip(shared, y.tolist(), strict=True))
         said = ", ".join(f"{values[key]:g}" for key in endless[:LISTED])
-        notes.append(f"{_runs(endless)}: a loss of {said}: it seems to have diverged")
+        notes.append(f"left out: {_runs(endless)}: a loss of {said}: it seems to have diverged")
     return Swarm(
         tuple(domains or weights.domains),
         x[usable],

@@ -38,7 +38,7 @@ class Found:
     def said(self) -> str:
         """Return what is passed over, in one line; empty if nothing is."""
         parts = (("not read", self.unread), ("hidden, passed over", self.hidden), ("empty", self.empty))
-        return "; ".join(f"{what}: {_listed(names)}" for what, names in parts if names)
+        return "; ".join(f"{what}: {listed(names)}" for what, names in parts if names)
 
 
 def known() -> str:
@@ -59,7 +59,8 @@ def look(root: Path) -> Found:
         folder = (folders or links).pop()
         name = _name(folder, root)
         state = _state(folder)
-        assert state is not None  # a folder, or a link to one
+        if state is None:
+            raise UserError(f"{folder}: no such folder")
         if (state.st_dev, state.st_ino) in seen:
             found.unread.append(f"{name} (a link to a folder that is read already)")
             continue
@@ -133,6 +134,7 @@ def _name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Return names for a message, not too many."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -15,7 +15,7 @@ from chameleon.data.corpora.files import streams
 
 # Rows of Parquet held as Python objects at a time: a row may be a book.
 _BATCH = 256
-# Bytes in which a .json file shows whether it is an array.
+# Bytes in which a .json file shows whether its lines are rows.
 _HEAD = 1024
 _TEXT_TYPES = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view", "null")
 
@@ -62,13 +62,14 @@ def _json_lines(path: Path, fields: Fields) -> Rows:
 
 
 def _json(path: Path, fields: Fields) -> Rows:
-    """A file named .json: lines, or one array of rows."""
+    """A file named .json: lines, one array of rows, or one row over several lines."""
     with streams.opened(path) as handle:
-        array = handle.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
-    if not array:
+        head = handle.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.startswith(b"[") and head.split(b"\n")[0].strip() != b"{":
         yield from _json_lines(path, fields)
         return
-    for number, row in enumerate(_parsed(streams.whole(path), fields, str(path)), start=1):
+    value = _parsed(streams.whole(path), fields, str(path))
+    for number, row in enumerate(value if isinstance(value, list) else [value], start=1):
         yield f"{path}: row {number}", row
 
 

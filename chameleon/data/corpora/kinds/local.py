@@ -38,7 +38,7 @@ class LocalCorpus:
             raise UserError(f"corpora.{name}.path: no such folder: {str(entry.get('path'))!r}")
         found, loose = folder.domain_folders(root)
         if not found:
-            there = f"; beside folders, files are not read: {', '.join(loose[:3])}" if loose else ""
+            there = f"; beside folders, files are not read: {folder.listed(loose)}" if loose else ""
             raise UserError(f"corpora.{name}.path: {root}: no folder in it; a domain is a folder{there}")
         given = entry.get("domains")
         if isinstance(given, Mapping):
@@ -60,6 +60,10 @@ class LocalCorpus:
         found = _look(entry, domain)
         if said := found.said():
             print(f"local: {folder_of(entry, domain)}: {said}", file=sys.stderr, flush=True)
+        _, loose = folder.domain_folders(Path(entry["path"]))
+        if loose and domain == self.domains("", entry)[0]:
+            said = f"beside the domains' folders, not read: {folder.listed(loose)}"
+            print(f"local: {entry['path']}: {said}", file=sys.stderr, flush=True)
         for path in found.read:
             yield from rows.texts(path, entry.get("text_field") or "text", skipped)
 
