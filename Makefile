@@ -45,7 +45,7 @@ UNLOCK = if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ] && command -v pgrep 
   && ! pgrep -x snakemake > /dev/null; then \
     echo "make: removing the lock of a run that was cut off"; snakemake --unlock $(OVER) > /dev/null 2>&1; fi
 
-.PHONY: help reproduce smoke test check chaos bench clean lock setup
+.PHONY: help reproduce smoke test fuzz check chaos bench clean lock setup
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -81,7 +81,11 @@ smoke: $(READY)
 
 ## make test       the tests, with coverage
 test: $(READY)
-	python -m pytest --cov --cov-report=term $(ARGS)
+	python -m pytest --cov --cov-report=term -n logical --maxprocesses 8 $(ARGS)
+
+## make fuzz       at least 2,000 malformed inputs for the readers of users' files, others each time (minutes)
+fuzz: $(READY)
+	CHAMELEON_FUZZ=full python -m pytest tests/fuzz $(ARGS)
 
 ## make check      formatters, linters, types, the layers of the imports (ARGS is not used)
 check: $(READY)

@@ -19,47 +19,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toy_config import EOT, RAW, VOCAB
 
-VOCAB, CONTEXT, EOT = 64, 16, 0
 TOKENIZER_SHA256 = "7" * 64
 Streams = Mapping[str, Mapping[str, np.ndarray]]
-
-#: Two corpora, three domains; every job takes well under a second.
-RAW: dict[str, Any] = {
-    "seeds": [0, 1],
-    "run": ["toy"],
-    "scenarios": {
-        "toy": {
-            "corpora": ["left", "right"],
-            "proxy": {"scale": "tiny", "steps": 4},
-            "base": {"scale": "tiny"},
-            "methods": ["uniform", "natural", "chameleon"],
-        }
-    },
-    "corpora": {
-        "left": {"kind": "synthetic", "domains": ["twin_one", "unique"]},
-        "right": {"kind": "synthetic", "domains": ["blend"]},
-    },
-    "data": {
-        "min_characters": 200,
-        "max_characters": 1500,
-        "max_bytes_per_domain": None,
-        "seed": 0,
-        "split": {"validation": 0.1, "test": 0.1},
-        "dedup": {"near": False, "threshold": 0.8, "permutations": 64, "shingle_words": 5},
-        "shard_tokens": 1024,
-    },
-    "tokenizer": {"kind": "bpe", "vocab_size": 300, "bytes_per_domain": 1000, "seed": 0},
-    "embeddings": {"windows": 8, "window_length": None, "layer": None},
-    "evaluation": {"test_tokens": 320, "validation_tokens": 64},
-    "scales": {
-        "tiny": {
-            "model": {"n_layer": 2, "n_head": 2, "d_model": 16, "context": CONTEXT},
-            "train": {"optimizer": "muon", "lr": 0.02, "adam_lr": 0.01, "batch_size": 4, "steps": 8},
-        }
-    },
-    "threads": {"prepare": 1, "tokenize": 1, "train": 1, "evaluate": 1},
-}
 
 
 @dataclass(frozen=True)
@@ -143,6 +106,25 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     for name in ("tokenizer.json", "tokenizer_config.json", "run.json"):
         (tokenizer / name).write_text("{}\n", encoding="utf-8")
     return Toy(root, tokenizer, manifests)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bind what must stay together when tests run side by side, and begin with what takes longest.
+
+    A file's tests share fixtures, so they stay in one process; so do all that share the smoke run, and the
+    property tests, which are counted together.
+    """
+
+    def group(item: pytest.Item) -> str:
+        if "smoke" in getattr(item, "fixturenames", ()):
+            return "smoke"
+        return "fuzz" if item.path.parent.name == "fuzz" else item.nodeid.split("::")[0]
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    last = {"workflow": 0, "contract": 1, "fuzz": 2}
+    items.sort(key=lambda item: (group(item) != "smoke", last.get(item.path.parent.name, 3)))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import RAW
+from toy_config import RAW
 
 from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
