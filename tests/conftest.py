@@ -108,23 +108,10 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     return Toy(root, tokenizer, manifests)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bind what must stay together when tests run side by side, and begin with what takes longest.
-
-    A file's tests share fixtures, so they stay in one process; so do all that share the smoke run, and the
-    property tests, which are counted together.
-    """
-
-    def group(item: pytest.Item) -> str:
-        if "smoke" in getattr(item, "fixturenames", ()):
-            return "smoke"
-        return "fuzz" if item.path.parent.name == "fuzz" else item.nodeid.split("::")[0]
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    last = {"workflow": 0, "contract": 1, "fuzz": 2}
-    items.sort(key=lambda item: (group(item) != "smoke", last.get(item.path.parent.name, 3)))
+    """Begin with what takes longest: where files run side by side, the last ones are then short."""
+    order = {"workflow": 0, "contract": 1, "fuzz": 2}
+    items.sort(key=lambda item: order.get(item.path.parent.name, 3))
 
 
 @pytest.fixture

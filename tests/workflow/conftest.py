@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout, make_checkout
+from filelock import FileLock
 
 
 @pytest.fixture
@@ -13,9 +14,19 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout in which the smoke config has run to the end; tests look and plan, and build nothing."""
-    made = make_checkout(tmp_path_factory.mktemp("smoke"))
-    done = made.snakemake()
+def smoke(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Checkout:
+    """A checkout in which the smoke config has run to the end; tests look and plan, and build nothing.
+
+    Made once, also where tests run side by side: who comes first makes it, the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+    root = base / "smoke"
+    with FileLock(base / "smoke.lock"):
+        if root.exists():
+            return Checkout(root)
+        root.mkdir()
+        made = make_checkout(root)
+        done = made.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
     return made
