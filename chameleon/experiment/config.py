@@ -20,8 +20,9 @@ from chameleon.mixing.method import Method
 
 #: Keys of a `method_params` entry that are not the method's: which method, and what embeds its domains.
 RESERVED = ("method", "embed_with")
-#: What embeds the domains: the scenario's proxy, one trained on its own domains, the model to be finetuned.
-EMBED_WITH = ("proxy", "own", "base")
+#: What embeds the domains: the scenario's proxy, one trained on its own domains, the model to be finetuned,
+#: or the proxy as it was before its first step (a control: random features of the text).
+EMBED_WITH = ("proxy", "own", "base", "untrained")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Config:
         if chosen == "base":
             base = self.raw["scenarios"][scenario]["base"]
             return f"base_{base['of']}_{base['method']}"
+        if chosen == "untrained":
+            return f"untrained_{self.proxy_of(scenario)}"
         return f"proxy_{scenario if chosen == 'own' else self.proxy_of(scenario)}"
 
     def evaluation(self, scenario: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def embedding_files(cfg: Config, scenario: str, method: str, seed: str) -> list[
 def embedder_model(cfg: Config, embedder: str, seed: str) -> str:
     """The model behind an embedder's name: a scenario's proxy, or a base model."""
     kind, scenario, method = specs.embedders(cfg)[embedder]
-    if kind == "proxy":
+    if kind != "base":
         return f"<results>/proxies/{scenario}/seed{seed}/model"
     return f"{_run(scenario, method, seed)}/model"
 
@@ -69,6 +69,12 @@ def others(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
     """Weights of the methods that a method builds on."""
     registered, params = cfg.method(method)
     return [f"<results>/weights/{scenario}/{label}/seed{seed}.json" for label in registered.uses(params)]
+
+
+def played(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
+    """What the base runs of the methods that a method follows have played."""
+    registered, params = cfg.method(method)
+    return [f"{_run(scenario, label, seed)}/mixture.json" for label in registered.follows(params)]
 
 
 def extra_results(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:

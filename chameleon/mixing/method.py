@@ -94,6 +94,10 @@ class MixingMethod(Protocol):
         """Return the labels of the methods of the same scenario whose weights this one builds on."""
         ...
 
+    def follows(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the labels of the methods of the same scenario whose base runs must be done before."""
+        ...
+
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the runs needed, known before anything has run: the DAG stays static."""
         ...
@@ -131,6 +135,9 @@ class Method:
         return []
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
+        return []
+
+    def follows(self, params: Mapping[str, Any]) -> list[str]:
         return []
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:

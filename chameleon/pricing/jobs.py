@@ -166,7 +166,7 @@ class Walk:
 
     def embed(self, embedder: str, corpus: str, seed: int) -> str:
         kind, scenario, label = specs.embedders(self.cfg)[embedder]
-        model_job = self.proxy(scenario, seed) if kind == "proxy" else self.base(scenario, label, seed)
+        model_job = self.proxy(scenario, seed) if kind != "base" else self.base(scenario, label, seed)
         spec = specs.embed(self.cfg, embedder, corpus, seed)
         scale = self.jobs[model_job].scale
         model = self.cfg.raw["scales"][scale]["model"]
@@ -190,6 +190,7 @@ class Walk:
         for group in specs.swarm_groups(cfg, scenario, label, seed):
             needs.append(self._swarm(scenario, label, seed, group))
         needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
+        needs += [self.base(scenario, other, seed) for other in method.follows(params)]
         swarm = any(r.swarm for r in specs.extra_runs(cfg, scenario, label, seed))
         return self._add(Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,
                              fixed="regression" if swarm else "light", threads=self.threads["evaluate"],

@@ -12,14 +12,16 @@ from chameleon.evaluation.perplexity import summary
 from chameleon.stages.common import Spec, load_model, split_losses
 from chameleon.stages.inputs import open_corpora
 from chameleon.training.device import setup_torch
-from chameleon.training.model import flops_per_token
+from chameleon.training.model import Decoder, flops_per_token
 
 
 def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
-    """Embed the domains of one corpus (the only manifest) with a model."""
+    """Embed the domains of one corpus (the only manifest) with a model, or with its shape, untrained."""
     recorder = Recorder("embed", spec, [manifests[0], model_dir / "model.safetensors"], threads=threads)
     recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
     model, corpus = load_model(model_dir), TokenCorpus(manifests[0])
+    if "init" in spec["seeds"]:
+        model = Decoder(model.shape).initialise(spec["seeds"]["init"]).to(model.wte.weight.device)
     artefact, tokens = embeddings.embed(model, corpus, dict(spec))
     artefact["proxy_sha256"] = recorder.digest(model_dir / "model.safetensors")
     embedding_files.save(out, artefact)

@@ -51,6 +51,7 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
     # that reuses them is charged for what it adds. A model that is to be finetuned is there in any case.
     own = embedder == f"proxy_{scenario}"
     known = [] if own or embedder is None else cfg.raw["scenarios"][cfg.proxy_of(scenario)]["corpora"]
+    known = known if embedder != f"untrained_{cfg.proxy_of(scenario)}" else []
     new = [c for c in corpora if own or c not in known]
     return {
         "embedder": embedder,

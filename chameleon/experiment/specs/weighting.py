@@ -8,7 +8,7 @@ from chameleon.experiment.specs.training import method_seed, training
 
 
 def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
-    """Return the models that embed domains: name -> (proxy or base, scenario, method or "")."""
+    """Return the models that embed domains: name -> (proxy, untrained or base, scenario, method or "")."""
     found = {}
     for scenario in cfg.needed:
         for label in cfg.methods(scenario):
@@ -17,18 +17,21 @@ def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
                 base = cfg.raw["scenarios"][scenario]["base"]
                 found[name] = ("base", base["of"], base["method"])
             else:
-                found[name] = ("proxy", name.removeprefix("proxy_"), "")
+                kind, _, of = name.partition("_")
+                found[name] = (kind, of, "")
     return found
 
 
 def embed(cfg: Config, embedder: str, corpus: str, seed: int) -> Spec:
-    """Domain embeddings of a corpus under one model."""
+    """Domain embeddings of a corpus under one model; with a seed `init`, under its initial weights."""
+    kind, of, _ = embedders(cfg)[embedder]
+    untrained = {"init": training(cfg, of, seed, "proxy")["seeds"]["init"]} if kind == "untrained" else {}
     return {
         "embedder": embedder,
         "corpus": corpus,
         "domains": cfg.domains_of(corpus),
         "seed": seed,
-        "seeds": {"windows": derive(seed, "windows")},
+        "seeds": {"windows": derive(seed, "windows")} | untrained,
         **cfg.raw["embeddings"],
         "version": STAGES["embeddings"],
     }
