@@ -26,7 +26,8 @@ QUANTITIES = {"score": "krls", "eigenvalue": "krls", "k_lambda": "krls", "affini
 
 #: Table or figure of a scenario -> kinds of rows.
 TABLES = {"main": "tested fewshot costs", "perplexity": "tested", "difference": "tested", "noise": "tested",
-          "forgetting": "kept", "weights": "weights curves", "krls": "krls", "epochs": "epochs",
+          "forgetting": "kept", "weights": "weights curves",
+          "agreement": "weights curves tested krls affinity", "krls": "krls", "epochs": "epochs",
           "fewshot": "fewshot", "costs": "costs tests", "transfer_cost": "costs",
           "published": "tested fewshot costs"}  # fmt: skip
 FIGURES = {"relative_perplexity": "tested", "learning_curves": "curves", "learning_curves_domains": "curves",

@@ -20,6 +20,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "forgetting": ("finetune",),
     "noise": KINDS,
     "weights": KINDS,
+    "agreement": KINDS,
     "krls": KINDS,
     "epochs": KINDS,
     "fewshot": ("pretrain", "transfer"),
@@ -68,7 +69,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 PARTS: dict[str, tuple[str, ...]] = {
     "1 Results": ("main", "relative_perplexity", "difference", "perplexity", "forgetting", "published"),
     "2 With more training": ("learning_curves", "learning_curves_domains", "noise"),
-    "3 Weights": ("weights", "weights_over_time", "epochs"),
+    "3 Weights": ("weights", "agreement", "weights_over_time", "epochs"),
     "4 Why these weights": ("affinity", "krls", "pca"),
 }
 

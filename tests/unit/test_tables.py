@@ -56,6 +56,43 @@ def test_names_are_predictable(tmp_path):
     assert set(BUILDERS) == set(catalogue.TABLES) and set(OVERALL) == set(catalogue.OVERALL_TABLES)
 
 
+def test_agreement(tables):
+    """Weights of the tidy results are the same for every seed, so seeds agree; scores are one label's."""
+    frame, text = tables("agreement")
+    for method in ("uniform", "natural", "chameleon"):
+        assert row(frame, method=method, quantity="between_seeds")["mean"] == pytest.approx(0, abs=1e-12)
+    assert set(frame["quantity"]) == {"from_uniform", "between_seeds"} and set(frame["n"]) == {3}
+    assert cells(text, "uniform")[3] == "uniform" and cells(text, "natural")[3] == "yes"
+
+
+def test_agreement_of_two_proxies_and_of_corpora():
+    """Two labels with scores in opposite order, weights 0.2 apart; the second corpus nearer to the mean."""
+    weights = {"chameleon": [(0.5, 0.3, 0.2), (0.6, 0.2, 0.2)], "again": [(0.3, 0.3, 0.4), (0.4, 0.2, 0.4)]}
+    scores = {"chameleon": (3.0, 2.0, 1.0), "again": (1.0, 2.0, 3.0)}
+    head = [(m, s) for m in weights for s in (0, 1)]
+    made = {
+        "weights": pd.DataFrame([("s", m, s, 0, d, weights[m][s][i]) for m, s in head for i, d in enumerate("abc")],
+                                columns=["scenario", "method", "seed", "step", "domain", "weight"]),
+        "metrics": pd.DataFrame([("s", m, s, "one" if d != "c" else "two", d, "loss", 1.0)
+                                 for m, s in head for d in "abc"],
+                                columns=["scenario", "method", "seed", "corpus", "domain_or_task", "metric",
+                                         "value"]),
+        "curves": pd.DataFrame(columns=["method", "seed", "step"]),
+        "diagnostics": pd.DataFrame(
+            [("s", m, s, q, d, o, x) for m, s in head for i, d in enumerate("abc")
+             for q, o, x in (("score", "", scores[m][i]), ("affinity", d, 4.0 if d != "c" else 1.0))],
+            columns=["scenario", "method", "seed", "quantity", "domain", "other", "value"]),
+    }  # fmt: skip
+    frame, _, text = BUILDERS["agreement"]("s", made)
+    assert row(frame, method="chameleon", quantity="between_seeds")["mean"] == pytest.approx(0.1)
+    assert row(frame, method="again", quantity="mass", corpus="two")["mean"] == pytest.approx(0.4)
+    pair = {"method": "chameleon", "other": "again"}
+    assert row(frame, quantity="score_correlation", **pair)["mean"] == pytest.approx(-1)
+    assert row(frame, quantity="weight_distance", **pair)["mean"] == pytest.approx(0.2)
+    near = row(frame, method="chameleon", quantity="centroid_distance", corpus="two")
+    assert near["mean"] == pytest.approx(1 / 3) and "two 0.333" in text
+
+
 def test_perplexity(tables):
     frame, text = tables("perplexity")
     found = row(frame, method="uniform", domain="papers")
