@@ -36,8 +36,8 @@ FIGURES = {"relative_perplexity": "tested", "learning_curves": "curves", "learni
            "quality_cost": "tested costs"}  # fmt: skip
 #: What is over all scenarios -> kind of scenario -> kinds of rows.
 OVERALL = {
-    "tables/verdicts": {"pretrain": "tested fewshot costs curves", "transfer": "tested costs curves",
-                        "finetune": "tested curves"},
+    "tables/verdicts": {"pretrain": "tested fewshot costs", "transfer": "tested costs",
+                        "finetune": "tested costs"},
     "summary": {"pretrain": "tested fewshot costs tests", "transfer": "tested costs tests",
                 "finetune": "tested costs tests"},
 }  # fmt: skip
