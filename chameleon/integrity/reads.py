@@ -25,9 +25,9 @@ QUANTITIES = {"score": "krls", "eigenvalue": "krls", "k_lambda": "krls", "affini
               "effective_epochs": "epochs"}  # fmt: skip
 
 #: Table or figure of a scenario -> kinds of rows.
-TABLES = {"main": "tested fewshot costs", "perplexity": "tested", "difference": "tested", "noise": "tested",
-          "forgetting": "kept", "weights": "weights curves", "krls": "krls", "epochs": "epochs",
-          "fewshot": "fewshot", "costs": "costs tests", "transfer_cost": "costs",
+TABLES = {"main": "tested fewshot costs weights", "perplexity": "tested", "difference": "tested",
+          "noise": "tested", "forgetting": "kept", "weights": "weights curves", "krls": "krls",
+          "epochs": "epochs", "fewshot": "fewshot", "costs": "costs tests", "transfer_cost": "costs",
           "published": "tested fewshot costs"}  # fmt: skip
 FIGURES = {"relative_perplexity": "tested", "learning_curves": "curves", "learning_curves_domains": "curves",
            "forgetting": "tested kept", "weights": "weights curves",
