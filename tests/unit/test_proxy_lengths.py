@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from chameleon.core.artifacts import read_json
 from chameleon.experiment import specs
 from chameleon.experiment.load import load, load_files
 from chameleon.pricing import text
 from chameleon.pricing.jobs import Walk
+from chameleon.stages import runs
 
 
 def walk(raw):
@@ -38,3 +40,23 @@ def test_the_papers_config_gives_their_lengths_of_proxies():
     found = [specs.proxy(cfg, "pretrain", 0)["train"]["steps"]]
     found += [specs.extra_run(cfg, "pretrain", m, 0, "proxy")["train"]["steps"] for m in ("doremi", "doge")]
     assert found == [2000, 10000, 10000]
+
+
+def test_a_reference_of_its_own_is_what_the_scenario_s_would_be(raw, toy, tmp_path):
+    """As long as the scenario's proxy, both ways of having a reference lead to the same bytes."""
+    raw["scenarios"]["toy"]["methods"] = ["doremi"]
+
+    def play(steps, reference):
+        raw["method_params"] = {"doremi": {"steps": steps}}
+        spec = specs.extra_run(load(raw), "toy", "doremi", 0, "proxy")
+        out = tmp_path / f"proxy_{steps}"
+        own = {"after": [reference]} if steps else {"reference": reference}
+        runs.extra_run(spec, toy.manifests, toy.tokenizer, out, 1, **{"after": [], **own})
+        return read_json(out / "result.json")
+
+    runs.proxy(specs.proxy(load(raw), "toy", 0), toy.manifests, toy.tokenizer, tmp_path / "shared", 1)
+    shared = play(None, tmp_path / "shared")
+    raw["method_params"] = {"doremi": {"steps": 4}}
+    plain = specs.extra_run(load(raw), "toy", "doremi", 0, "reference_1")
+    runs.extra_run(plain, toy.manifests, toy.tokenizer, tmp_path / "reference_1", 1, after=[])
+    assert play(4, tmp_path / "reference_1") == shared

@@ -165,10 +165,10 @@ def _notes(frames: Frames) -> str:
     return (
         f"Means over domains are unweighted. {few}Mean rank: the rank among the distinct mixtures on each "
         "domain, averaged over the domains (methods of the same mixture share its rank); win rate: the share "
-        "of domains with a lower perplexity than uniform; both per seed, then averaged over seeds (interval in "
-        "brackets). P(beats uniform): probability of a true mean difference of mean perplexity below zero "
-        "under the t model; beside it the seeds in which it was below. Nothing is corrected for the number of "
-        f"methods: {ALONE}.{_floor(frames)}"
+        "of domains with a lower perplexity than uniform; both per seed, then averaged over seeds (interval "
+        "in brackets). P(beats uniform): probability of a true mean difference of mean perplexity below zero "
+        "under the t model; beside it the seeds in which it was below. Nothing is corrected for the number "
+        f"of methods: {ALONE}.{_floor(frames)}"
     )
 
 
