@@ -171,7 +171,7 @@ def test_setting_says_domains_and_budgets(tmp_path):
     found = runs(tmp_path)
     needed = judging.against_uniform("chameleon", "pretrain")(found).needed
     assert budgets.setting(found, needed) == (
-        "toy: k = 3 domains, base runs of 1.00 M tokens, weights for uniform 0.0 %, chameleon 12 % of a base "
+        "toy: k = 3 domains, base runs of 1.00 M tokens, weights for uniform 0 %, chameleon 12 % of a base "
         "run's FLOPs"
     )
     assert budgets.setting(found, frozenset()) == ""

@@ -76,7 +76,7 @@ def _cheaper(runs: Runs, scenario: str, a: str, b: str, at_most: float, printed:
 
 def share(ratio: float) -> str:
     """Return a ratio in percent, with a decimal where it is small: `5.1 %`, `44 %`."""
-    return f"{100 * ratio:.1f} %" if ratio < 0.1 else f"{100 * ratio:.0f} %"
+    return f"{100 * ratio:.1f} %" if 0 < ratio < 0.1 else f"{100 * ratio:.0f} %"
 
 
 def set_by(runs: Runs, scenario: str, *methods: str) -> list[str]:
