@@ -1,4 +1,4 @@
-"""The table of verdicts: each claim as a sentence, what was measured, and whether it holds in this setting."""
+"""The table of verdicts: each claim as a sentence, what was measured, and the verdict in this setting."""
 
 from collections.abc import Mapping
 from typing import Any
