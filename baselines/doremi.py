@@ -89,7 +89,8 @@ class Doremi(Method):
         """Return a proxy per round, and the reference before it where that is not the scenario's proxy.
 
         With `steps` the first reference too is a run of its own, as long as its proxy: an excess over a model
-        that saw less or more text would not be what the domain still has to give.
+        that saw less or more text would not be what the domain still has to give. So too where
+        `steps` is the scenario's own number, which a method is not told: the numbers are the same then.
         """
         uniform, steps = {d: 1 / len(domains) for d in domains}, params["steps"]
         first = REFERENCE if steps is None else _reference(1)
