@@ -16,7 +16,7 @@ STAGES: dict[str, int] = {
     "items": 1,
     "fewshot": 1,
     "collect": 2,
-    "tables": 2,
+    "tables": 3,
     "figures": 2,
     "sensitivity": 1,
 }

@@ -25,9 +25,10 @@ QUANTITIES = {"score": "krls", "eigenvalue": "krls", "k_lambda": "krls", "affini
               "effective_epochs": "epochs"}  # fmt: skip
 
 #: Table or figure of a scenario -> kinds of rows.
-TABLES = {"main": "tested fewshot costs", "perplexity": "tested", "difference": "tested", "noise": "tested",
-          "forgetting": "kept", "weights": "weights curves",
-          "agreement": "weights curves tested krls affinity", "krls": "krls", "epochs": "epochs",
+TABLES = {"main": "tested fewshot costs weights", "perplexity": "tested", "difference": "tested",
+          "noise": "tested", "forgetting": "kept", "weights": "weights curves",
+          "agreement": "weights curves", "proxies": "weights curves tested krls affinity", "krls": "krls",
+          "epochs": "epochs",
           "fewshot": "fewshot", "costs": "costs tests", "transfer_cost": "costs",
           "published": "tested fewshot costs"}  # fmt: skip
 FIGURES = {"relative_perplexity": "tested", "learning_curves": "curves", "learning_curves_domains": "curves",
@@ -37,8 +38,8 @@ FIGURES = {"relative_perplexity": "tested", "learning_curves": "curves", "learni
            "quality_cost": "tested costs"}  # fmt: skip
 #: What is over all scenarios -> kind of scenario -> kinds of rows.
 OVERALL = {
-    "tables/verdicts": {"pretrain": "tested fewshot costs curves", "transfer": "tested costs curves",
-                        "finetune": "tested curves"},
+    "tables/verdicts": {"pretrain": "tested fewshot costs", "transfer": "tested costs",
+                        "finetune": "tested costs"},
     "summary": {"pretrain": "tested fewshot costs tests", "transfer": "tested costs tests",
                 "finetune": "tested costs tests"},
 }  # fmt: skip

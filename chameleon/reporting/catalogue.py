@@ -21,6 +21,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "noise": KINDS,
     "weights": KINDS,
     "agreement": KINDS,
+    "proxies": ("transfer",),
     "krls": KINDS,
     "epochs": KINDS,
     "fewshot": ("pretrain", "transfer"),
@@ -68,9 +69,9 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 #: Subcategories under a kind of scenario, in reading order, with what stands there in reading order.
 PARTS: dict[str, tuple[str, ...]] = {
     "1 Results": ("main", "relative_perplexity", "difference", "perplexity", "forgetting", "published"),
-    "2 With more training": ("learning_curves", "learning_curves_domains", "noise"),
+    "2 Along training, noise": ("learning_curves", "learning_curves_domains", "noise"),
     "3 Weights": ("weights", "agreement", "weights_over_time", "epochs"),
-    "4 Why these weights": ("affinity", "krls", "pca"),
+    "4 Why these weights": ("affinity", "krls", "pca", "proxies"),
 }
 
 

@@ -187,6 +187,10 @@ def test_method_answers_with_the_average_and_zero_for_the_target():
     assert json.loads(json.dumps(answer.diagnostics))["trajectory"]["steps"] == [1]
 
 
+def test_steps_are_those_of_the_proxy_run():
+    assert [METHOD.extra_runs(("a", "b"), params(steps=n), 0)[0].steps for n in (None, 70)] == [None, 70]
+
+
 def test_step_size_follows_the_schedule():
     tokens = torch.randint(32, (3, 17), generator=torch.Generator().manual_seed(0))
 
@@ -218,6 +222,8 @@ def test_step_size_follows_the_schedule():
         ({"mu": 0}, ("a", "b"), "mu: 0 is not a number above 0"),
         ({"mu": float("nan")}, ("a", "b"), "mu: nan is not a number above 0"),
         ({"step_size": "fast"}, ("a", "b"), "step_size: 'fast'"),
+        ({"steps": 0}, ("a", "b"), "doge: steps: 0"),
+        ({"steps": "many"}, ("a", "b"), "doge: steps: 'many'"),
         ({"score_min": 5}, ("a", "b"), "rising pair"),
     ],
 )

@@ -17,7 +17,7 @@ from chameleon.reporting.pages import page
 from chameleon.reporting.records import tidy
 from chameleon.reporting.records.missing import RUN, Gaps, note, parts_of
 from chameleon.reporting.records.tidy import NO_CORPUS, Frames, first_seen
-from chameleon.reporting.tables.agreement import agreement
+from chameleon.reporting.tables.agreement import agreement, proxies
 from chameleon.reporting.tables.corpora import corpus_tables
 from chameleon.reporting.tables.costs import costs, transfer_cost
 from chameleon.reporting.tables.fewshot import fewshot
@@ -40,7 +40,8 @@ def _published(scenario: str, frames: Frames) -> Table:
 #: Table of a scenario -> what builds it from the scenario's name and tidy frames.
 BUILDERS: dict[str, Callable[[str, Frames], Table]] = {
     "main": main, "perplexity": perplexity, "difference": difference, "forgetting": forgetting,
-    "noise": noise, "weights": weights, "agreement": agreement, "krls": krls, "epochs": epochs,
+    "noise": noise, "weights": weights, "agreement": agreement, "proxies": proxies,
+    "krls": krls, "epochs": epochs,
     "fewshot": fewshot, "costs": costs, "transfer_cost": transfer_cost, "published": _published,
 }  # fmt: skip
 #: Table over all scenarios -> what builds it from {scenario: kind} and {scenario: frames}.
