@@ -66,9 +66,10 @@ def user_files(cfg: Config, method: str) -> list[str]:
 
 
 def others(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
-    """Weights of the methods that a method builds on."""
+    """Weights of the methods that a method builds on, or is asked about."""
     registered, params = cfg.method(method)
-    return [f"<results>/weights/{scenario}/{label}/seed{seed}.json" for label in registered.uses(params)]
+    labels = dict.fromkeys([*registered.uses(params), *registered.compares(params)])
+    return [f"<results>/weights/{scenario}/{label}/seed{seed}.json" for label in labels]
 
 
 def played(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:

@@ -14,7 +14,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "metrics": ("tested", "kept", "fewshot"),
     "weights": ("weights",),
     "costs": ("costs", "tests"),
-    "diagnostics": ("krls", "affinity", "pca", "trajectory", "epochs", "other"),
+    "diagnostics": ("krls", "affinity", "pca", "trajectory", "epochs", "foretold", "other"),
     "curves": ("curves",),
     # Rows of the study's files are not told apart.
     **{name: (name,) for name in study.TIDY},
@@ -22,13 +22,14 @@ KINDS: dict[str, tuple[str, ...]] = {
 #: Quantities of diagnostics.csv by kind; others are single numbers of a method.
 QUANTITIES = {"score": "krls", "eigenvalue": "krls", "k_lambda": "krls", "affinity": "affinity",
               "embedding_pc": "pca", "embedding_pc_share": "pca", "trajectory": "trajectory",
-              "effective_epochs": "epochs"}  # fmt: skip
+              "effective_epochs": "epochs", "foretold_loss": "foretold",
+              "heldout_spearman": "foretold"}  # fmt: skip
 
 #: Table or figure of a scenario -> kinds of rows.
 TABLES = {"main": "tested fewshot costs weights", "perplexity": "tested", "difference": "tested",
           "noise": "tested", "forgetting": "kept", "weights": "weights curves",
-          "agreement": "weights curves", "proxies": "weights curves tested krls affinity", "krls": "krls",
-          "epochs": "epochs",
+          "agreement": "weights curves", "proxies": "weights krls affinity", "krls": "krls",
+          "forecast": "foretold tested", "epochs": "epochs",
           "fewshot": "fewshot", "costs": "costs tests", "transfer_cost": "costs",
           "published": "tested fewshot costs"}  # fmt: skip
 FIGURES = {"relative_perplexity": "tested", "learning_curves": "curves", "learning_curves_domains": "curves",

@@ -22,6 +22,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "weights": KINDS,
     "agreement": KINDS,
     "proxies": ("transfer",),
+    "forecast": ("pretrain", "transfer"),
     "krls": KINDS,
     "epochs": KINDS,
     "fewshot": ("pretrain", "transfer"),
@@ -71,7 +72,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "1 Results": ("main", "relative_perplexity", "difference", "perplexity", "forgetting", "published"),
     "2 Along training, noise": ("learning_curves", "learning_curves_domains", "noise"),
     "3 Weights": ("weights", "agreement", "weights_over_time", "epochs"),
-    "4 Why these weights": ("affinity", "krls", "pca", "proxies"),
+    "4 Why these weights": ("affinity", "krls", "pca", "proxies", "forecast"),
 }
 
 

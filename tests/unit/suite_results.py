@@ -145,6 +145,13 @@ def _others(rows, head, scenario, domains, shift, own) -> None:
             for d, w in zip(domains, path / path.sum(), strict=True):
                 row = {"quantity": "trajectory", "domain": d, "other": str(step), "value": float(w)}
                 rows["diagnostics"].append({**head, **row})
+    if method == "regmix":
+        found = {"heldout_spearman": {"": 0.8 + 0.01 * own.normal()},
+                 "foretold_loss": {m: 6.0 + SHIFT[m] + 0.02 * own.normal() for m in LEARNED}}  # fmt: skip
+        for quantity, values in found.items():
+            for other, value in values.items():
+                row = {"quantity": quantity, "domain": "", "other": other, "value": float(value)}
+                rows["diagnostics"].append({**head, **row})
     if method.startswith("chameleon"):
         x = own.normal(size=(len(domains), 5)) * 0.2 + np.random.default_rng(len(domains)).normal(
             size=(len(domains), 5)

@@ -24,7 +24,7 @@ from chameleon.reporting.tables import BUILDERS
 from chameleon.reporting.tables.verdicts import verdicts
 from chameleon.sensitivity import catalogue as study
 
-METHODS = ("uniform", "doge", "aioli", "chameleon", "chameleon_retrained", "chameleon_ft")
+METHODS = ("uniform", "doge", "regmix", "aioli", "chameleon", "chameleon_retrained", "chameleon_ft")
 SCENARIOS = {name: kind for name, kind in KINDS.items() if name != "finetune_languages"}
 #: What is measured, and the steps at which.
 MOVED = ("value", "weight", "tokens", "flops", "seconds", "loss", "step")

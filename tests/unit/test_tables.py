@@ -95,6 +95,28 @@ def test_agreement_of_two_proxies_and_of_corpora():
     assert cells(text, "chameleon") == ["chameleon", "0.800", "0.200", "1.333", "0.333"]
 
 
+def test_forecast():
+    """What the swarm foretells is in the opposite order of what came, in both seeds."""
+    foretold, losses = {"uniform": 6.0, "natural": 6.1, "doremi": 6.2}, {"uniform": 5.2, "natural": 5.1}
+    rows = [("s", "regmix", s, "foretold_loss", "", m, x) for s in (0, 1) for m, x in foretold.items()]
+    rows += [("s", "regmix", s, "heldout_spearman", "", "", 0.75) for s in (0, 1)]
+    metrics = [("s", m, s, "all", "mean", "mean_log_perplexity", x + s)
+               for s in (0, 1) for m, x in {**losses, "doremi": 5.0, "regmix": 5.5}.items()]  # fmt: skip
+    made = {
+        "diagnostics": pd.DataFrame(rows, columns="scenario method seed quantity domain other value".split()),
+        "metrics": pd.DataFrame(
+            metrics, columns="scenario method seed corpus domain_or_task metric value".split()
+        ),
+    }
+    frame, _, text = BUILDERS["forecast"]("s", made)
+    assert set(frame["correlation"]) == {-1} and set(frame["heldout_correlation"]) == {0.75}
+    found = row(frame, other="doremi")
+    assert (found["foretold"], found["measured"], found["n"]) == (6.2, 5.5, 2)
+    assert "came to: −1.00" in text and "swarm: 0.75" in text
+    empty, caption, _ = BUILDERS["forecast"]("s", {**made, "diagnostics": made["diagnostics"][:0]})
+    assert empty.empty and "was asked about" in caption
+
+
 def test_perplexity(tables):
     frame, text = tables("perplexity")
     found = row(frame, method="uniform", domain="papers")

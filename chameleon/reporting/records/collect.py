@@ -237,6 +237,8 @@ def reasons(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
     for name, value in said.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield (*paths.key, name, "", "", float(value))
+    for label, value in said.get("foretold", {}).items():
+        yield (*paths.key, "foretold_loss", "", label, value)
     for domain, path in said.get("trajectory", {}).get("weights", {}).items():
         for step, value in zip(said["trajectory"]["steps"], path, strict=True):
             yield (*paths.key, "trajectory", domain, str(step), value)

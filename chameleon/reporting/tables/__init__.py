@@ -21,6 +21,7 @@ from chameleon.reporting.tables.agreement import agreement, proxies
 from chameleon.reporting.tables.corpora import corpus_tables
 from chameleon.reporting.tables.costs import costs, transfer_cost
 from chameleon.reporting.tables.fewshot import fewshot
+from chameleon.reporting.tables.forecast import forecast
 from chameleon.reporting.tables.main import main
 from chameleon.reporting.tables.noise import noise
 from chameleon.reporting.tables.parts import Table, empty
@@ -40,7 +41,7 @@ def _published(scenario: str, frames: Frames) -> Table:
 #: Table of a scenario -> what builds it from the scenario's name and tidy frames.
 BUILDERS: dict[str, Callable[[str, Frames], Table]] = {
     "main": main, "perplexity": perplexity, "difference": difference, "forgetting": forgetting,
-    "noise": noise, "weights": weights, "agreement": agreement, "proxies": proxies,
+    "noise": noise, "weights": weights, "agreement": agreement, "proxies": proxies, "forecast": forecast,
     "krls": krls, "epochs": epochs,
     "fewshot": fewshot, "costs": costs, "transfer_cost": transfer_cost, "published": _published,
 }  # fmt: skip
