@@ -103,9 +103,11 @@ def test_forecast():
     metrics = [("s", m, s, "all", "mean", "mean_log_perplexity", x + s)
                for s in (0, 1) for m, x in {**losses, "doremi": 5.0, "regmix": 5.5}.items()]  # fmt: skip
     made = {
-        "diagnostics": pd.DataFrame(rows, columns="scenario method seed quantity domain other value".split()),
+        "diagnostics": pd.DataFrame(
+            rows, columns=["scenario", "method", "seed", "quantity", "domain", "other", "value"]
+        ),
         "metrics": pd.DataFrame(
-            metrics, columns="scenario method seed corpus domain_or_task metric value".split()
+            metrics, columns=["scenario", "method", "seed", "corpus", "domain_or_task", "metric", "value"]
         ),
     }
     frame, _, text = BUILDERS["forecast"]("s", made)
