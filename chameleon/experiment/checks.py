@@ -26,6 +26,8 @@ def check_across(cfg: Config) -> None:
     for name in cfg.scenarios:
         _check_links(cfg, name)
     domains = {name: _check_corpora(cfg, name) for name in cfg.needed}
+    for name in cfg.needed:
+        _check_unseen(cfg, name)
     names.check_results(cfg)
     for name in cfg.needed:
         _check_scenario(cfg, name, domains[name])
@@ -98,17 +100,33 @@ def _pick(cfg: Config, name: str, key: str, table: Mapping[str, Any]) -> Any:
 
 
 def _check_corpora(cfg: Config, name: str) -> tuple[str, ...]:
-    where = f"scenarios.{name}.corpora"
     seen: dict[str, str] = {}
     for corpus in cfg.raw["scenarios"][name]["corpora"]:
-        _pick(cfg, corpus, where, cfg.raw["corpora"])
-        domains = cfg.domains_of(corpus)
-        names.check_domains(cfg, corpus, domains)
-        for domain in domains:
-            if domain in seen:
-                raise UserError(f"{cfg.source}: {where}: domain {domain!r} is in {seen[domain]} and {corpus}")
-            seen[domain] = corpus
+        _add_domains(cfg, corpus, f"scenarios.{name}.corpora", seen)
     return tuple(seen)
+
+
+def _add_domains(cfg: Config, corpus: str, where: str, seen: dict[str, str]) -> None:
+    """Add a corpus's domains to `seen` (domain -> corpus), none of which may be there."""
+    _pick(cfg, corpus, where, cfg.raw["corpora"])
+    domains = cfg.domains_of(corpus)
+    names.check_domains(cfg, corpus, domains)
+    for domain in domains:
+        if domain in seen:
+            raise UserError(f"{cfg.source}: {where}: domain {domain!r} is in {seen[domain]} and {corpus}")
+        seen[domain] = corpus
+
+
+def _check_unseen(cfg: Config, name: str) -> None:
+    """Refuse corpora for unseen losses that the scenario sees, or that have a domain of the same name."""
+    where, trained = f"scenarios.{name}.unseen", cfg.seen(name)
+    seen = {domain: corpus for corpus in trained for domain in cfg.domains_of(corpus)}
+    others = [corpus for corpus in cfg.raw["corpora"] if corpus not in trained]
+    for corpus in cfg.unseen(name):
+        if corpus not in others:
+            why = ": the scenario trains on it" if corpus in trained else ""
+            raise UserError(f"{cfg.source}: {where}: {choices(corpus, others)}{why}")
+        _add_domains(cfg, corpus, where, seen)
 
 
 def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:

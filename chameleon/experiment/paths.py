@@ -27,9 +27,9 @@ def manifests(cfg: Config, scenario: str) -> list[str]:
 
 
 def tested_manifests(cfg: Config, scenario: str) -> list[str]:
-    """The same, and those of the corpora that a finetuned model was pretrained on."""
-    kept = dict.fromkeys(specs.kept_domains(cfg, scenario).values())
-    return list(dict.fromkeys([*manifests(cfg, scenario), *map(_manifest, kept)]))
+    """The same, those of the corpora that a finetuned model was pretrained on, and those of unseen ones."""
+    others = (*specs.kept_domains(cfg, scenario).values(), *cfg.unseen(scenario))
+    return list(dict.fromkeys([*manifests(cfg, scenario), *map(_manifest, others)]))
 
 
 def embedding_files(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:

@@ -241,8 +241,9 @@ class Walk:
         tested = specs.evaluate(cfg, scenario, label, seed)
         test = Job(f"evaluate {scenario} {label} {seed}", "evaluate", scenario, label, spec["scale"],
                    fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
-                   needs=(name,))  # fmt: skip
-        self._pass(test, model, (k + len(tested["kept"])) * tested["test_tokens"])
+                   needs=(name, *(f"tokens {c}" for c in cfg.unseen(scenario))))  # fmt: skip
+        read = k + len(tested["kept"]) + len(tested["unseen"])
+        self._pass(test, model, read * tested["test_tokens"])
         self._add(test)
         return name
 

@@ -73,6 +73,12 @@ def _run(rows: dict[str, list[dict]], scenario: str, method: str, seed: int, lev
         values = [loss[d] for d in members]
         metric("all", group, "mean_perplexity", np.mean(np.exp(values)), "perplexity")
         metric("all", group, "mean_log_perplexity", np.mean(values), "nats/token")
+    if scenario == "pretrain":
+        apart = np.random.default_rng([sum(map(ord, method)), seed])
+        far = {d: 5 + 0.1 * i + SHIFT[method] + 0.01 * apart.normal() for i, d in enumerate(NEW)}
+        for d, value in far.items():
+            metric("slim", d, "unseen_loss", value, "nats/token")
+        metric("all", "mean", "mean_unseen_loss", np.mean(list(far.values())), "nats/token")
     if scenario.startswith("finetune"):
         forgot = {d: 0.8 + 0.1 * i + SHIFT[method] * 2 + 0.01 * own.normal() for i, d in enumerate(OLD)}
         for d, value in forgot.items():

@@ -25,7 +25,7 @@ def tables(tmp_path_factory):
 
 
 def build(root, **kwargs):
-    make_tables(write(root / "results", frames(**kwargs)), root / "out", TOY)
+    make_tables(write(root / "results", frames(**kwargs)), root / "out", TOY, tuple(TOY))
 
     def load(name):
         stem = name if name in WHOLE else f"toy_{name}"

@@ -16,6 +16,8 @@ from chameleon.experiment.specs.results import (
     kept_domains,
     kinds,
     tables,
+    unseen_domains,
+    with_unseen,
 )
 from chameleon.experiment.specs.tasks import fewshot, items, own_files, uses_items
 from chameleon.experiment.specs.text import fetch, prepare, tokenizer, tokens
@@ -64,7 +66,9 @@ __all__ = [
     "tokenizer",
     "tokens",
     "train",
+    "unseen_domains",
     "used_methods",
     "uses_items",
     "weights",
+    "with_unseen",
 ]

@@ -107,6 +107,11 @@ def tested_domains(metrics: pd.DataFrame) -> list[str]:
     return first_seen(metrics[metrics["metric"] == "perplexity"]["domain_or_task"])
 
 
+def unseen_domains(metrics: pd.DataFrame) -> list[str]:
+    """Return the domains that base models were tested on and nothing of the scenario saw."""
+    return first_seen(metrics[metrics["metric"] == "unseen_loss"]["domain_or_task"])
+
+
 def perplexities(metrics: pd.DataFrame) -> list[tuple[str, str, str]]:
     """Return (domain, metric, heading) of every column of a perplexity table: the domains, then the means."""
     columns = [(domain, "perplexity", domain) for domain in tested_domains(metrics)]

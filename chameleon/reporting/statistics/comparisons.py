@@ -83,6 +83,18 @@ def to_uniform(metrics: pd.DataFrame, method: str, domain: str, metric: str) -> 
     return difference(metrics, method, YARDSTICK, domain, metric)
 
 
+def left_out(metrics: pd.DataFrame, method: str, domains: Sequence[str]) -> dict[str, Estimate]:
+    """Return {domain: a method's difference to uniform in the mean test loss over all other domains}.
+
+    In nats/token, paired over the seeds that both have. Empty for one domain, and without a seed in common.
+    """
+    moved = np.array([differences(metrics, method, YARDSTICK, domain, "loss") for domain in domains])
+    if len(domains) < 2 or not moved.size:
+        return {}
+    others = {domain: np.delete(moved, i, axis=0).mean(axis=0) for i, domain in enumerate(domains)}
+    return {domain: stats.mean_interval(values.tolist()) for domain, values in others.items()}
+
+
 def by_seed(metrics: pd.DataFrame, metric: str, domains: Sequence[str]) -> dict[int, pd.DataFrame]:
     """Return {seed: methods x domains} for the seeds that every method has complete."""
     rows = metrics[(metrics["metric"] == metric) & metrics["domain_or_task"].isin(domains)]
