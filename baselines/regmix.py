@@ -83,7 +83,8 @@ class RegMix(Method):
         "candidates": CANDIDATES,  # simulated mixtures
         "top": TOP,  # of which so many are averaged
         "folds": 8,  # of the cross-validation
-        # Labels of methods whose mixtures the regression foretells too, to be held against their base runs.
+        # Labels of methods whose mixtures the regression foretells too, to be held against their base runs;
+        # those that a scenario does not have are passed over there.
         "compare": [],
     }
 
@@ -194,7 +195,7 @@ class RegMix(Method):
             "best_swarm_loss": float(y.mean(axis=1).min()),
             "importance": dict(zip(names, model.importance().tolist(), strict=True)),
         }
-        if compared := params["compare"]:
+        if compared := [label for label in params["compare"] if label in inputs.others]:
             asked = np.array([[inputs.others[label].get(d, 0.0) for d in names] for label in compared])
             diagnostics["foretold"] = dict(zip(compared, model.predict(asked).tolist(), strict=True))
         correlation = models.spearman(held_out, y.mean(axis=1))

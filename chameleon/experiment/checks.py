@@ -12,6 +12,7 @@ from chameleon.experiment.config import Config
 from chameleon.experiment.specs.tasks import EXAMPLES, MAX_ANSWER_BYTES, SPLIT_SEED
 from chameleon.experiment.specs.training import extra_runs
 from chameleon.experiment.study_settings import check as check_study
+from chameleon.mixing import registry
 
 
 def check_across(cfg: Config) -> None:
@@ -161,8 +162,11 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
         except UserError as error:
             raise UserError(f"{cfg.source}: {here}: {error}") from error
         _check_runs(cfg, name, label, here)
-        for other in [*method.uses(params), *method.compares(params), *method.follows(params)]:
+        for other in [*method.uses(params), *method.follows(params)]:
             _pick(cfg, other, f"{here} uses", dict.fromkeys(scenario["methods"]))
+        for other in method.compares(params):
+            known = [*registry.names(), *cfg.raw.get("method_params", {})]
+            _pick(cfg, other, f"{here} compares", dict.fromkeys(known))
         _check_uses(cfg, label, here)
         if cfg.embed_with(name, label) == "base" and cfg.kind(name) != "finetune":
             raise UserError(

@@ -67,8 +67,7 @@ def user_files(cfg: Config, method: str) -> list[str]:
 
 def others(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
     """Weights of the methods that a method builds on, or is asked about."""
-    registered, params = cfg.method(method)
-    labels = dict.fromkeys([*registered.uses(params), *registered.compares(params)])
+    labels = specs.read_methods(cfg, scenario, method)
     return [f"<results>/weights/{scenario}/{label}/seed{seed}.json" for label in labels]
 
 

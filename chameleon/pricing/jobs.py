@@ -189,9 +189,7 @@ class Walk:
             needs.append(self._extra(scenario, label, seed, run))
         for group in specs.swarm_groups(cfg, scenario, label, seed):
             needs.append(self._swarm(scenario, label, seed, group))
-        needs += [
-            self.weights(scenario, other, seed) for other in [*method.uses(params), *method.compares(params)]
-        ]
+        needs += [self.weights(scenario, other, seed) for other in specs.read_methods(cfg, scenario, label)]
         needs += [self.base(scenario, other, seed) for other in method.follows(params)]
         swarm = any(r.swarm for r in specs.extra_runs(cfg, scenario, label, seed))
         return self._add(Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,

@@ -16,7 +16,8 @@ from chameleon.reporting.catalogue import TIDY, figure_stems, table_stems
 pytestmark = pytest.mark.slow
 KINDS = {"pretrain": "pretrain", "transfer": "transfer", "finetune_toy": "finetune"}
 TABLES = table_stems(KINDS, ["pretrain"])
-METHODS = ("uniform", "natural", "doremi", "doge", "regmix", "aioli", "aioli_regmix", "chameleon")
+METHODS = ("uniform", "natural", "doremi", "doge", "regmix", "aioli", "aioli_mean", "chameleon",
+           "chameleon_permuted", "chameleon_untrained", "single_domain")  # fmt: skip
 SEEDS = (0, 1)
 #: What follows from any new number: the tidy files and everything drawn from them.
 LAST = {"collect", "tables", "figures", "summary", "all"}

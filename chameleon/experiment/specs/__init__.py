@@ -32,7 +32,14 @@ from chameleon.experiment.specs.training import (
     swarm_groups,
     train,
 )
-from chameleon.experiment.specs.weighting import embed, embedders, needs_embeddings, used_methods, weights
+from chameleon.experiment.specs.weighting import (
+    embed,
+    embedders,
+    needs_embeddings,
+    read_methods,
+    used_methods,
+    weights,
+)
 
 __all__ = [
     "Spec",
@@ -67,6 +74,7 @@ __all__ = [
     "tokens",
     "train",
     "unseen_domains",
+    "read_methods",
     "used_methods",
     "uses_items",
     "weights",

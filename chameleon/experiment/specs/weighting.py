@@ -65,6 +65,16 @@ def needs_embeddings(cfg: Config, label: str) -> bool:
     return "embeddings" in cfg.method(label)[0].requires
 
 
+def read_methods(cfg: Config, scenario: str, label: str) -> list[str]:
+    """Return the labels whose weights a method reads: those it builds on, and those it is asked about.
+
+    The latter where the scenario has them: a list of labels to compare serves several scenarios.
+    """
+    method, params = cfg.method(label)
+    asked = [other for other in method.compares(params) if other in cfg.methods(scenario)]
+    return list(dict.fromkeys([*method.uses(params), *asked]))
+
+
 def used_methods(cfg: Config, label: str) -> list[str]:
     """Return the labels whose weights a method builds on, directly or through others, each once."""
     found: list[str] = []
