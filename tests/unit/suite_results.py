@@ -172,7 +172,7 @@ def _others(rows, head, scenario, domains, shift, own) -> None:
             )
 
         for i, a in enumerate(domains):
-            say("score", a, "", 1 / len(domains) + 0.02 * i)
+            say("score", a, "", 1 / len(domains) + 0.0002 * i)
             for j, b in enumerate(domains):
                 say("affinity", a, b, k[i, j])
             for axis in (0, 1):

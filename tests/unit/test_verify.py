@@ -23,7 +23,7 @@ def tables(scenario: str, *names: str) -> frozenset[str]:
     return frozenset(f"tables/{scenario}_{name}" for name in names)
 
 
-WEIGHED = ("weights", "epochs", "costs")
+WEIGHED = ("weights", "agreement", "epochs", "costs")
 TOY = tables("toy", *TESTED, *WEIGHED) | SHOWN
 TUNED = tables("tuned", *TESTED, *WEIGHED, "krls", "forgetting", "unseen") | SHOWN
 EVERYTHING = TOY | TUNED | tables("toy", "krls")
@@ -116,7 +116,7 @@ CHANGED = {
         | SHOWN,
         "runs/toy/uniform/seed0/model/tokenizer.json": tables("toy", *TESTED, "costs") | SHOWN,
         "runs/toy/uniform/seed0/training.csv": frozenset(),
-        "runs/toy/uniform/seed0/curve.json": tables("toy", "weights"),
+        "runs/toy/uniform/seed0/curve.json": tables("toy", "weights", "agreement"),
     },
     "pages": {
         "tables/toy_main.csv": tables("toy", "main"),
@@ -141,10 +141,10 @@ def test_one_byte_is_found_and_so_is_what_depends_on_it(results, name):
 #: Start of a line of a tidy file, and what depends on its number.
 TIDY = {
     "metrics.csv": ("tuned,later,tiny,chameleon,0,cousin,perplexity", tables("tuned", *TESTED) | SHOWN),
-    "weights.csv": ("toy,chameleon,0,0,blend", tables("toy", "weights", "main")),
+    "weights.csv": ("toy,chameleon,0,0,blend", tables("toy", "weights", "agreement", "main")),
     "costs.csv": ("tuned,uniform,0,base", tables("tuned", "costs", "main") | SHOWN),
     "diagnostics.csv": ("toy,chameleon,0,score,blend", tables("toy", "krls")),
-    "curves.csv": ("toy,uniform", tables("toy", "weights")),
+    "curves.csv": ("toy,uniform", tables("toy", "weights", "agreement")),
 }
 
 
@@ -271,7 +271,9 @@ def test_the_command_prints_a_line_each_and_ends_with_one_if_anything_is_wrong(r
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[-1].endswith(": 2 wrong")
     assert lines[0].startswith(f"wrong: {results}/tables/toy_main.csv: changed: ")
-    assert lines[0].endswith("; tables: toy_main") and "; tables: toy_costs, toy_diff" in lines[1]
+    assert (
+        lines[0].endswith("; tables: toy_main") and "; tables: toy_agreement, toy_costs, toy_diff" in lines[1]
+    )
 
 
 def test_a_folder_without_records_is_a_users_mistake(tmp_path):

@@ -24,8 +24,7 @@ def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
 
 def embed(cfg: Config, embedder: str, corpus: str, seed: int) -> Spec:
     """Domain embeddings of a corpus under one model; with a seed `init`, under its initial weights."""
-    kind, of, _ = embedders(cfg)[embedder]
-    untrained = {"init": training(cfg, of, seed, "proxy")["seeds"]["init"]} if kind == "untrained" else {}
+    untrained = {"init": derive(seed, "init", "proxy")} if embedder.startswith("untrained_") else {}
     return {
         "embedder": embedder,
         "corpus": corpus,
