@@ -11,11 +11,11 @@ Needs nothing before base training, unless `prior` names a method on whose weigh
 restricted setting). Writes nothing: the training loop records every segment played.
 
 Known differences from the paper:
-- The settings are for short runs; the paper's stand at the class. There is one sweep of probes a round and 32
-  validation passes a run: four rounds of 7 domains, two of 15. The paper's 7 domains take 200 rounds of 15
-  passes, which would cost many times a run of 1,000 steps.
-- Probes take at most half of a round (the paper's δ is .13 to .29) and get shorter where they would take
-  more. A run too short to probe at all stays on its starting mixture.
+- The settings of short runs are ours; the paper's stand at the class. A run of 5,000 steps and more, the
+  paper's shortest, updates every 250 steps as the paper does, and probes take at most .29 of a round, the
+  largest δ it states (its seven-domain script has .70). A shorter run probes for at most .15 of its steps, as
+  it does not win back what steps on one domain lose. Probes get shorter where they would take more, and
+  rounds fewer where probes would get shorter than `lp_steps`. A run too short to probe keeps its start.
 - With `ema`, the default, every round starts again from uniform, as in its code. The paper's exponentiated
   gradient p_j ∝ p_j exp(η Σ_i A_ij) goes on from the last mixture, which is what `ema: null` does.
 - `prior_in_update: true` is an addition: updates start from the prior. By default the prior plays no part in
@@ -32,10 +32,10 @@ Known differences from its code:
   epochs made probes alike.
 - A validation pass reads the first tokens of each domain's validation split (`controller_tokens`), its code's
   the whole split.
-- A round of `update_steps` with fewer than two steps a probe is lengthened to that, and a rest of the run
-  goes to the last round.
+- A round of `update_steps` that is too short to probe is lengthened; a rest goes to the last round.
 """
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +60,10 @@ from chameleon.mixing import (
     register,
 )
 
-#: Probes take at most this part of a round (δ in the paper, .13 to .29 there; its 7-domain script has .70):
-#: where a run is too short for `lp_steps`, probes become shorter.
-MOST_PROBING = 0.5
+#: Steps of the paper's shortest run (from here on a run is long), and its `update_steps` there.
+PAPER_STEPS, PAPER_UPDATE = 5000, 250
+#: Most that probes take of a round (δ in the paper, .13 to .29 there), and of a run shorter than the paper's.
+PAPER_PROBING, SHORT_PROBING = 0.29, 0.15
 
 
 def probe_mixtures(k: int, one_hot_factor: float) -> np.ndarray:
@@ -86,7 +87,6 @@ def solve_law(drops: np.ndarray, mixtures: np.ndarray, diagonal: bool = False) -
     """
     if diagonal:
         return np.diag(np.diag(drops) / np.diag(mixtures))
-    # Least squares: the solution where P has full rank, and the smallest one where caps made probes alike.
     return np.linalg.lstsq(mixtures, drops.T, rcond=None)[0].T
 
 
@@ -126,20 +126,24 @@ def plan(total_steps: int, k: int, params: Mapping[str, Any]) -> Plan:
     start = total_steps // 10 if params["prior_steps"] is None else int(params["prior_steps"])
     start = min(start, total_steps)
     left, probes = total_steps - start, k * params["lp_rounds"]
-    shortest = int(np.ceil(probes / MOST_PROBING))
+    long = total_steps >= PAPER_STEPS
+    share = params["most_probing"] or (PAPER_PROBING if long else SHORT_PROBING)
+    shortest = math.ceil(probes / share)
     if k == 1 or left < shortest:
         return Plan(start, (left,) if left else (), 0)
-    if params["update_steps"] is None:
-        count = max(1, params["validation_passes"] // (1 + probes))
-        count = min(count, left // shortest)
+    update = params["update_steps"] or (PAPER_UPDATE if long else None)
+    if update is None:
+        # Rather few rounds with whole probes than many with probes of a step or two.
+        whole = int(left * share) // (probes * params["lp_steps"])
+        count = max(1, min(params["validation_passes"] // (1 + probes), whole))
         ends = [start + left * (i + 1) // count for i in range(count)]
     else:
         # A round shorter than it takes to probe would be all measurement; a rest goes to the last round.
-        length = max(params["update_steps"], shortest)
+        length = max(update, shortest)
         count = max(1, left // length)
         ends = [start + length * (i + 1) for i in range(count - 1)] + [total_steps]
     rounds = tuple(int(b - a) for a, b in zip([start, *ends], ends, strict=False))
-    most = int(min(rounds) * MOST_PROBING) // probes
+    most = int(min(rounds) * share) // probes
     return Plan(start, rounds, min(int(params["lp_steps"]), most))
 
 
@@ -149,24 +153,23 @@ class Aioli(Method):
 
     The paper's settings (160M parameters; 5,000 steps for 2 and 3 domains, 40,000 for 7) for A/SE, A/B/SE
     and all of SlimPajama: eta 0.2, 0.1, 1; ema 0.1, 0.5, 0.1; update_steps 250, 250, 200; lp_rounds 4, 4, 2;
-    lp_steps 4, 6, 10; one_hot_factor 0.625, 0.5, 0.75. Its 200 rounds of 15 validation passes would cost
-    many times a run of 1,000 steps. The defaults keep eta, ema and factor of its seven domains, probe once a
-    round for 8 steps (64 blocks at the default batch: the smallest share of 7 domains is 2 or 3 blocks) and
-    spend 32 validation passes: four rounds of 7 domains, two of 15. Probes take a quarter of 1,000 steps, and
-    more than two fifths of the 400 steps of the default base run.
+    lp_steps 4, 6, 10; one_hot_factor 0.625, 0.5, 0.75. The defaults keep eta, ema and factor of its seven
+    domains; 8 steps a probe are 64 blocks at the default batch, the smallest share of 7 domains 2 or 3.
 
     With `ema` every round restarts from uniform and A sums to one: no two weights differ by more than the
     factor e^eta, and with many domains the mixture stays near uniform. That is the reference's behaviour.
     """
 
     name = "aioli"
-    version = 1
+    version = 2
     online = True
     defaults = {
         "eta": 1.0,
         "ema": 0.1,  # part of the old A in the average; None: none, and weights accumulate over rounds
-        "update_steps": None,  # steps of a round; None: as many rounds as `validation_passes` allow
+        # Steps of a round; None: 250 in a long run, else as `validation_passes` and `most_probing` allow.
+        "update_steps": None,
         "validation_passes": 32,
+        "most_probing": None,  # part of a round; None: .29 in a long run (5,000 steps), else .15
         "lp_rounds": 1,  # sweeps over the probes per round
         "lp_steps": 8,  # training steps per probe
         "one_hot_factor": 0.75,  # share of the favoured domain in its probe, above 1/k
@@ -174,11 +177,8 @@ class Aioli(Method):
         "diagonal": False,  # only what a domain does to its own loss
         "played": True,  # solve with the counts really drawn; False: the asked mixtures, as in the reference
         "prior": None,  # label of the method whose weights the run starts on; None: uniform
-        # Static steps first; None: a tenth of the run. The reference has none without a prior, but a short
-        # run's first steps lower every loss so steeply that the first probe of its sweep would look best.
-        "prior_steps": None,
-        # True: updates start from the prior. Reference: the prior plays no part in the update.
-        "prior_in_update": False,
+        "prior_steps": None,  # static steps first; None: a tenth of the run
+        "prior_in_update": False,  # True: updates start from the prior
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
@@ -190,6 +190,7 @@ class Aioli(Method):
         check_whole(at + "prior_steps", params["prior_steps"], 0, optional=True)
         for key in ("normalise", "diagonal", "played", "prior_in_update"):
             check_flag(at + key, params[key])
+        check_number(at + "most_probing", params["most_probing"], above=0, most=1, optional=True)
         check_number(at + "eta", params["eta"], above=0, most=700)
         check_number(at + "ema", params["ema"], least=0, below=1, optional=True)
         factor, prior = params["one_hot_factor"], params["prior"]

@@ -8,47 +8,48 @@ Universal form (`target: null`): W_j = ⟨g_j, Σ_i g_i⟩ over all domains. Out
 <domain>`): W_j = ⟨g_j, g_target⟩; the target is read by the proxy run's batches, but moves neither its model
 nor gets any weight.
 
+`target_batch`, of the universal form: "independent" (the default) measures Σ_i g_i on a second batch, drawn
+anew every step, all domains in equal parts; the published universal configs have such a pool (`mix`). "same"
+takes the batch's own blocks. Then W_j holds ⟨g_j, g_j⟩, and with one or two blocks a domain that is the
+variance of a gradient, not agreement: weights go to the domain with the noisiest gradients. The outcome's
+`self_share` says how large that part is, `score_error` how far the mean score can be told from noise.
+
 `variant`: "paper" (the default) is the formula as it stands. "reference" is the published code's update: each
 gradient is clipped to `max_grad_norm` (its universal configs: 5.0; its out-of-domain ones: 1.0), W is divided
 by the mean norm and clipped to `score_min` to `score_max` (so disagreement counts as no agreement), and the
-clipped gradients train the model.
+clipped gradients train the model; its target is the mean of the second batch, not k times it.
 
-Step size. The formula's η_t is the learning rate of the papers' AdamW, at its peak 5e-4 with μ = 0.01
-(universal), 0.05 (out of domain) or, in Aioli's port for seven domains, 0.1. The CPU scales train with Muon
-at 0.02, a rate in other units. With η_t = 0.02 and μ = 0.01 both variants put 0.9 and more on one domain
-within 75 steps and jumped from domain to domain; so `step_size` is 5e-4 whatever the recipe's rate (times the
-schedule's factor; null: the recipe's own rate, for scales with the papers' optimizer). At 5e-4 on seven
-domains of real text (batches of 8 blocks, one or two a domain) μ = 0.01 still let noise lead (a weight of
-0.54 after 74 steps, another's of 0.58 after 148), while with μ = 0.1 the weights moved smoothly from 0.14 to
-between 0.09 and 0.22 in 400 steps: neither frozen nor exploding. Hence the default "paper" with μ = 0.1. The
-reference variant's scores are about half as large: μ = 0.05 behaves alike.
+Step size. η_t and μ are the papers': 5e-4, the peak of their AdamW's rate, and 0.01 (their universal form;
+0.05 out of domain). `step_size` is 5e-4 whatever the recipe's rate, times the schedule's factor: the CPU
+scales train with Muon at 0.02, a rate in other units. null: the recipe's own rate, for scales with the
+papers' optimizer.
 
-Cost: 6ND and the inner products (`chameleon.methods.reweighting.domain_gradients`), which the objective
-counts.
+Cost: 6ND, as much again for the independent batch, and the inner products
+(`chameleon.methods.reweighting.domain_gradients`), which the objective counts.
 
 Known differences from the paper:
-- η_t is `step_size`, 5e-4 times the schedule's factor, whatever the rate that trains the model; μ is 0.1, not
-  0.01 or 0.05. The reasons stand above.
+- η_t is `step_size`, 5e-4 times the schedule's factor, whatever the rate that trains the model.
+- The target's gradient is measured on a batch of its own (`target_batch: same` for the formula to the
+  letter, which then holds each domain's own square).
 - The model is trained by the scale's optimizer, at the CPU scales Muon; the paper's is AdamW.
 - With more domains than blocks in a batch (15 and 8 in the default transfer) a step sees some of the domains
-  only; the paper has every domain in every batch. The sum over i in W_j runs over those present, so cross
-  terms count less often than ⟨g_j, g_j⟩, and by the sampler's even spacing some pairs meet more often than
-  others.
+  only; the paper has every domain in every batch. The target's batch then holds some of the domains too, in
+  turns drawn anew every step: its mean is unbiased.
 - A domain absent from a batch keeps its last W_j; before its first one its share does not move. A batch
   without the target of the out-of-domain form moves no weight. The step's gradient is Σ α_i g_i over the
   domains present, not divided by their Σα.
-- The proxy is the scenario's and as long as Chameleon's. In the papers DoGE's proxy trains five times as long
-  as Chameleon's (10,000 against 2,000 steps).
+- The proxy is the scenario's and by default as long as Chameleon's. In the papers DoGE's proxy trains five
+  times as long as Chameleon's (10,000 against 2,000 steps), as `steps` says in `configs/slimpajama.yaml`.
 
 Known differences from its code:
-- Its universal configs use a third target, a held-out pool of all domains; a scenario here has no such pool,
-  and the target is the training domains themselves.
+- The pool `mix` of its universal configs is text that no domain trains on; here the target's blocks come from
+  the domains' train splits, drawn independently of the batch. It does not train the model here; there its
+  gradient is clipped and left out alike.
 - Its code clips every gradient, divides W by the mean norm and clips it, which the default "paper" does not;
   `variant: reference` does. `max_grad_norm` is then 5.0 in the out-of-domain form too, unless set.
 - Its code keeps the old gradient of an absent domain, in a k × P matrix; here the last score is kept, and the
   reference variant's mean norm is over the domains present.
-- The inner products come from one backward pass with hooks, not from one pass a domain (`gradients: naive`);
-  alike up to rounding.
+- The inner products come from one backward pass with hooks, not from one pass a domain; alike up to rounding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,7 @@ from chameleon.mixing import (
     RunSpec,
     UserError,
     check_number,
+    check_whole,
     choices,
     is_number,
     register,
@@ -71,7 +73,7 @@ from chameleon.mixing import (
 
 RUN = "proxy"
 VARIANTS = ("paper", "reference")
-GRADIENTS = ("captured", "operands", "naive")
+TARGET_BATCHES = ("independent", "same")
 
 
 @register
@@ -79,21 +81,22 @@ class Doge(Method):
     """Average weights of the proxy run; zero for the target of the out-of-domain form."""
 
     name = "doge"
-    version = 1
+    version = 2
     defaults = {
         "target": None,  # None: all domains; a domain: help it, without training on it
         "variant": "paper",  # or "reference"
-        "mu": 0.1,  # μ: smaller moves the weights faster
+        "target_batch": "independent",  # or "same": the batch's own blocks, self terms included
+        "steps": None,  # optimizer steps of the proxy run; None: as many as the scenario's proxy
+        "mu": 0.01,  # μ: smaller moves the weights faster
         "step_size": 5.0e-4,  # η at the peak of the learning-rate schedule; None: the recipe's lr
         "max_grad_norm": 5.0,  # reference variant only, as the two below
         "score_min": 0.0,
         "score_max": 5.0,
-        "gradients": "captured",  # or "operands", "naive": chameleon.methods.reweighting.doge has them
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Refuse an unknown target, variant or form, numbers out of range, and a target that is alone."""
-        for key, valid in (("variant", VARIANTS), ("gradients", GRADIENTS)):
+        for key, valid in (("variant", VARIANTS), ("target_batch", TARGET_BATCHES)):
             if params[key] not in valid:
                 raise UserError(f"method doge: {key}: {choices(params[key], valid)}")
         target = params["target"]
@@ -103,13 +106,14 @@ class Doge(Method):
             raise UserError(f"method doge: target: {target!r} is the only domain; nothing is left to weight")
         for key in ("mu", "step_size", "max_grad_norm"):
             check_number(f"method doge: {key}", params[key], above=0, optional=key == "step_size")
+        check_whole("method doge: steps", params["steps"], 1, optional=True)
         low, high = params["score_min"], params["score_max"]
         if not is_number(low) or not is_number(high, above=low):
             raise UserError(f"method doge: score_min, score_max: {low!r}, {high!r} are not a rising pair")
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the proxy run: uniform over all domains, the target's among them."""
-        return [RunSpec(RUN, {d: 1 / len(domains) for d in domains}, objective=True)]
+        return [RunSpec(RUN, {d: 1 / len(domains) for d in domains}, params["steps"], objective=True)]
 
     def objective(self, inputs: RunInputs) -> Objective:
         """Return the objective that moves α and trains on Σ α_i g_i."""
@@ -120,12 +124,12 @@ class Doge(Method):
             inputs.domains,
             target=p["target"],
             variant=p["variant"],
+            target_batch=p["target_batch"],
             mu=p["mu"],
             step_size=p["step_size"],
             max_grad_norm=p["max_grad_norm"],
             score_min=p["score_min"],
             score_max=p["score_max"],
-            gradients=p["gradients"],
         )
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
@@ -135,6 +139,6 @@ class Doge(Method):
         diagnostics = {
             "trajectory": outcome["trajectory"],
             "final_weights": outcome["final"],
-            "mean_score": outcome["mean_score"],
+            **{key: outcome[key] for key in ("mean_score", "score_error", "self_share")},
         }
         return MethodResult(MixtureSchedule.static(average), diagnostics)

@@ -1,8 +1,8 @@
 """DoReMi: weights from a proxy trained by Group DRO on its excess loss over a reference model.
 
 Xie et al., 2023 (arXiv 2305.10429). Two runs of the proxy's size: the reference (the scenario's uniform
-proxy, which other methods share) and a proxy whose data are drawn uniformly and whose loss is Σ_i α_i ℓ_i,
-with α raised step by step where the proxy still loses to the reference
+proxy, which other methods share, or with `steps` a run of its own) and a proxy whose data are drawn uniformly
+and whose loss is Σ_i α_i ℓ_i, with α raised step by step where the proxy still loses to the reference
 (`chameleon.methods.reweighting.doremi`). The answer is α's mean over the steps.
 
 A uniform reference often needs a second round: with `rounds` > 1 a new reference is trained on the last
@@ -28,8 +28,9 @@ Known differences from the paper:
   expected gradient's direction.
 - How many blocks a domain gives to the run is exact, and they are spread evenly over it; the paper draws its
   minibatches by the uniform weights.
-- Reference and proxy are the scenario's proxy scale and as long as Chameleon's proxy. In the papers the
-  proxies of DoReMi train five times as long as Chameleon's (10,000 against 2,000 steps).
+- Reference and proxy are the scenario's proxy scale and by default as long as Chameleon's proxy. In the
+  papers the proxies of DoReMi train five times as long as Chameleon's (10,000 against 2,000 steps), as
+  `steps` says in `configs/slimpajama.yaml`.
 
 Known differences from its code:
 - In its code a domain that no batch has shown yet counts with an excess of log(vocabulary), the average
@@ -65,11 +66,12 @@ class Doremi(Method):
     """Average Group-DRO weights of the last round's proxy."""
 
     name = "doremi"
-    version = 1
+    version = 2
     defaults = {
         "eta": 1.0,  # step size η of the exponentiated gradient
         "smoothing": 1e-3,  # c, share of the uniform mixture in every step
         "rounds": 1,
+        "steps": None,  # optimizer steps of references and proxies; None: as many as the scenario's proxy
         "tolerance": 1e-3,  # a round has settled when no weight is further than this from its reference's
         "reference_behaviour": False,  # the published code's, where it differs from the paper
     }
@@ -80,15 +82,23 @@ class Doremi(Method):
         check_number("method doremi: smoothing", params["smoothing"], least=0, most=1)
         check_number("method doremi: tolerance", params["tolerance"], least=0)
         check_whole("method doremi: rounds", params["rounds"], 1, most=1000)
+        check_whole("method doremi: steps", params["steps"], 1, optional=True)
         check_flag("method doremi: reference_behaviour", params["reference_behaviour"])
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
-        """Return a proxy per round, and from the second round on the reference before it."""
-        uniform = {d: 1 / len(domains) for d in domains}
-        runs = [RunSpec(_proxy(1), uniform, after=(REFERENCE,), objective=True)]
+        """Return a proxy per round, and the reference before it where that is not the scenario's proxy.
+
+        With `steps` the first reference too is a run of its own, as long as its proxy: an excess over a model
+        that saw less or more text would not be what the domain still has to give. So too where
+        `steps` is the scenario's own number, which a method is not told: the numbers are the same then.
+        """
+        uniform, steps = {d: 1 / len(domains) for d in domains}, params["steps"]
+        first = REFERENCE if steps is None else _reference(1)
+        runs = [] if steps is None else [RunSpec(first, uniform, steps)]
+        runs.append(RunSpec(_proxy(1), uniform, steps, after=(first,), objective=True))
         for n in range(2, params["rounds"] + 1):
-            runs.append(RunSpec(f"reference_{n}", None, after=(_proxy(n - 1),)))
-            runs.append(RunSpec(_proxy(n), uniform, after=(f"reference_{n}",), objective=True))
+            runs.append(RunSpec(_reference(n), None, steps, after=(_proxy(n - 1),)))
+            runs.append(RunSpec(_proxy(n), uniform, steps, after=(_reference(n),), objective=True))
         return runs
 
     def run_weights(self, inputs: RunInputs) -> dict[str, float]:
@@ -131,6 +141,10 @@ class Doremi(Method):
                 "excess": outcome["excess"],
             },
         )
+
+
+def _reference(round_number: int) -> str:
+    return f"reference_{round_number}"
 
 
 def _proxy(round_number: int) -> str:

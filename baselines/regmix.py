@@ -28,6 +28,8 @@ Known differences from its code:
 - Candidates keep the bounds of the swarm; the reference's do not.
 - A rounded mixture of the swarm is rescaled to sum to one and held against the bounds again; the reference's
   sum to 0.999 to 1.001.
+- `compare` is an addition: the regression's opinion on other methods' mixtures, for a table that holds it
+  against what base models on them came to. The answer does not depend on it.
 - Where the bounds leave too few mixtures (from about a hundred domains on) its code fails. Here up to 2,000
   draws are made per mixture asked for; if that is not enough, the mixtures are made within the bounds
   (`chameleon.methods.regression.within`). If even so there are not as many different ones as `num_proxies`
@@ -81,6 +83,9 @@ class RegMix(Method):
         "candidates": CANDIDATES,  # simulated mixtures
         "top": TOP,  # of which so many are averaged
         "folds": 8,  # of the cross-validation
+        # Labels of methods whose mixtures the regression foretells too, to be held against their base runs;
+        # those that a scenario does not have are passed over there.
+        "compare": [],
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
@@ -102,6 +107,11 @@ class RegMix(Method):
                 f"method regmix: strength: {strength!r} is not a pair of positive numbers, low first"
             )
         _prior(params["prior"], sorted(domains))
+        if not isinstance(params["compare"], list) or not all(isinstance(m, str) for m in params["compare"]):
+            raise UserError(f"method regmix: compare: {params['compare']!r} is not a list of labels")
+
+    def compares(self, params: Mapping[str, Any]) -> list[str]:
+        return list(params["compare"])
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the swarm: `num_proxies` runs.
@@ -185,6 +195,9 @@ class RegMix(Method):
             "best_swarm_loss": float(y.mean(axis=1).min()),
             "importance": dict(zip(names, model.importance().tolist(), strict=True)),
         }
+        if compared := [label for label in params["compare"] if label in inputs.others]:
+            asked = np.array([[inputs.others[label].get(d, 0.0) for d in names] for label in compared])
+            diagnostics["foretold"] = dict(zip(compared, model.predict(asked).tolist(), strict=True))
         correlation = models.spearman(held_out, y.mean(axis=1))
         if correlation is not None:
             diagnostics["heldout_spearman"] = correlation

@@ -1,9 +1,11 @@
 """A DoGE step against a plain training step and against one backward pass per domain.
 
+Without its independent target batch, which is a second step's forward and backward pass, and with it.
+
 Prints milliseconds and the ratio to the plain step (mean loss of the batch) of the same shape, batch and
 optimizer. Forms take turns, and the median of their rounds counts, so that a machine that slows down slows
 all of them. A step is forward, backward, clipping and optimizer; DoGE's also inner products, weights and
-weighted gradient (`chameleon/methods/reweighting/domain_gradients.py` has the forms). `error` is the largest
+weighted gradient (`chameleon/methods/reweighting/domain_gradients.py`). `error` is the largest
 relative error of the inner products against those of one pass per domain. One thread, as the default config
 trains.
 Run: `make bench`, or `python benchmarks/doge_step.py [--rounds N]`.
@@ -11,7 +13,10 @@ Run: `make bench`, or `python benchmarks/doge_step.py [--rounds N]`.
 
 import argparse
 import platform
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -20,21 +25,23 @@ from _turns import interleaved
 from chameleon.core.provenance import cpu_name
 from chameleon.methods.reweighting.doge import DogeObjective
 from chameleon.methods.reweighting.domain_gradients import captured
-from chameleon.methods.reweighting.separate_gradients import naive
 from chameleon.mixing.types import StepInfo
 from chameleon.training.device import keep_pages
 from chameleon.training.model import Decoder, ModelShape
 from chameleon.training.recipe import Recipe, optimizers
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from separate_gradients import naive  # noqa: E402
+
 SHAPE = ModelShape(4, 2, 64, 128, 2048, 0.05)
 RECIPE = Recipe(optimizer="muon", lr=0.02, adam_lr=0.02, batch_size=8, steps=1000)
-INFO = StepInfo(step=100, total_steps=1000, lr_factor=1.0, learning_rate=0.02, grad_clip=1.0)
 CASES = ((7, 8), (7, 16), (7, 32), (22, 22), (22, 32))  # domains, blocks
+#: Form -> the target's batch, and how the gradients are found.
 FORMS = {
-    "plain step": None,
-    "DoGE (used)": "captured",
-    "DoGE, operands kept": "operands",
-    "DoGE, a pass per domain": "naive",
+    "plain step": ("", captured),
+    "DoGE": ("same", captured),
+    "DoGE, target batch": ("independent", captured),
+    "DoGE, a pass per domain": ("same", naive),
 }
 PLAIN = next(iter(FORMS))
 
@@ -43,13 +50,20 @@ def step(form: str, domains: list[str], tokens: torch.Tensor) -> Callable[[], No
     """Return a function that trains one step in the given form."""
     model = Decoder(SHAPE).initialise(0)
     both = optimizers(dict(model.named_parameters()), RECIPE, "fp32")
-    objective = DogeObjective(sorted(set(domains)), mu=0.1, step_size=5e-4, gradients=FORMS[form] or "")
+    target, gradients = FORMS[form]
+    objective = DogeObjective(sorted(set(domains)), target_batch=target, step_size=5e-4)
+
+    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+        return tokens[:count, :-1], tokens[:count, 1:], domains[:count]
+
+    info = StepInfo(100, 1000, lr_factor=1.0, learning_rate=0.02, grad_clip=1.0, draw=draw)
 
     def run() -> None:
-        if FORMS[form] is None:
+        if form == PLAIN:
             (model.summed(tokens[:, :-1], tokens[:, 1:]) / tokens[:, 1:].numel()).backward()
         else:
-            objective.step(model, tokens[:, :-1], tokens[:, 1:], domains, INFO)
+            with patch("chameleon.methods.reweighting.domain_gradients.captured", gradients):
+                objective.step(model, tokens[:, :-1], tokens[:, 1:], domains, info)
         torch.nn.utils.clip_grad_norm_(model.parameters(), RECIPE.grad_clip)
         for part in both:
             part.step()

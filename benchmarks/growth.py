@@ -59,7 +59,7 @@ def doge(k: int) -> Callable[[], None]:
     shape = ModelShape(4, 2, 64, CONTEXT, VOCAB, 0.05)
     model = Decoder(shape).initialise(0)
     names = [f"d{i:03d}" for i in range(k)]
-    objective = DogeObjective(names, mu=0.1, step_size=5e-4)
+    objective = DogeObjective(names, target_batch="same", step_size=5e-4)
     tokens = torch.randint(VOCAB, (k, CONTEXT + 1))
 
     def run() -> None:

@@ -30,6 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "embeddings": {**_PATHS, "help": "embedding files"},
     "runs": {**_PATHS, "help": "the method's extra runs and swarm parts"},
     "others": {**_PATHS, "help": "weights files of methods it builds on"},
+    "played": {**_PATHS, "help": "mixtures that the base runs of methods it follows have played"},
     "after": {**_PATHS, "help": "folders of the runs that it waited for"},
     "reference": {**_MAYBE, "help": "folder of the scenario's uniform proxy"},
     "asked": {
@@ -68,7 +69,7 @@ JOBS: dict[str, Job] = {
     "swarm": Job("stages.swarm:swarm", "train a share of a method's small runs",
                  "tokens stack out threads states"),
     "weights": Job("stages.weighting:weights", "compute a method's weights",
-                   "tokens embeddings runs others out threads"),
+                   "tokens embeddings runs others played out threads"),
     "train": Job("stages.runs:train", "train a base model",
                  "tokens weights embeddings runs others start tokenizer out threads states"),
     "evaluate": Job("stages.measure:evaluate", "test a base model", "tokens model out threads"),

@@ -12,6 +12,7 @@ from chameleon.experiment.config import Config
 from chameleon.experiment.specs.tasks import EXAMPLES, MAX_ANSWER_BYTES, SPLIT_SEED
 from chameleon.experiment.specs.training import extra_runs
 from chameleon.experiment.study_settings import check as check_study
+from chameleon.mixing import registry
 
 
 def check_across(cfg: Config) -> None:
@@ -26,6 +27,8 @@ def check_across(cfg: Config) -> None:
     for name in cfg.scenarios:
         _check_links(cfg, name)
     domains = {name: _check_corpora(cfg, name) for name in cfg.needed}
+    for name in cfg.needed:
+        _check_unseen(cfg, name)
     names.check_results(cfg)
     for name in cfg.needed:
         _check_scenario(cfg, name, domains[name])
@@ -98,17 +101,33 @@ def _pick(cfg: Config, name: str, key: str, table: Mapping[str, Any]) -> Any:
 
 
 def _check_corpora(cfg: Config, name: str) -> tuple[str, ...]:
-    where = f"scenarios.{name}.corpora"
     seen: dict[str, str] = {}
     for corpus in cfg.raw["scenarios"][name]["corpora"]:
-        _pick(cfg, corpus, where, cfg.raw["corpora"])
-        domains = cfg.domains_of(corpus)
-        names.check_domains(cfg, corpus, domains)
-        for domain in domains:
-            if domain in seen:
-                raise UserError(f"{cfg.source}: {where}: domain {domain!r} is in {seen[domain]} and {corpus}")
-            seen[domain] = corpus
+        _add_domains(cfg, corpus, f"scenarios.{name}.corpora", seen)
     return tuple(seen)
+
+
+def _add_domains(cfg: Config, corpus: str, where: str, seen: dict[str, str]) -> None:
+    """Add a corpus's domains to `seen` (domain -> corpus), none of which may be there."""
+    _pick(cfg, corpus, where, cfg.raw["corpora"])
+    domains = cfg.domains_of(corpus)
+    names.check_domains(cfg, corpus, domains)
+    for domain in domains:
+        if domain in seen:
+            raise UserError(f"{cfg.source}: {where}: domain {domain!r} is in {seen[domain]} and {corpus}")
+        seen[domain] = corpus
+
+
+def _check_unseen(cfg: Config, name: str) -> None:
+    """Refuse corpora for unseen losses that the scenario sees, or that have a domain of the same name."""
+    where, trained = f"scenarios.{name}.unseen", cfg.seen(name)
+    seen = {domain: corpus for corpus in trained for domain in cfg.domains_of(corpus)}
+    others = [corpus for corpus in cfg.raw["corpora"] if corpus not in trained]
+    for corpus in cfg.unseen(name):
+        if corpus not in others:
+            why = ": the scenario trains on it" if corpus in trained else ""
+            raise UserError(f"{cfg.source}: {where}: {choices(corpus, others)}{why}")
+        _add_domains(cfg, corpus, where, seen)
 
 
 def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
@@ -143,8 +162,11 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
         except UserError as error:
             raise UserError(f"{cfg.source}: {here}: {error}") from error
         _check_runs(cfg, name, label, here)
-        for other in method.uses(params):
+        for other in [*method.uses(params), *method.follows(params)]:
             _pick(cfg, other, f"{here} uses", dict.fromkeys(scenario["methods"]))
+        for other in method.compares(params):
+            known = [*registry.names(), *cfg.raw.get("method_params", {})]
+            _pick(cfg, other, f"{here} compares", dict.fromkeys(known))
         _check_uses(cfg, label, here)
         if cfg.embed_with(name, label) == "base" and cfg.kind(name) != "finetune":
             raise UserError(
@@ -190,13 +212,13 @@ def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
 
 
 def _check_uses(cfg: Config, label: str, where: str) -> None:
-    """Refuse methods that build on each other's weights in a circle."""
+    """Refuse methods that build on each other's weights or runs in a circle."""
     seen, waiting = set[str](), [label]
     while waiting:
         method, params = cfg.method(waiting.pop())
-        for other in method.uses(params):
+        for other in [*method.uses(params), *method.compares(params), *method.follows(params)]:
             if other == label:
-                raise UserError(f"{cfg.source}: {where}: builds on its own weights, through its `prior`")
+                raise UserError(f"{cfg.source}: {where}: builds on its own weights, by its parameters")
             if other not in seen:
                 seen.add(other)
                 waiting.append(other)

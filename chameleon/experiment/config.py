@@ -20,8 +20,9 @@ from chameleon.mixing.method import Method
 
 #: Keys of a `method_params` entry that are not the method's: which method, and what embeds its domains.
 RESERVED = ("method", "embed_with")
-#: What embeds the domains: the scenario's proxy, one trained on its own domains, the model to be finetuned.
-EMBED_WITH = ("proxy", "own", "base")
+#: What embeds the domains: the scenario's proxy, one trained on its own domains, the model to be finetuned,
+#: or the proxy as it was before its first step (a control: random features of the text).
+EMBED_WITH = ("proxy", "own", "base", "untrained")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Config:
         if chosen == "base":
             base = self.raw["scenarios"][scenario]["base"]
             return f"base_{base['of']}_{base['method']}"
+        if chosen == "untrained":
+            return f"untrained_{self.proxy_of(scenario)}"
         return f"proxy_{scenario if chosen == 'own' else self.proxy_of(scenario)}"
 
     def evaluation(self, scenario: str) -> dict[str, Any]:
@@ -99,8 +102,9 @@ class Config:
 
     @property
     def corpora(self) -> list[str]:
-        """Corpora of the scenarios that are run or built on, each once."""
-        return list(dict.fromkeys(c for s in self.needed for c in self.raw["scenarios"][s]["corpora"]))
+        """Corpora of the scenarios that are run or built on, then those of unseen losses, each once."""
+        own = [c for s in self.needed for c in self.raw["scenarios"][s]["corpora"]]
+        return list(dict.fromkeys([*own, *(c for s in self.needed for c in self.unseen(s))]))
 
     @property
     def tokenizer_corpora(self) -> list[str]:
@@ -126,6 +130,16 @@ class Config:
     def domains(self, scenario: str) -> dict[str, str]:
         """Return domain -> corpus of a scenario, in order."""
         return {d: c for c in self.raw["scenarios"][scenario]["corpora"] for d in self.domains_of(c)}
+
+    def unseen(self, scenario: str) -> list[str]:
+        """Return the corpora that base models are tested on and nothing of the scenario sees; often none."""
+        return list(self.raw["scenarios"][scenario].get("unseen") or [])
+
+    def seen(self, scenario: str) -> list[str]:
+        """Return the corpora that anything of a scenario is trained on: its own, its proxy's, its start's."""
+        start = self.raw["scenarios"][scenario]["base"].get("of", scenario)
+        known = (scenario, self.proxy_of(scenario), start)
+        return list(dict.fromkeys(c for s in known for c in self.raw["scenarios"][s]["corpora"]))
 
     def methods(self, scenario: str) -> list[str]:
         """Return the method labels of a scenario."""

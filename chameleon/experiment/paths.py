@@ -27,9 +27,9 @@ def manifests(cfg: Config, scenario: str) -> list[str]:
 
 
 def tested_manifests(cfg: Config, scenario: str) -> list[str]:
-    """The same, and those of the corpora that a finetuned model was pretrained on."""
-    kept = dict.fromkeys(specs.kept_domains(cfg, scenario).values())
-    return list(dict.fromkeys([*manifests(cfg, scenario), *map(_manifest, kept)]))
+    """The same, those of the corpora that a finetuned model was pretrained on, and those of unseen ones."""
+    others = (*specs.kept_domains(cfg, scenario).values(), *cfg.unseen(scenario))
+    return list(dict.fromkeys([*manifests(cfg, scenario), *map(_manifest, others)]))
 
 
 def embedding_files(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
@@ -43,7 +43,7 @@ def embedding_files(cfg: Config, scenario: str, method: str, seed: str) -> list[
 def embedder_model(cfg: Config, embedder: str, seed: str) -> str:
     """The model behind an embedder's name: a scenario's proxy, or a base model."""
     kind, scenario, method = specs.embedders(cfg)[embedder]
-    if kind == "proxy":
+    if kind != "base":
         return f"<results>/proxies/{scenario}/seed{seed}/model"
     return f"{_run(scenario, method, seed)}/model"
 
@@ -66,9 +66,15 @@ def user_files(cfg: Config, method: str) -> list[str]:
 
 
 def others(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
-    """Weights of the methods that a method builds on."""
+    """Weights of the methods that a method builds on, or is asked about."""
+    labels = specs.read_methods(cfg, scenario, method)
+    return [f"<results>/weights/{scenario}/{label}/seed{seed}.json" for label in labels]
+
+
+def played(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
+    """What the base runs of the methods that a method follows have played."""
     registered, params = cfg.method(method)
-    return [f"<results>/weights/{scenario}/{label}/seed{seed}.json" for label in registered.uses(params)]
+    return [f"{_run(scenario, label, seed)}/mixture.json" for label in registered.follows(params)]
 
 
 def extra_results(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:

@@ -25,8 +25,9 @@ def in_order(stage: str, spec: Spec, results: Path) -> Spec:
 
 
 def _scenario(what: Mapping[str, Any], lines: Lines) -> dict[str, Any]:
+    measured = {"domains": "loss", "kept": "kept_loss", "unseen": "unseen_loss"}
     domains = {name: [line["domain_or_task"] for line in lines if line["metric"] == metric]
-               for name, metric in (("domains", "loss"), ("kept", "kept_loss"))}  # fmt: skip
+               for name, metric in measured.items() if name in what}  # fmt: skip
     return {
         **what,
         "methods": _sorted(what["methods"], (line["method"] for line in lines)),

@@ -40,7 +40,7 @@ def _make(stage: str, spec: Mapping[str, Any], bench: Path) -> None:
     if stage == "tables":
         from chameleon.reporting.tables import make_tables
 
-        make_tables(bench, bench / "tables", spec["scenarios"])
+        make_tables(bench, bench / "tables", spec["scenarios"], spec.get("unseen", ()))
     elif stage == "summary":
         from chameleon.reporting.summary import make_summary
 

@@ -31,7 +31,7 @@ def produced(results: Path, record: Path, stage: str, spec: Mapping[str, Any]) -
     if stage == "prepare":
         return [folder / "report.json", *(folder / f"{domain}.parquet" for domain in spec["domains"])]
     if stage == "tables":
-        return _pages(results, "tables", catalogue.table_stems(spec["scenarios"]))
+        return _pages(results, "tables", catalogue.table_stems(spec["scenarios"], spec.get("unseen", ())))
     if stage == "figures":
         return _pages(results, "figures", catalogue.figure_stems(spec["scenarios"]))
     if stage in ("collect", "sensitivity"):

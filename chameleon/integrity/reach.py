@@ -28,12 +28,13 @@ class Reach:
         self._next: dict[Path, set[Path]] = defaultdict(set)
         self._from: dict[Path, set[Source]] = defaultdict(set)
         self._scenarios: dict[str, str] = {}
+        self._unseen: set[str] = set()
         for job in jobs:
             self._add(job)
         for one in broken:
             self._next[one.record] |= set(one.outputs)
         made = {self._stem(path) for job in jobs for path in job.outputs}
-        known = readers(self._scenarios) | study_readers()
+        known = readers(self._scenarios, self._unseen) | study_readers()
         self.readers = {stem: read for stem, read in known.items() if stem in made}
         self._empty = {stem for stem in self.readers if stem.startswith("tables/") and not cells.get(stem, 0)}
         for tidy_rows in rows.values():
@@ -50,6 +51,7 @@ class Reach:
         self._next[job.record] |= set(job.outputs)
         if job.stage in ("tables", "figures", "summary"):
             self._scenarios |= job.spec.get("scenarios", {})
+            self._unseen |= set(job.spec.get("unseen", ()))
         if job.stage not in GATHERING:
             for path in job.inputs:
                 self._next[path] |= {job.record, *job.outputs}

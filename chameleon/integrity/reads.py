@@ -4,17 +4,17 @@ A kind is rows of one tidy file that come from the same sort of job. Tables over
 kinds of other kinds of scenarios.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from chameleon.reporting import catalogue
 from chameleon.sensitivity import catalogue as study
 
 #: Kinds of rows by tidy file.
 KINDS: dict[str, tuple[str, ...]] = {
-    "metrics": ("tested", "kept", "fewshot"),
+    "metrics": ("tested", "kept", "unseen", "fewshot"),
     "weights": ("weights",),
     "costs": ("costs", "tests"),
-    "diagnostics": ("krls", "affinity", "pca", "trajectory", "epochs", "other"),
+    "diagnostics": ("krls", "affinity", "pca", "trajectory", "epochs", "foretold", "other"),
     "curves": ("curves",),
     # Rows of the study's files are not told apart.
     **{name: (name,) for name in study.TIDY},
@@ -22,12 +22,15 @@ KINDS: dict[str, tuple[str, ...]] = {
 #: Quantities of diagnostics.csv by kind; others are single numbers of a method.
 QUANTITIES = {"score": "krls", "eigenvalue": "krls", "k_lambda": "krls", "affinity": "affinity",
               "embedding_pc": "pca", "embedding_pc_share": "pca", "trajectory": "trajectory",
-              "effective_epochs": "epochs"}  # fmt: skip
+              "effective_epochs": "epochs", "foretold_loss": "foretold",
+              "heldout_spearman": "foretold"}  # fmt: skip
 
 #: Table or figure of a scenario -> kinds of rows.
-TABLES = {"main": "tested fewshot costs", "perplexity": "tested", "difference": "tested", "noise": "tested",
-          "forgetting": "kept", "weights": "weights curves", "krls": "krls", "epochs": "epochs",
-          "fewshot": "fewshot", "costs": "costs tests", "transfer_cost": "costs",
+TABLES = {"main": "tested fewshot costs weights", "perplexity": "tested", "difference": "tested",
+          "noise": "tested", "robust": "tested", "unseen": "unseen", "forgetting": "kept",
+          "weights": "weights curves", "agreement": "weights curves", "proxies": "weights krls affinity",
+          "forecast": "foretold tested", "krls": "krls", "epochs": "epochs", "fewshot": "fewshot",
+          "costs": "costs tests", "transfer_cost": "costs",
           "published": "tested fewshot costs"}  # fmt: skip
 FIGURES = {"relative_perplexity": "tested", "learning_curves": "curves", "learning_curves_domains": "curves",
            "forgetting": "tested kept", "weights": "weights curves",
@@ -36,8 +39,8 @@ FIGURES = {"relative_perplexity": "tested", "learning_curves": "curves", "learni
            "quality_cost": "tested costs"}  # fmt: skip
 #: What is over all scenarios -> kind of scenario -> kinds of rows.
 OVERALL = {
-    "tables/verdicts": {"pretrain": "tested fewshot costs curves", "transfer": "tested costs curves",
-                        "finetune": "tested curves"},
+    "tables/verdicts": {"pretrain": "tested fewshot costs", "transfer": "tested costs",
+                        "finetune": "tested costs"},
     "summary": {"pretrain": "tested fewshot costs tests", "transfer": "tested costs tests",
                 "finetune": "tested costs tests"},
 }  # fmt: skip
@@ -58,6 +61,8 @@ def kind(tidy: str, row: Sequence[object]) -> str:
         if row[1] == "fewshot":
             return "fewshot"
         metric = str(row[6])
+        if metric.endswith("unseen_loss"):
+            return "unseen"
         return "kept" if metric.startswith("kept_") or metric.endswith("forgetting") else "tested"
     if tidy == "costs":
         return "tests" if row[3] in ("evaluate", "fewshot") else "costs"
@@ -66,18 +71,19 @@ def kind(tidy: str, row: Sequence[object]) -> str:
     return tidy
 
 
-def readers(scenarios: Mapping[str, str]) -> dict[str, frozenset[Source]]:
+def readers(scenarios: Mapping[str, str], unseen: Collection[str] = ()) -> dict[str, frozenset[Source]]:
     """Return what every table, every figure and the summary read.
 
     Args:
         scenarios: {name: kind}; empty for the study alone.
+        unseen: names of those that have losses on unseen domains.
 
     Returns:
         {`tables/NAME`, `figures/NAME` or `summary`: (scenario, kind of rows)}; no row for what is made from
         the corpora's reports.
     """
     found: dict[str, frozenset[Source]] = {}
-    for stem, (name, scenario) in catalogue.table_stems(scenarios).items():
+    for stem, (name, scenario) in catalogue.table_stems(scenarios, unseen).items():
         read = TABLES[name].split() if scenario is not None else ()
         found[f"tables/{stem}"] = frozenset((str(scenario), one) for one in read)
     for stem, (name, scenario) in catalogue.figure_stems(scenarios).items():

@@ -92,7 +92,11 @@ def _kinds(gap: Gap, path: Path) -> frozenset[str]:
         found = {kind(gap.tidy, list(line.values())) for line in lines}
     except STUMBLES:
         found = set()
-    return frozenset(found or KINDS[gap.tidy])
+    # Few-shot scores of all models of a scenario come from one file, everything else from files of a run.
+    known = found or set(KINDS[gap.tidy])
+    if gap.key[1] is None:
+        return frozenset(known & {"fewshot", "tests"})
+    return frozenset(known - {"fewshot"})
 
 
 def _rows(name: str, rows: list[tuple[collect.Row, tuple[Path, ...]]]) -> Iterator[Row]:

@@ -94,6 +94,17 @@ class MixingMethod(Protocol):
         """Return the labels of the methods of the same scenario whose weights this one builds on."""
         ...
 
+    def compares(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the labels of methods of the same scenario on whose weights this one is asked its opinion.
+
+        For its diagnostics: it is not charged for them, and its own weights must not depend on them.
+        """
+        ...
+
+    def follows(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the labels of the methods of the same scenario whose base runs must be done before."""
+        ...
+
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the runs needed, known before anything has run: the DAG stays static."""
         ...
@@ -131,6 +142,12 @@ class Method:
         return []
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
+        return []
+
+    def compares(self, params: Mapping[str, Any]) -> list[str]:
+        return []
+
+    def follows(self, params: Mapping[str, Any]) -> list[str]:
         return []
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:

@@ -6,12 +6,13 @@ Imports no torch: the workflow reads methods while it builds its DAG.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 if TYPE_CHECKING:
-    pass
+    from torch import Tensor
+
 from chameleon.mixing.schedule import MixtureSchedule
 
 #: What a method may ask for in `requires`. `embeddings` brings the scenario's proxy with it.
@@ -86,6 +87,10 @@ class RunInputs:
     earlier: Mapping[str, RunResult]
 
 
+def _nothing_to_draw(count: int) -> NoReturn:
+    raise ValueError(f"{count} blocks are asked for, but this step has no data beside its batch")
+
+
 @dataclass(frozen=True)
 class StepInfo:
     """Where a run stands when its objective is asked for gradients.
@@ -96,6 +101,9 @@ class StepInfo:
         lr_factor: the learning-rate schedule's factor on the peak rate at this step, in (0, 1].
         learning_rate: the recipe's `lr` times the factor.
         grad_clip: norm to which the loop clips the gradient left in `.grad` afterwards.
+        draw: returns so many blocks of the train splits, drawn for this step alone and independent of the
+            batch (tokens, targets: blocks x context; name of each block's domain). The domains come in turns,
+            so that every one has as many blocks, or one less. Its FLOPs are the objective's to count.
     """
 
     step: int
@@ -103,6 +111,7 @@ class StepInfo:
     lr_factor: float
     learning_rate: float
     grad_clip: float
+    draw: "Callable[[int], tuple[Tensor, Tensor, list[str]]]" = _nothing_to_draw
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,10 @@ class MethodInputs:
         token_budget: tokens that the base run trains on.
         embeddings: k x d float64, rows in the order of `domains`; None unless required.
         runs: results of `extra_runs` by run id.
-        others: weights of the methods named by `Method.uses`, by label (the first stage of a schedule).
+        others: weights of the methods named by `Method.uses` and `Method.compares`, by label (the first stage
+            of a schedule).
+        played: shares of the blocks that the base runs of the methods named by `Method.follows` drew from
+            each domain, by label.
         start: for a controller, the mixture that `weights` answered; None before that.
     """
 
@@ -130,6 +142,7 @@ class MethodInputs:
     embeddings: np.ndarray | None = None
     runs: Mapping[str, RunResult] = field(default_factory=dict)
     others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    played: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     start: Mapping[str, float] | None = None
     token_budget: int = 0
 

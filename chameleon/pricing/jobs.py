@@ -166,7 +166,7 @@ class Walk:
 
     def embed(self, embedder: str, corpus: str, seed: int) -> str:
         kind, scenario, label = specs.embedders(self.cfg)[embedder]
-        model_job = self.proxy(scenario, seed) if kind == "proxy" else self.base(scenario, label, seed)
+        model_job = self.proxy(scenario, seed) if kind != "base" else self.base(scenario, label, seed)
         spec = specs.embed(self.cfg, embedder, corpus, seed)
         scale = self.jobs[model_job].scale
         model = self.cfg.raw["scales"][scale]["model"]
@@ -189,7 +189,8 @@ class Walk:
             needs.append(self._extra(scenario, label, seed, run))
         for group in specs.swarm_groups(cfg, scenario, label, seed):
             needs.append(self._swarm(scenario, label, seed, group))
-        needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
+        needs += [self.weights(scenario, other, seed) for other in specs.read_methods(cfg, scenario, label)]
+        needs += [self.base(scenario, other, seed) for other in method.follows(params)]
         swarm = any(r.swarm for r in specs.extra_runs(cfg, scenario, label, seed))
         return self._add(Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,
                              fixed="regression" if swarm else "light", threads=self.threads["evaluate"],
@@ -238,8 +239,9 @@ class Walk:
         tested = specs.evaluate(cfg, scenario, label, seed)
         test = Job(f"evaluate {scenario} {label} {seed}", "evaluate", scenario, label, spec["scale"],
                    fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
-                   needs=(name,))  # fmt: skip
-        self._pass(test, model, (k + len(tested["kept"])) * tested["test_tokens"])
+                   needs=(name, *(f"tokens {c}" for c in cfg.unseen(scenario))))  # fmt: skip
+        read = k + len(tested["kept"]) + len(tested["unseen"])
+        self._pass(test, model, read * tested["test_tokens"])
         self._add(test)
         return name
 

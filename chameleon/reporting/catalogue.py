@@ -1,11 +1,12 @@
 """Names of the tables and figures, so that the workflow can list its outputs without importing pandas.
 
-What a scenario gets follows from its kind. The files are `tables/{scenario}_{name}.csv/.md/.html` and
-`figures/{scenario}_{name}.png/.pdf`; tables over all scenarios (OVERALL_TABLES) and of the corpora
-(CORPUS_TABLES) have no scenario in their names. `summary.md/.html` lies beside the tidy files.
+What a scenario gets follows from its kind, and from whether it is tested on unseen domains. The files are
+`tables/{scenario}_{name}.csv/.md/.html` and `figures/{scenario}_{name}.png/.pdf`; tables over all scenarios
+(OVERALL_TABLES) and of the corpora (CORPUS_TABLES) have no scenario in their names. `summary.md/.html` lies
+beside the tidy files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 #: Tidy files that the tables and figures are made from.
@@ -17,9 +18,14 @@ TABLES: dict[str, tuple[str, ...]] = {
     "main": KINDS,
     "perplexity": KINDS,
     "difference": KINDS,
+    "robust": KINDS,
+    "unseen": KINDS,
     "forgetting": ("finetune",),
     "noise": KINDS,
     "weights": KINDS,
+    "agreement": KINDS,
+    "proxies": ("transfer",),
+    "forecast": ("pretrain", "transfer"),
     "krls": KINDS,
     "epochs": KINDS,
     "fewshot": ("pretrain", "transfer"),
@@ -27,6 +33,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "transfer_cost": ("transfer",),
     "published": ("pretrain",),
 }
+#: The table that only scenarios with losses on unseen domains have.
+UNSEEN = "unseen"
 OVERALL_TABLES: tuple[str, ...] = ("verdicts",)
 CORPUS_TABLES: tuple[str, ...] = ("corpora", "licences")
 
@@ -66,11 +74,14 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 }
 #: Subcategories under a kind of scenario, in reading order, with what stands there in reading order.
 PARTS: dict[str, tuple[str, ...]] = {
-    "1 Results": ("main", "relative_perplexity", "difference", "perplexity", "forgetting", "published"),
-    "2 With more training": ("learning_curves", "learning_curves_domains", "noise"),
-    "3 Weights": ("weights", "weights_over_time", "epochs"),
-    "4 Why these weights": ("affinity", "krls", "pca"),
-}
+    "1 Results": ("main", "relative_perplexity", "difference", "perplexity", "robust", "forgetting",
+                  "published"),
+    "2 Along training, noise": ("learning_curves", "learning_curves_domains", "noise"),
+    "3 Weights": ("weights", "agreement", "weights_over_time", "epochs"),
+    "4 Why these weights": ("affinity", "krls", "pca", "proxies", "forecast"),
+    # Of its own: scenarios that share a part must have the same things in it.
+    "5 Unseen domains": (UNSEEN,),
+}  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -82,7 +93,7 @@ class Place(NamedTuple):
 
 
 def tables(kind: str) -> tuple[str, ...]:
-    """Return the tables of a scenario of this kind."""
+    """Return the tables that a scenario of this kind can have."""
     return tuple(name for name, kinds in TABLES.items() if kind in kinds)
 
 
@@ -91,9 +102,21 @@ def figures(kind: str) -> tuple[str, ...]:
     return tuple(name for name, kinds in FIGURES.items() if kind in kinds)
 
 
-def table_stems(scenarios: Mapping[str, str]) -> dict[str, tuple[str, str | None]]:
-    """Return {file stem: (name, scenario or None)} of all tables; `scenarios` maps names to kinds."""
-    of_scenarios = {f"{s}_{t}": (t, s) for s, kind in scenarios.items() for t in tables(kind)}
+def table_stems(
+    scenarios: Mapping[str, str], unseen: Collection[str] = ()
+) -> dict[str, tuple[str, str | None]]:
+    """Return {file stem: (name, scenario or None)} of all tables.
+
+    Args:
+        scenarios: {name: kind}, in reading order.
+        unseen: names of those that have losses on unseen domains.
+    """
+    of_scenarios = {
+        f"{s}_{t}": (t, s)
+        for s, kind in scenarios.items()
+        for t in tables(kind)
+        if t != UNSEEN or s in unseen
+    }
     return {**of_scenarios, **{t: (t, None) for t in (*OVERALL_TABLES, *CORPUS_TABLES)}}
 
 

@@ -6,7 +6,7 @@ stands in for it, with the tables and figures of what is there. A few lines of i
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from chameleon.core import artifacts
@@ -98,10 +98,16 @@ def _alike(why: str, job: Job) -> str:
     return re.sub(r"\d+", "#", re.sub(rf"\b({names})\b", "*", why) if names else why)
 
 
-def make_report(out: Path, scenarios: Mapping[str, str]) -> None:
-    """Write `report.html`: the first page, then tables and figures in the order of the complete report."""
+def make_report(out: Path, scenarios: Mapping[str, str], unseen: Collection[str]) -> None:
+    """Write `report.html`: the first page, then tables and figures in the order of the complete report.
+
+    Args:
+        out: folder of the partial report.
+        scenarios: {name: kind}, in reading order.
+        unseen: names of those that have losses on unseen domains.
+    """
     blocks = [(out / "summary.html").read_text(encoding="utf-8")]
-    for heading, table, figure in _items(out, scenarios):
+    for heading, table, figure in _items(out, scenarios, unseen):
         blocks.append(f"<h2>{html.escape(heading)}</h2>")
         if table is not None:
             blocks.append(_body(table.read_text(encoding="utf-8")))
@@ -117,11 +123,13 @@ def _body(text: str) -> str:
     return text.split("<body>", 1)[1].rsplit("</body>", 1)[0].strip()
 
 
-def _items(out: Path, scenarios: Mapping[str, str]) -> Iterable[tuple[str, Path | None, Path | None]]:
+def _items(
+    out: Path, scenarios: Mapping[str, str], unseen: Collection[str]
+) -> Iterable[tuple[str, Path | None, Path | None]]:
     """Yield (heading, table's page, figure) of all that there is, sorted as the complete report sorts it."""
     found = []
     for form, stems, folder, kind in (
-        ("table", catalogue.table_stems(scenarios), "tables", "html"),
+        ("table", catalogue.table_stems(scenarios, unseen), "tables", "html"),
         ("figure", catalogue.figure_stems(scenarios), "figures", "png"),
     ):
         for stem, (name, scenario) in stems.items():

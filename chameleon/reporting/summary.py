@@ -22,7 +22,8 @@ from chameleon.reporting.records.tidy import (
 )
 from chameleon.reporting.statistics.comparisons import base_cost, series, to_uniform, weighting_cost
 from chameleon.reporting.verdicts.claims import judge
-from chameleon.reporting.verdicts.judging import ABSENT, FAILS, HOLDS, OPEN, signed
+from chameleon.reporting.verdicts.findings import ABSENT, FAILS, HOLDS, OPEN, SET
+from chameleon.reporting.verdicts.judging import signed
 
 #: What a kind of scenario does, with the number of its domains.
 DOES = {
@@ -56,7 +57,9 @@ def sentences(kinds: Mapping[str, str], frames: Mapping[str, Frames]) -> list[st
         frames: {scenario: tidy frames}.
     """
     judged = judge(kinds, frames)
-    by_verdict = {v: [c.short for c, f in judged if f.verdict == v] for v in (HOLDS, FAILS, OPEN, ABSENT)}
+    by_verdict = {
+        v: [c.short for c, f in judged if f.verdict == v] for v in (HOLDS, FAILS, SET, OPEN, ABSENT)
+    }
     return [
         _compared(kinds, frames),
         _cost(frames),
@@ -154,10 +157,12 @@ def _best(frames: Mapping[str, Frames]) -> str:
 
 
 def _verdicts(by_verdict: Mapping[str, Sequence[str]], count: int) -> str:
-    held, failed = by_verdict[HOLDS], by_verdict[FAILS]
+    held, failed, fixed = by_verdict[HOLDS], by_verdict[FAILS], by_verdict[SET]
+    of_config = f"; {len(fixed)} {'is' if len(fixed) == 1 else 'are'} set by the config's steps and scales"
     return (
-        f"**What held and what did not:** of {count} claims of the papers, {len(held)} hold at this scale"
-        f"{_colon(held)}; {len(failed)} do not{_colon(failed)}."
+        f"**What held and what did not:** of {count} claims of the papers, {len(held)} hold for the "
+        f"published rules with this suite's defaults at these numbers of domains and these budgets"
+        f"{_colon(held)}; {len(failed)} do not{_colon(failed)}{of_config + _colon(fixed) if fixed else ''}."
     )
 
 

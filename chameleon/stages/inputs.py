@@ -62,6 +62,7 @@ def method_inputs(
     embeddings: list[Path],
     runs: list[Path],
     others: list[Path],
+    played: Sequence[Path] = (),
 ) -> MethodInputs:
     """Return what a method may look at, read from its files.
 
@@ -72,6 +73,7 @@ def method_inputs(
         embeddings: embedding files, one per corpus; empty unless required.
         runs: folders of extra runs and files of swarm parts.
         others: weights files of the methods that this one uses.
+        played: mixture files of the base runs that this one follows.
     """
     domains = tuple(spec["domains"])
     if "total_steps" in spec:
@@ -93,7 +95,19 @@ def method_inputs(
         embeddings=embedding_files.load(embeddings, domains) if embeddings else None,
         runs=run_results(runs),
         others=weights,
+        # results/runs/<scenario>/<label>/seed<n>/mixture.json
+        played={path.parents[1].name: shares_played(path) for path in played},
     )
+
+
+def shares_played(path: Path) -> dict[str, float]:
+    """Return which part of a run's blocks came from each domain."""
+    blocks: dict[str, int] = {}
+    for segment in read_json(path)["segments"]:
+        for domain, count in segment["blocks"].items():
+            blocks[domain] = blocks.get(domain, 0) + count
+    total = sum(blocks.values())
+    return {domain: count / total for domain, count in blocks.items()}
 
 
 def read_weights(path: Path, corpora: Mapping[str, TokenCorpus]) -> MixtureSchedule:

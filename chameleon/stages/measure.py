@@ -12,14 +12,16 @@ from chameleon.evaluation.perplexity import summary
 from chameleon.stages.common import Spec, load_model, split_losses
 from chameleon.stages.inputs import open_corpora
 from chameleon.training.device import setup_torch
-from chameleon.training.model import flops_per_token
+from chameleon.training.model import Decoder, flops_per_token
 
 
 def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
-    """Embed the domains of one corpus (the only manifest) with a model."""
+    """Embed the domains of one corpus (the only manifest) with a model, or with its shape, untrained."""
     recorder = Recorder("embed", spec, [manifests[0], model_dir / "model.safetensors"], threads=threads)
     recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
     model, corpus = load_model(model_dir), TokenCorpus(manifests[0])
+    if "init" in spec["seeds"]:
+        model = Decoder(model.shape).initialise(spec["seeds"]["init"]).to(model.wte.weight.device)
     artefact, tokens = embeddings.embed(model, corpus, dict(spec))
     artefact["proxy_sha256"] = recorder.digest(model_dir / "model.safetensors")
     embedding_files.save(out, artefact)
@@ -31,12 +33,15 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
 
 
 def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
-    """Measure a base model's test loss and perplexity on every domain, and on those it was pretrained on."""
+    """Measure a base model's test loss and perplexity on every domain.
+
+    On those it was pretrained on too, and on those that nothing of its scenario saw, both kept apart.
+    """
     recorder = Recorder("evaluate", spec, [*manifests, model_dir / "model.safetensors"], threads=threads)
     recorder.device = setup_torch(threads)
-    both = {**spec["domains"], **spec["kept"]}
+    tested = {**spec["domains"], **spec["kept"], **spec["unseen"]}
     losses = split_losses(
-        load_model(model_dir), open_corpora(manifests, both), "test", spec["test_tokens"], recorder.cost
+        load_model(model_dir), open_corpora(manifests, tested), "test", spec["test_tokens"], recorder.cost
     )
     kept = ("scenario", "scale", "method", "seed", "domains", "test_tokens")
     groups = {
@@ -47,7 +52,10 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
         **{k: spec[k] for k in kept},
         **summary({d: losses[d] for d in spec["domains"]}),
         "groups": groups,
-        "kept": summary({d: losses[d] for d in spec["kept"]}) if spec["kept"] else None,
+        **{
+            part: summary({d: losses[d] for d in spec[part]}) if spec[part] else None
+            for part in ("kept", "unseen")
+        },
     }
     write_json(out, measured, schema="metrics")
     recorder.outputs = [out]

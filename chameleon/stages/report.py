@@ -39,8 +39,8 @@ def tables(spec: Spec, results: Path, out: Path) -> None:
 
     recorder = Recorder("tables", spec, _tidy(results))
     with listening(lambda path: recorder.take([path])):
-        make_tables(results, out, spec["scenarios"])
-    stems = table_stems(spec["scenarios"])
+        make_tables(results, out, spec["scenarios"], spec["unseen"])
+    stems = table_stems(spec["scenarios"], spec["unseen"])
     recorder.outputs = [out / f"{stem}.{kind}" for stem in stems for kind in ("csv", "md", "html")]
     recorder.write(out / "run.json")
 
@@ -89,6 +89,7 @@ def partial(spec: Spec, results: Path, unfinished: Path, threads: int) -> None:
     recorder = Recorder("partial", spec, [unfinished], threads=threads)
     undone, told = Unfinished.read(unfinished), read_json(unfinished)
     kinds = {name: what["kind"] for name, what in spec["scenarios"].items()}
+    unseen = [name for name, what in spec["scenarios"].items() if what["unseen"]]
     out = Path(tempfile.mkdtemp(dir=results, prefix=".partial."))
     try:
         for scenario, few in told["fewshot"].items():
@@ -99,9 +100,9 @@ def partial(spec: Spec, results: Path, unfinished: Path, threads: int) -> None:
         if any(not f["metrics"].empty for f in frames.values()):
             texts = {c: results / "corpora" / c / "report.json" for c in told["corpora"]}
             lost = {c: undone.state(file) for c, file in texts.items() if not undone.there(file)}
-            make_tables(out, out / "tables", kinds, texts=results, lost=lost)
+            make_tables(out, out / "tables", kinds, unseen, texts=results, lost=lost)
             make_figures(out, out / "figures", kinds)
-        pages.make_report(out, kinds)
+        pages.make_report(out, kinds, unseen)
         recorder.outputs = sorted(out.iterdir())
         recorder.write(out / "run.json")
         final = results / "partial"

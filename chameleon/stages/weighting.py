@@ -22,15 +22,16 @@ def weights(
     out: Path,
     threads: int,
     others: Sequence[Path] = (),
+    played: Sequence[Path] = (),
 ) -> None:
     """Ask a method for its weights and write them with everything they depend on."""
     given = [Path(file) for file in registry.get(spec["registered"]).files(spec["params"])]
-    inputs_read = [*manifests, *embeddings, *result_files(runs), *others, *given]
+    inputs_read = [*manifests, *embeddings, *result_files(runs), *others, *played, *given]
     recorder = Recorder("weights", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = cpu_name()
     corpora = open_corpora(manifests, spec["domains"])
     method: Method = registry.get(spec["registered"])
-    result = method.weights(method_inputs(spec, corpora, embeddings, runs, list(others)))
+    result = method.weights(method_inputs(spec, corpora, embeddings, runs, list(others), played))
     if set(result.schedule.domains) != set(spec["domains"]):
         raise ValueError(
             f"method {method.name} answered for {result.schedule.domains}, not for {list(spec['domains'])}"

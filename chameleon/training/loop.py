@@ -17,6 +17,7 @@ import torch
 
 from chameleon.core.errors import Interrupted
 from chameleon.core.provenance import Cost
+from chameleon.core.seeds import generator
 from chameleon.data.sampler import MixtureSampler, batches
 from chameleon.data.tokens import TokenStream
 from chameleon.mixing.method import Controller, Objective
@@ -232,16 +233,33 @@ class Training:
             raise ValueError(f"{self.label}: at step {state.step} the controller asked for {asked}")
         return int(length), Stage(state.step, {d: float(weights[d]) for d in self.streams}).weights
 
+    def _read(self, batch: Sequence[tuple[str, int]]) -> torch.Tensor:
+        """Return the blocks of a batch, blocks x (context + 1)."""
+        context = self.shape.context
+        data = np.stack([self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch])
+        return torch.from_numpy(data).to(self.device)
+
+    def _draw(self, step: int, count: int) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+        """Return blocks that depend on the data seed and the step alone: see `StepInfo.draw`."""
+        rng = generator(self.data_seed, "independent", step)
+        names = sorted(self.streams)
+        turns = [names[i] for i in rng.permutation(len(names))]
+        domains = [turns[i % len(turns)] for i in range(count)]
+        batch = [(d, int(rng.integers(self.sampler.block_counts[d]))) for d in domains]
+        tokens = self._read(batch)
+        return tokens[:, :-1], tokens[:, 1:], domains
+
     def _step(self, step: int, batch: Sequence[tuple[str, int]]) -> float:
         recipe, context = self.recipe, self.shape.context
         factor = recipe.learning_rate(step)
         self._rates.set(factor)
-        data = np.stack([self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch])
-        tokens = torch.from_numpy(data).to(self.device)
+        tokens = self._read(batch)
         total = 0.0
         if self._objective is not None:
             # Domains of a batch belong together in an objective: accumulation would change what it sees.
-            info = StepInfo(step, recipe.steps, factor, recipe.lr * factor, recipe.grad_clip)
+            info = StepInfo(
+                step, recipe.steps, factor, recipe.lr * factor, recipe.grad_clip, partial(self._draw, step)
+            )
             with self.engine.autocast(self.device):
                 total = self._objective.step(
                     self.model, tokens[:, :-1], tokens[:, 1:], [d for d, _ in batch], info

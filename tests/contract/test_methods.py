@@ -31,6 +31,9 @@ STEPS, BUDGET = 12, 4000
 EXAMPLES = {
     "fixed": lambda domains: {"weights": {d: (i + 1) / 10 for i, d in enumerate(DOMAINS) if d in domains}
                               if len(domains) == 4 else dict.fromkeys(domains, 1 / len(domains))},
+    # Controls of another method.
+    "permuted": lambda domains: {"of": "other"},
+    "mean_mixture": lambda domains: {"of": "other"},
     # Its own defaults fit and simulate for seconds.
     "regmix": lambda domains: {"num_proxies": 12, "candidates": 1000, "folds": 3},
 }  # fmt: skip
@@ -107,9 +110,10 @@ def solve(model_dir):
             runs[run.run_id] = RunResult(dict(weights), losses, None if run.swarm else model_dir, outcome)
         del runs[REFERENCE]
         rows = X[[DOMAINS.index(d) for d in domains]] if "embeddings" in method.requires else None
-        others = dict.fromkeys(method.uses(params), uniform)
+        mixture = {d: (1 + DOMAINS.index(d)) / sum(1 + DOMAINS.index(e) for e in domains) for d in domains}
+        others, played = (dict.fromkeys(f(params), mixture) for f in (method.uses, method.follows))
         inputs = MethodInputs(
-            tuple(domains), dict(COUNTS), params, seed, STEPS, rows, runs, others, token_budget=BUDGET
+            tuple(domains), dict(COUNTS), params, seed, STEPS, rows, runs, others, played, token_budget=BUDGET
         )
         before = copy.deepcopy((inputs.token_counts, inputs.params, inputs.runs))
         result = method.weights(inputs)

@@ -28,7 +28,9 @@ from chameleon.training.resume.interruption import SIGNALS
 PARAMS = {
     "fixed": {"weights": {"twin_one": 0.5, "unique": 0.25, "blend": 0.25}},
     "regmix": {"num_proxies": 6, "scale": "tiny", "steps": 5, "candidates": 200, "folds": 3},
-    "aioli": {"prior_steps": 1, "update_steps": 6, "lp_steps": 1, "validation_passes": 8},
+    "aioli": {"prior_steps": 1, "update_steps": 6, "lp_steps": 1, "most_probing": 0.5},
+    "permuted": {"of": "uniform"},
+    "mean_mixture": {"of": "uniform"},
 }
 #: After so many saves a job is killed: first in its first segment, then later on.
 KILLS = (1, 2)
@@ -92,8 +94,18 @@ def play(cfg, toy, out: Path, label: str, train):
     for group in specs.swarm_groups(cfg, "toy", label, 0):
         made.append(out / "swarm" / f"{group}.json")
         train(swarm, specs.swarm(cfg, "toy", label, 0, group), tokens, made[-1], 1)
-    weights = out / "weights.json"
-    weighting.weights(specs.weights(cfg, "toy", label, 0), tokens, embeddings, made, weights, 1)
+    weights, (method, params) = out / "weights.json", cfg.method(label)
+    others, played = [], []
+    for other in method.uses(params):
+        others.append(out / "weights" / f"{other}.json")
+        weighting.weights(specs.weights(cfg, "toy", other, 0), tokens, [], [], others[-1], 1)
+    for other in method.follows(params):
+        folder = out / "runs" / other / "seed0"
+        start = out / "weights" / f"{other}.json"
+        runs.train(specs.train(cfg, "toy", other, 0), tokens, start, toy.tokenizer, folder, 1)
+        played.append(folder / "mixture.json")
+    spec = specs.weights(cfg, "toy", label, 0)
+    weighting.weights(spec, tokens, embeddings, made, weights, 1, others=others, played=played)
     spec = specs.train(cfg, "toy", label, 0)
     train(runs.train, spec, tokens, weights, toy.tokenizer, run, 1, embeddings=embeddings, runs=made)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chameleon.core.artifacts import read_json, sha256_file, write_json
 from chameleon.data.corpora.fetch import fetch
-from chameleon.experiment import specs
+from chameleon.experiment import paths, specs
 from chameleon.experiment.config import Config
 from chameleon.experiment.load import load
 from chameleon.stages import measure, report, runs, text, weighting
@@ -27,6 +27,7 @@ RAW = {
         "tuned": {
             "kind": "finetune",
             "corpora": ["later"],
+            "unseen": ["apart"],
             "proxy": {"of": "toy"},
             "base": {"scale": "tiny", "of": "toy", "method": "natural", "steps": 3},
             "embed_with": "base",
@@ -37,6 +38,7 @@ RAW = {
         "left": {"kind": "synthetic", "domains": ["unique", "twin_one"]},
         "right": {"kind": "synthetic", "domains": ["blend"]},
         "later": {"kind": "synthetic", "domains": ["cousin"]},
+        "apart": {"kind": "synthetic", "domains": ["twin_two"]},
     },
     "data": {
         "min_characters": 200, "max_characters": 1500, "max_bytes_per_domain": 60_000, "seed": 0,
@@ -64,7 +66,13 @@ def make(root: Path) -> Path:
     results, cfg = root / "results", load(json.loads(json.dumps(RAW)))
     _text(cfg, root)
     proxy = results / "proxies" / "toy" / "seed0"
-    runs.proxy(specs.proxy(cfg, "toy", 0), _manifests(cfg, results, "toy"), _tokenizer(results), proxy, 1)
+    runs.proxy(
+        specs.proxy(cfg, "toy", 0),
+        _manifests(results, paths.manifests(cfg, "toy")),
+        _tokenizer(results),
+        proxy,
+        1,
+    )
     for scenario in ("toy", "tuned"):
         for method in cfg.methods(scenario):
             _method(cfg, results, scenario, method)
@@ -78,8 +86,9 @@ def _tokenizer(results: Path) -> Path:
     return results / "tokenizer"
 
 
-def _manifests(cfg: Config, results: Path, scenario: str) -> list[Path]:
-    return [results / "tokens" / c / "manifest.json" for c in cfg.raw["scenarios"][scenario]["corpora"]]
+def _manifests(results: Path, listed: list[str]) -> list[Path]:
+    """Return token manifests as a rule reads them, from what `chameleon.experiment.paths` lists."""
+    return [Path(path.replace("<results>", str(results))) for path in listed]
 
 
 def _text(cfg: Config, root: Path) -> None:
@@ -102,7 +111,7 @@ def _text(cfg: Config, root: Path) -> None:
 
 
 def _method(cfg: Config, results: Path, scenario: str, method: str) -> None:
-    shards, tokenizer = _manifests(cfg, results, scenario), _tokenizer(results)
+    shards, tokenizer = _manifests(results, paths.manifests(cfg, scenario)), _tokenizer(results)
     embeddings = []
     if specs.needs_embeddings(cfg, method):
         embedder = cfg.embedder(scenario, method)
@@ -116,6 +125,6 @@ def _method(cfg: Config, results: Path, scenario: str, method: str) -> None:
     run = results / "runs" / scenario / method / "seed0"
     start = None if scenario == "toy" else results / "runs" / "toy" / "natural" / "seed0" / "model"
     runs.train(specs.train(cfg, scenario, method, 0), shards, weights, tokenizer, run, 1, start=start)
-    tested = shards if scenario == "toy" else [*shards, *_manifests(cfg, results, "toy")]
+    tested = _manifests(results, paths.tested_manifests(cfg, scenario))
     metrics = results / "metrics" / scenario / method / "seed0.json"
     measure.evaluate(specs.evaluate(cfg, scenario, method, 0), tested, run / "model", metrics, 1)

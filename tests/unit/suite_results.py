@@ -73,6 +73,12 @@ def _run(rows: dict[str, list[dict]], scenario: str, method: str, seed: int, lev
         values = [loss[d] for d in members]
         metric("all", group, "mean_perplexity", np.mean(np.exp(values)), "perplexity")
         metric("all", group, "mean_log_perplexity", np.mean(values), "nats/token")
+    if scenario == "pretrain":
+        apart = np.random.default_rng([sum(map(ord, method)), seed])
+        far = {d: 5 + 0.1 * i + SHIFT[method] + 0.01 * apart.normal() for i, d in enumerate(NEW)}
+        for d, value in far.items():
+            metric("slim", d, "unseen_loss", value, "nats/token")
+        metric("all", "mean", "mean_unseen_loss", np.mean(list(far.values())), "nats/token")
     if scenario.startswith("finetune"):
         forgot = {d: 0.8 + 0.1 * i + SHIFT[method] * 2 + 0.01 * own.normal() for i, d in enumerate(OLD)}
         for d, value in forgot.items():
@@ -145,6 +151,13 @@ def _others(rows, head, scenario, domains, shift, own) -> None:
             for d, w in zip(domains, path / path.sum(), strict=True):
                 row = {"quantity": "trajectory", "domain": d, "other": str(step), "value": float(w)}
                 rows["diagnostics"].append({**head, **row})
+    if method == "regmix":
+        found = {"heldout_spearman": {"": 0.8 + 0.01 * own.normal()},
+                 "foretold_loss": {m: 6.0 + SHIFT[m] + 0.02 * own.normal() for m in LEARNED}}  # fmt: skip
+        for quantity, values in found.items():
+            for other, value in values.items():
+                row = {"quantity": quantity, "domain": "", "other": other, "value": float(value)}
+                rows["diagnostics"].append({**head, **row})
     if method.startswith("chameleon"):
         x = own.normal(size=(len(domains), 5)) * 0.2 + np.random.default_rng(len(domains)).normal(
             size=(len(domains), 5)
@@ -159,7 +172,7 @@ def _others(rows, head, scenario, domains, shift, own) -> None:
             )
 
         for i, a in enumerate(domains):
-            say("score", a, "", 1 / len(domains) + 0.02 * i)
+            say("score", a, "", 1 / len(domains) + 0.0002 * i)
             for j, b in enumerate(domains):
                 say("affinity", a, b, k[i, j])
             for axis in (0, 1):

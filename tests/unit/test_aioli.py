@@ -82,7 +82,8 @@ def test_the_controller_makes_the_recorded_rounds():
         k = case["k"]
         domains = tuple("abcdefg"[:k])
         params = parameters(**{n: case[n] for n in ("eta", "ema", "normalise", "one_hot_factor")},
-                            played=False, prior_steps=0, update_steps=2 * k, lp_steps=1)  # fmt: skip
+                            played=False, prior_steps=0, update_steps=2 * k, lp_steps=1,
+                            most_probing=0.5)  # fmt: skip
         controller = registry.get("aioli").controller(inputs(domains, params, 4 * 2 * k))
         losses, number, asked = np.zeros(k), 0, None
 
@@ -145,7 +146,7 @@ def coarse(weights, total):
 def test_a_known_law_is_recovered_from_what_was_played(draw, lp_rounds):
     rng = np.random.default_rng(3)
     law = rng.uniform(0, 0.001, (7, 7)) + 0.004 * np.eye(7)
-    params = parameters(lp_rounds=lp_rounds, normalise=False, lp_steps=8, update_steps=300)
+    params = parameters(lp_rounds=lp_rounds, normalise=False, lp_steps=8, update_steps=300, most_probing=0.5)
     _, controller = play(SEVEN, law, params, draw=draw)
     assert len(controller.history) == 3
     for found in controller.history:
@@ -159,10 +160,10 @@ def test_a_known_law_is_recovered_from_what_was_played(draw, lp_rounds):
 
 
 def test_weights_move_to_the_domain_that_helps():
-    """Domain qa lowers every loss, code only its own; over three seeds, with noisy losses."""
+    """Domain qa lowers every loss, code only its own; over ten seeds, with noisy losses."""
     law = 0.001 * np.eye(7)
     law[:, SEVEN.index("qa")] += 0.003
-    for seed in range(3):
+    for seed in range(10):
         segments, controller = play(SEVEN, law, parameters(), seed=seed, noise=0.0005)
         for found in controller.history:
             weights = dict(zip(SEVEN, found["weights"], strict=True))
@@ -173,7 +174,7 @@ def test_weights_move_to_the_domain_that_helps():
         # With an average nothing accumulates: no two weights differ by more than e^eta.
         assert max(last.values()) / min(last.values()) < np.e
         accumulated = play(SEVEN, law, parameters(ema=None), seed=seed, noise=0.0005)[0][-1][2]
-        assert accumulated["qa"] > last["qa"] + 0.1, "without one it does"
+        assert accumulated["qa"] > last["qa"] + 0.05, "without one it does"
 
 
 def test_a_harmful_domain_and_the_diagonal():
@@ -200,7 +201,7 @@ def test_every_step_is_accounted_for(k, total, changed):
     assert sum(length for _, length, _ in segments) == total
     assert diagnostics["prior_steps"] + sum(diagnostics["rounds"]) == total
     assert len(controller.passes) == diagnostics["validation_passes"]
-    assert diagnostics["probe_share_of_rounds"] <= 0.5
+    assert diagnostics["probe_share_of_rounds"] <= 0.15
     if "update_steps" not in changed:
         most = max(params["validation_passes"], 1 + k * params["lp_rounds"])
         assert len(controller.passes) <= most
@@ -209,16 +210,18 @@ def test_every_step_is_accounted_for(k, total, changed):
 
 
 def test_the_default_run():
-    """What the documentation says: 32 passes and about a quarter in probes, for 7 and 15 domains."""
-    for k, rounds in ((7, [225] * 4), (15, [450] * 2)):
+    """What the documentation says: .15 of a short run in probes, the paper's rounds in a long one."""
+    for total, k, rounds in ((1000, 7, [450] * 2), (1000, 15, [900]), (400, 7, [360]), (400, 15, [360])):
         domains = [f"d{i}" for i in range(k)]
-        found = registry.get("aioli").weights(inputs(domains, parameters())).diagnostics
-        assert (found["rounds"], found["lp_steps"], found["validation_passes"]) == (rounds, 8, 32)
-        assert 0.2 < found["probe_share_of_rounds"] < 0.3
-    paper = {"eta": 1.0, "ema": 0.1, "update_steps": 200, "lp_rounds": 2, "lp_steps": 10, "prior_steps": 0}
+        found = registry.get("aioli").weights(inputs(domains, parameters(), total)).diagnostics
+        assert found["rounds"] == rounds and found["validation_passes"] == len(rounds) * (1 + k)
+        assert 0.1 < found["probe_share_of_rounds"] <= 0.15
+    cut = aioli.plan(10_000, 7, parameters())
+    assert cut.rounds == (250,) * 36 and cut.lp_steps == 8, "56 of 250 steps, of at most 72"
+    # The shipped 7-domain script spends .70 in probes.
+    paper = {"update_steps": 200, "lp_rounds": 2, "lp_steps": 10, "prior_steps": 0, "most_probing": 0.7}
     cut = aioli.plan(40_000, 7, parameters(**paper))
-    # The shipped 7-domain script spends .70 in probes; half is the most here.
-    assert cut.rounds == (200,) * 200 and cut.lp_steps == 7
+    assert cut.rounds == (200,) * 200 and cut.lp_steps == 10
 
 
 def test_on_top_of_another_method():
@@ -250,7 +253,7 @@ def test_the_order_of_domains_plays_no_part():
 
 def test_sweeps_are_permutations_that_change_with_round_and_seed():
     def orders(seed):
-        segments, _ = play(SEVEN, np.eye(7) * 1e-3, parameters(lp_rounds=2), seed=seed)
+        segments, _ = play(SEVEN, np.eye(7) * 1e-3, parameters(lp_rounds=2, most_probing=0.5), seed=seed)
         probes = [max(w, key=w.get) for _, length, w in segments if max(w.values()) > 0.7]
         return [tuple(probes[i : i + 7]) for i in range(0, len(probes), 7)]
 
@@ -274,6 +277,7 @@ def test_nothing_learnt_leaves_the_weights_uniform():
         ({"lp_steps": 2.5}, "aioli.lp_steps: 2.5"),
         ({"update_steps": True}, "aioli.update_steps: True is not a whole number of at least 1, or null"),
         ({"prior_steps": -1}, "aioli.prior_steps: -1 is not a whole number of at least 0, or null"),
+        ({"most_probing": 0}, "aioli.most_probing: 0 is not a number above 0 and at most 1, or null"),
         ({"one_hot_factor": 0.25}, "aioli.one_hot_factor: 0.25 is not a number above 1/4"),
         ({"diagonal": "no"}, "aioli.diagonal: 'no' is not true or false"),
         ({"prior": 3}, "aioli.prior: 3 is not the label of a method, or null"),

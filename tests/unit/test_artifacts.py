@@ -59,7 +59,7 @@ def test_reading_bad_json_is_one_line(tmp_path):
 METRICS = {
     "scenario": "s", "scale": "c", "method": "m", "seed": 0, "domains": {"a": "x"}, "test_tokens": 16,
     "loss": {"a": 1.0}, "perplexity": {"a": 2.7}, "mean_perplexity": 2.7, "mean_log_perplexity": 1.0,
-    "groups": {}, "kept": None,
+    "groups": {}, "kept": None, "unseen": None,
 }  # fmt: skip
 
 

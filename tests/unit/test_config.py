@@ -58,6 +58,13 @@ MISTAKES = {
     "scenario": ("run", ["toi"], ["run: 'toi'", "toy"]),
     "method": ("scenarios.toy.methods", ["doremy"], ["scenarios.toy.methods: method 'doremy'", "natural"]),
     "corpus": ("scenarios.toy.corpora", ["lefty"], ["scenarios.toy.corpora: 'lefty'", "left, right"]),
+    "unseen, unknown": ("scenarios.toy.unseen", ["lefty"], ["scenarios.toy.unseen: 'lefty' is not one of"]),
+    "unseen, trained on": (
+        "scenarios.toy.unseen",
+        ["right"],
+        ["scenarios.toy.unseen: 'right' is not one of", ": the scenario trains on it"],
+    ),
+    "unseen, no list": ("scenarios.toy.unseen", "right", ["scenarios.toy.unseen: 'right'", "write [right]"]),
     "scale": ("scenarios.toy.base.scale", "huge", ["scenarios.toy.base.scale: 'huge'", "tiny"]),
     "proxy scale": ("scenarios.toy.proxy.scale", "huge", ["scenarios.toy.proxy.scale: 'huge'", "tiny"]),
     "domain": ("corpora.left.domains", ["nope"], ["corpora.left.domains: 'nope'", "twin_one"]),

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from separate_gradients import naive
 from synthetic_domains import SHAPE, domains, train
 
 from baselines.doge import Doge
 from chameleon.core.errors import UserError
+from chameleon.methods.reweighting import domain_gradients
 from chameleon.methods.reweighting.doge import DogeObjective, clip_factors, reference_scores
+from chameleon.methods.reweighting.domain_gradients import captured
 from chameleon.mixing.types import MethodInputs, RunInputs, RunResult, StepInfo
 from chameleon.training.model import Decoder
 
@@ -59,15 +62,34 @@ def test_reference_update_is_the_published_one(case):
 
 def test_paper_update_is_the_formula():
     g = np.random.default_rng(0).normal(size=(3, 5))
-    objective = DogeObjective(["a", "b", "c"], mu=0.3)
+    objective = DogeObjective(["a", "b", "c"], mu=0.3, target_batch="same")
     objective.update(g @ g.T, ["a", "b", "c"], 0.02)
     expected = np.exp(0.02 * (g @ g.sum(0)) / 0.3)
     np.testing.assert_allclose(objective.moving.alpha, expected / expected.sum(), rtol=1e-12)
 
 
+def test_the_target_is_the_independent_batch():
+    """Its row is a mean; the formula's target is a sum over all domains, the reference's the mean."""
+    g = np.random.default_rng(0).normal(size=(4, 5))
+    objective = DogeObjective(["a", "b", "c"], mu=0.3)
+    factors = objective.update(g @ g.T, ["a", "b", "c"], 0.02)
+    expected = np.exp(0.02 * 3 * (g[:3] @ g[3]) / 0.3)
+    np.testing.assert_allclose(objective.moving.alpha, expected / expected.sum(), rtol=1e-12)
+    np.testing.assert_array_equal(factors, objective.moving.alpha)
+    found = objective.outcome()
+    own, batch = (g[:3] ** 2).sum(1), g[:3] @ g[:3].sum(0)
+    assert list(found["self_share"].values()) == pytest.approx((own / batch).tolist())
+    assert list(found["mean_score"].values()) == pytest.approx((3 * g[:3] @ g[3]).tolist())
+    reference = DogeObjective(["a", "b", "c"], mu=0.3, variant="reference", score_min=-9, score_max=9)
+    reference.update(g @ g.T, ["a", "b", "c"], 0.02)
+    clipped = g * np.minimum(1, 5 / np.linalg.norm(g, axis=1))[:, None]
+    scores = clipped[:3] @ clipped[3] / np.linalg.norm(clipped[:3], axis=1).mean()
+    np.testing.assert_allclose(reference.scores, scores, rtol=1e-5)
+
+
 def test_absent_domains():
     """Unseen: the share stays. Seen before: the last score counts. No target in the batch: nothing moves."""
-    objective = DogeObjective(["a", "b", "c"], mu=1.0)
+    objective = DogeObjective(["a", "b", "c"], mu=1.0, target_batch="same")
     objective.update(np.array([[1.0, 0.0], [0.0, 3.0]]), ["a", "b"], 0.5)
     a, b, c = objective.moving.alpha
     assert c == pytest.approx(1 / 3) and b / a == pytest.approx(np.exp(0.5 * 2))
@@ -95,33 +117,37 @@ def test_out_of_domain_form_finds_the_target_s_twin(variant, mu, seed):
     assert run.rows[-1][3] < run.rows[0][3]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_universal_form_prefers_domains_that_help_each_other(seed):
-    """Four domains of one language, one of another, one of noise.
+COMMON = ("one", "two", "three", "four")
+LANGUAGES = {**dict.fromkeys(COMMON, 1), "alone": 2, "noise": None}
+
+
+def test_universal_form_prefers_domains_that_help_each_other():
+    """Four domains of one language, one of another, one of noise: in order in 9 of 10 seeds.
 
     Early in training: once the common language is learnt, the other one has the larger gradients.
     """
-    common = ("one", "two", "three", "four")
-    streams = domains({**dict.fromkeys(common, 1), "alone": 2, "noise": None}, seed)
-    objective = DogeObjective(list(streams), mu=0.1, step_size=5e-3)
-    train(streams, objective, steps=15, seed=seed, batch=40)
-    average = objective.outcome()["average"]
-    helpful = min(average[d] for d in common)
-    assert helpful > 1.2 * average["alone"] and helpful > 1.4 * average["noise"]
+    right = 0
+    for seed in range(10):
+        streams = domains(LANGUAGES, seed)
+        objective = DogeObjective(list(streams), mu=0.01, step_size=5e-4)
+        train(streams, objective, steps=15, seed=seed)
+        average = objective.outcome()["average"]
+        right += min(average[d] for d in COMMON) > average["alone"] > average["noise"]
+    assert right >= 9
 
 
-def test_forms_agree_and_repeat():
+def test_a_pass_per_domain_gives_the_same(monkeypatch):
     streams = domains({"a": 1, "b": 2, "c": None}, 0)
     outcomes = []
-    for form in ("captured", "naive", "captured", "operands"):
-        objective = DogeObjective(list(streams), mu=0.02, step_size=5e-3, gradients=form)
+    for form in (captured, naive, captured):
+        monkeypatch.setattr(domain_gradients, "captured", form)
+        objective = DogeObjective(list(streams), mu=0.02, step_size=5e-3)
         train(streams, objective, steps=10)
         outcomes.append(objective.outcome())
         assert objective.extra_flops > 0
     assert outcomes[0] == outcomes[2]
-    for other in (outcomes[1], outcomes[3]):
-        for domain, weight in other["average"].items():
-            assert outcomes[0]["average"][domain] == pytest.approx(weight, abs=1e-5)
+    for domain, weight in outcomes[1]["average"].items():
+        assert outcomes[0]["average"][domain] == pytest.approx(weight, abs=1e-5)
 
 
 def test_order_of_domains_changes_no_bit():
@@ -161,9 +187,17 @@ def test_method_answers_with_the_average_and_zero_for_the_target():
     assert json.loads(json.dumps(answer.diagnostics))["trajectory"]["steps"] == [1]
 
 
+def test_steps_are_those_of_the_proxy_run():
+    assert [METHOD.extra_runs(("a", "b"), params(steps=n), 0)[0].steps for n in (None, 70)] == [None, 70]
+
+
 def test_step_size_follows_the_schedule():
-    info = StepInfo(0, 10, lr_factor=0.5, learning_rate=0.01, grad_clip=1.0)
     tokens = torch.randint(32, (3, 17), generator=torch.Generator().manual_seed(0))
+
+    def draw(count):
+        return tokens[:count, 1:], tokens[:count, :-1], ["a", "b", "a"][:count]
+
+    info = StepInfo(0, 10, lr_factor=0.5, learning_rate=0.01, grad_clip=1.0, draw=draw)
     seen = []
     for step_size in (None, 0.02):  # 0.02 * 0.5 is the rate of `info`
         objective = DogeObjective(["a", "b"], step_size=step_size)
@@ -182,12 +216,14 @@ def test_step_size_follows_the_schedule():
     "changes, names, words",
     [
         ({"variant": "plain"}, ("a", "b"), "'plain' is not one of paper, reference"),
-        ({"gradients": "slow"}, ("a", "b"), "'slow' is not one of captured, operands, naive"),
+        ({"target_batch": "other"}, ("a", "b"), "'other' is not one of independent, same"),
         ({"target": "z"}, ("a", "b"), "'z' is not one of a, b"),
         ({"target": "a"}, ("a",), "the only domain"),
         ({"mu": 0}, ("a", "b"), "mu: 0 is not a number above 0"),
         ({"mu": float("nan")}, ("a", "b"), "mu: nan is not a number above 0"),
         ({"step_size": "fast"}, ("a", "b"), "step_size: 'fast'"),
+        ({"steps": 0}, ("a", "b"), "doge: steps: 0"),
+        ({"steps": "many"}, ("a", "b"), "doge: steps: 'many'"),
         ({"score_min": 5}, ("a", "b"), "rising pair"),
     ],
 )

@@ -175,6 +175,15 @@ def test_runs_of_two_rounds():
     assert METHOD.run_weights(inputs) == {"b": pytest.approx(0.3), "a": 0.7}
 
 
+def test_own_steps_bring_a_reference_of_that_length():
+    reference, first, again, second = METHOD.extra_runs(("a", "b"), params(rounds=2, steps=70), 0)
+    assert (reference.run_id, reference.after) == ("reference_1", ()) and not reference.objective
+    assert reference.weights == first.weights == {"a": 0.5, "b": 0.5} and first.objective
+    assert first.after == ("reference_1",) and second.after == ("reference_2",)
+    assert {run.steps for run in (reference, first, again, second)} == {70}
+    assert {run.steps for run in METHOD.extra_runs(("a", "b"), params(rounds=2), 0)} == {None}
+
+
 def outcome(a):
     moving = MovingWeights(["a", "b"])
     moving.move(np.log([a / 0.5, (1 - a) / 0.5]))
@@ -220,6 +229,8 @@ def test_another_vocabulary_is_refused():
         ({"eta": -1}, "eta: -1 is not a number of at least 0"),
         ({"smoothing": 1.5}, "smoothing: 1.5 is not a number of at least 0 and at most 1"),
         ({"rounds": 0}, "rounds: 0"),
+        ({"steps": 0}, "doremi: steps: 0"),
+        ({"steps": 2.5}, "doremi: steps: 2.5"),
         ({"tolerance": "x"}, "tolerance: 'x'"),
         ({"reference_behaviour": "yes"}, "reference_behaviour: 'yes' is not true or false"),
     ],

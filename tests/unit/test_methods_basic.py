@@ -63,6 +63,12 @@ def test_chameleon_temperature_follows_the_mode_unless_given():
     assert solve("chameleon", temperature=1)[0] != solve("chameleon")[0]
 
 
+def test_chameleon_temperature_may_follow_the_number_of_domains():
+    found, diagnostics = solve("chameleon", temperature={"at": 5.0, "of": 7})
+    assert found == solve("chameleon", temperature=5.0 * 4 / 7)[0]
+    assert diagnostics["temperature"] == pytest.approx(20 / 7)
+
+
 def test_permuting_domains_permutes_weights():
     order = [2, 0, 3, 1]
     domains = [DOMAINS[i] for i in order]
@@ -84,6 +90,9 @@ def test_one_domain(name):
         ({"ridge": "10"}, "chameleon.ridge"),
         ({"ridge": True}, "chameleon.ridge"),
         ({"temperature": -1.0}, "chameleon.temperature"),
+        ({"temperature": {"at": 5}}, "temperature: {'at': 5} is neither a number nor {at: a number, of: dom"),
+        ({"temperature": {"at": 0, "of": 7}}, "temperature.at: 0 is not a number above 0"),
+        ({"temperature": {"at": 5, "of": 0.5}}, "temperature.of: 0.5 is not a whole number"),
         ({"lamda": 1}, "unknown parameter 'lamda'"),
     ],
 )

@@ -10,8 +10,8 @@ from chameleon.reporting.records import tidy
 from chameleon.reporting.records.missing import Gaps
 from chameleon.reporting.statistics import comparisons
 from chameleon.reporting.tables import make_tables
-from chameleon.reporting.verdicts import claims, judging
-from chameleon.reporting.verdicts.judging import ABSENT, FAILS, HOLDS, OPEN, Runs
+from chameleon.reporting.verdicts import budgets, claims, judging
+from chameleon.reporting.verdicts.findings import ABSENT, FAILS, HOLDS, OPEN, Runs, every
 
 TOY = {"toy": "pretrain"}
 
@@ -38,7 +38,10 @@ def test_a_claim_that_needs_a_missing_run_is_undecided(tmp_path):
         (judging.against_uniform("chameleon", "pretrain"), "undecided: 3 of 6 runs failed"),
         (judging.lower_on_every_domain("chameleon", "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         (judging.more_accurate("chameleon", "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
-        (judging.cheaper("natural", "chameleon", "pretrain", at_most=0.5), "undecided: 3 of 6 runs failed"),
+        (
+            budgets.cheaper("natural", "chameleon", "pretrain", at_most=0.5, printed="–"),
+            "undecided: 3 of 6 runs failed",
+        ),
         (judging.nobody_always_lower(("chameleon",), "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         # What was not planned is not measured, as ever.
         (judging.against_uniform("doge", "pretrain"), ABSENT),
@@ -50,7 +53,7 @@ def test_a_method_without_any_run_is_undecided_and_not_unplanned(tmp_path, test,
 
 def test_a_part_that_is_decided_without_the_missing_run_decides(tmp_path):
     # Chameleon is surely higher on papers; natural, whose run is missing, cannot save the claim.
-    both = judging.every(
+    both = every(
         judging.lower_on_every_domain("chameleon", "uniform", "pretrain"),
         judging.against_uniform("natural", "pretrain"),
     )

@@ -17,7 +17,7 @@ METHODS = ("uniform", "natural", "chameleon")
 
 def build(root, **hole):
     """Return a function name -> (frame, markdown) of the tables of results with a hole."""
-    make_tables(cut(root / "results", **hole), root / "out", TOY)
+    make_tables(cut(root / "results", **hole), root / "out", TOY, tuple(TOY))
 
     def load(name):
         stem = name if name in catalogue.OVERALL_TABLES else f"toy_{name}"

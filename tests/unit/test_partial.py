@@ -197,6 +197,8 @@ def test_the_folder_is_complete_or_not_there(finished, tmp_path, monkeypatch, ca
         "run.json",
     } <= names
     assert (partial / "figures/toy_weights.png").exists() and (partial / "tables/toy_main.md").exists()
+    assert (partial / "tables/tuned_unseen.md").exists() and not (partial / "tables/toy_unseen.md").exists()
+    assert "tuned unseen" in (partial / "report.html").read_text(encoding="utf-8")
     said = capsys.readouterr().out
     assert said.startswith("1 failed, 1 of 5 runs are missing:") and "make again" in said
     first = (partial / "summary.md").read_text(encoding="utf-8")

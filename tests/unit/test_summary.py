@@ -8,7 +8,7 @@ from tidy_results import frames, write
 from chameleon.reporting import summary
 from chameleon.reporting.records import tidy
 from chameleon.reporting.verdicts import claims as verdicts
-from chameleon.reporting.verdicts.judging import FAILS, HOLDS, OPEN
+from chameleon.reporting.verdicts.findings import FAILS, HOLDS, OPEN, SET
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_five_sentences_of_a_whole_run(results):
     assert f"{seconds / 3600:.1f} hours on CPU" in cost
     assert "doge in `pretrain`" in best and "chameleon_ft in `finetune_code`" in best
     judged = verdicts.judge(KINDS, tidy.of_scenarios(results, KINDS))
-    for verdict, sentence in ((HOLDS, held), (FAILS, held), (OPEN, opened)):
+    for verdict, sentence in ((HOLDS, held), (FAILS, held), (SET, held), (OPEN, opened)):
         for claim, finding in judged:
             assert (claim.short in sentence) or finding.verdict != verdict
     assert f"of {len(judged)} claims" in held
@@ -50,7 +50,11 @@ def test_one_seed_and_one_method(tmp_path):
     summary.make_summary(write(tmp_path, frames(methods=("uniform",), seeds=(0,))), {"toy": "pretrain"})
     text = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "1 ways" not in text and "over 1 seed," in text and "no interval can be given" in text
-    assert "0 hold at this scale; 0 do not." in text and f"{len(verdicts.CLAIMS)} were not measured" in text
+    assert (
+        "0 hold for the published rules" in text
+        and "; 0 do not." in text
+        and f"{len(verdicts.CLAIMS)} were not measured" in text
+    )
 
 
 def test_without_uniform(tmp_path):

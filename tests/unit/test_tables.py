@@ -25,7 +25,7 @@ def tables(tmp_path_factory):
 
 
 def build(root, **kwargs):
-    make_tables(write(root / "results", frames(**kwargs)), root / "out", TOY)
+    make_tables(write(root / "results", frames(**kwargs)), root / "out", TOY, tuple(TOY))
 
     def load(name):
         stem = name if name in WHOLE else f"toy_{name}"
@@ -54,6 +54,69 @@ def test_names_are_predictable(tmp_path):
     names = {f"toy_{t}" for t, kinds in catalogue.TABLES.items() if "pretrain" in kinds} | set(WHOLE)
     assert written == {f"{n}.{suffix}" for n in names for suffix in ("csv", "md", "html")}
     assert set(BUILDERS) == set(catalogue.TABLES) and set(OVERALL) == set(catalogue.OVERALL_TABLES)
+
+
+def test_agreement(tables):
+    frame, text = tables("agreement")
+    assert set(frame["quantity"]) == {"from_uniform", "between_seeds"}
+    assert row(frame, method="uniform", quantity="between_seeds")["mean"] == 0
+    assert cells(text, "uniform")[3] == "uniform"
+
+
+def test_agreement_of_two_proxies_and_of_corpora():
+    """Two labels with scores in opposite order, weights 0.2 apart; the second corpus nearer to the mean."""
+    weights = {"chameleon": [(0.5, 0.3, 0.2), (0.6, 0.2, 0.2)], "again": [(0.3, 0.3, 0.4), (0.4, 0.2, 0.4)]}
+    scores = {"chameleon": (3.0, 2.0, 1.0), "again": (1.0, 2.0, 3.0)}
+    head = [(m, s) for m in weights for s in (0, 1)]
+    made = {
+        "weights": pd.DataFrame([("s", m, s, 0, d, weights[m][s][i])
+                                 for m, s in head for i, d in enumerate("abc")],
+                                columns=["scenario", "method", "seed", "step", "domain", "weight"]),
+        "metrics": pd.DataFrame([("s", m, s, "one" if d != "c" else "two", d, "loss", 1.0)
+                                 for m, s in head for d in "abc"],
+                                columns=["scenario", "method", "seed", "corpus", "domain_or_task", "metric",
+                                         "value"]),
+        "curves": pd.DataFrame(columns=["method", "seed", "step"]),
+        "diagnostics": pd.DataFrame(
+            [("s", m, s, q, d, o, x) for m, s in head for i, d in enumerate("abc")
+             for q, o, x in (("score", "", scores[m][i]), ("affinity", d, 4.0 if d != "c" else 1.0))],
+            columns=["scenario", "method", "seed", "quantity", "domain", "other", "value"]),
+    }  # fmt: skip
+    frame, _, text = BUILDERS["agreement"]("s", made)
+    assert row(frame, method="chameleon", quantity="between_seeds")["mean"] == pytest.approx(0.1)
+    assert cells(text, "chameleon")[3] == "yes", "0.1 between seeds, 0.2 and more from uniform"
+    frame, _, text = BUILDERS["proxies"]("s", made)
+    assert row(frame, method="again", quantity="mass", corpus="two")["mean"] == pytest.approx(0.4)
+    pair = {"method": "chameleon", "other": "again"}
+    assert row(frame, quantity="score_correlation", **pair)["mean"] == pytest.approx(-1)
+    assert row(frame, quantity="weight_distance", **pair)["mean"] == pytest.approx(0.2)
+    near = row(frame, method="chameleon", quantity="centroid_distance", corpus="two")
+    assert near["mean"] == pytest.approx(1 / 3)
+    assert cells(text, "chameleon") == ["chameleon", "0.800", "0.200", "1.333", "0.333"]
+
+
+def test_forecast():
+    """What the swarm foretells is in the opposite order of what came, in both seeds."""
+    foretold, losses = {"uniform": 6.0, "natural": 6.1, "doremi": 6.2}, {"uniform": 5.2, "natural": 5.1}
+    rows = [("s", "regmix", s, "foretold_loss", "", m, x) for s in (0, 1) for m, x in foretold.items()]
+    rows += [("s", "regmix", s, "heldout_spearman", "", "", 0.75) for s in (0, 1)]
+    metrics = [("s", m, s, "all", "mean", "mean_log_perplexity", x + s)
+               for s in (0, 1) for m, x in {**losses, "doremi": 5.0, "regmix": 5.5}.items()]  # fmt: skip
+    made = {
+        "diagnostics": pd.DataFrame(
+            rows, columns=["scenario", "method", "seed", "quantity", "domain", "other", "value"]
+        ),
+        "metrics": pd.DataFrame(
+            metrics, columns=["scenario", "method", "seed", "corpus", "domain_or_task", "metric", "value"]
+        ),
+    }
+    frame, _, text = BUILDERS["forecast"]("s", made)
+    assert set(frame["correlation"]) == {-1} and set(frame["heldout_correlation"]) == {0.75}
+    found = row(frame, other="doremi")
+    assert (found["foretold"], found["measured"], found["n"]) == (6.2, 5.5, 2)
+    assert "came to: −1.00" in text and "swarm: 0.75" in text
+    empty, caption, _ = BUILDERS["forecast"]("s", {**made, "diagnostics": made["diagnostics"][:0]})
+    assert empty.empty and "was asked about" in caption
 
 
 def test_perplexity(tables):

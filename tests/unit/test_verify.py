@@ -14,7 +14,7 @@ from chameleon.core.errors import UserError
 from chameleon.integrity.verify import Report, verify
 
 #: Tables by what moves them; that of noise over seeds is empty with one seed, as are those of few-shot tasks.
-TESTED = ("main", "perplexity", "difference")
+TESTED = ("main", "perplexity", "difference", "robust")
 SHOWN = frozenset({"tables/verdicts", "summary"})
 CORPORA = frozenset({"tables/corpora", "tables/licences"})
 
@@ -23,9 +23,9 @@ def tables(scenario: str, *names: str) -> frozenset[str]:
     return frozenset(f"tables/{scenario}_{name}" for name in names)
 
 
-WEIGHED = ("weights", "epochs", "costs")
+WEIGHED = ("weights", "agreement", "epochs", "costs")
 TOY = tables("toy", *TESTED, *WEIGHED) | SHOWN
-TUNED = tables("tuned", *TESTED, *WEIGHED, "krls", "forgetting") | SHOWN
+TUNED = tables("tuned", *TESTED, *WEIGHED, "krls", "forgetting", "unseen") | SHOWN
 EVERYTHING = TOY | TUNED | tables("toy", "krls")
 
 
@@ -91,6 +91,8 @@ CHANGED = {
     "text": {
         "corpora/later/cousin.parquet": TUNED,
         "corpora/left/unique.parquet": EVERYTHING,
+        "tokens/apart/twin_two/test-00000.bin": tables("tuned", *TESTED, "forgetting", "unseen", "costs")
+        | SHOWN,
         "tokenizer/tokenizer.json": EVERYTHING,
         "tokens/later/cousin/train-00000.bin": TUNED,
         "tokens/later/cousin/train.offsets.npy": TUNED,
@@ -108,11 +110,13 @@ CHANGED = {
         "weights/tuned/uniform/seed0.json": TUNED - tables("tuned", "krls"),
     },
     "models": {
-        "runs/tuned/chameleon/seed0/model/model.safetensors": tables("tuned", *TESTED, "forgetting", "costs")
+        "runs/tuned/chameleon/seed0/model/model.safetensors": tables(
+            "tuned", *TESTED, "forgetting", "unseen", "costs"
+        )
         | SHOWN,
         "runs/toy/uniform/seed0/model/tokenizer.json": tables("toy", *TESTED, "costs") | SHOWN,
         "runs/toy/uniform/seed0/training.csv": frozenset(),
-        "runs/toy/uniform/seed0/curve.json": tables("toy", "weights") | {"tables/verdicts"},
+        "runs/toy/uniform/seed0/curve.json": tables("toy", "weights", "agreement"),
     },
     "pages": {
         "tables/toy_main.csv": tables("toy", "main"),
@@ -137,10 +141,10 @@ def test_one_byte_is_found_and_so_is_what_depends_on_it(results, name):
 #: Start of a line of a tidy file, and what depends on its number.
 TIDY = {
     "metrics.csv": ("tuned,later,tiny,chameleon,0,cousin,perplexity", tables("tuned", *TESTED) | SHOWN),
-    "weights.csv": ("toy,chameleon,0,0,blend", tables("toy", "weights")),
-    "costs.csv": ("tuned,uniform,0,base", tables("tuned", "costs", "main") | {"summary"}),
+    "weights.csv": ("toy,chameleon,0,0,blend", tables("toy", "weights", "agreement", "main")),
+    "costs.csv": ("tuned,uniform,0,base", tables("tuned", "costs", "main") | SHOWN),
     "diagnostics.csv": ("toy,chameleon,0,score,blend", tables("toy", "krls")),
-    "curves.csv": ("toy,uniform", tables("toy", "weights") | {"tables/verdicts"}),
+    "curves.csv": ("toy,uniform", tables("toy", "weights", "agreement")),
 }
 
 
@@ -151,6 +155,12 @@ def test_one_digit_of_a_tidy_file_is_found_with_its_line_and_where_it_comes_from
     for finding in report.findings:
         assert f"line {lines[str(finding.path)]}: " in finding.text and "changed: its sha256" in finding.text
         assert f", but {results}/" in finding.text and " gives " in finding.text
+
+
+def test_a_digit_of_an_unseen_loss_moves_its_table_alone(results):
+    metrics = results / "metrics.csv"
+    digit(metrics, "tuned,apart,tiny,chameleon,0,twin_two,unseen_loss")
+    assert wrong(verify(results)) == {str(metrics): tables("tuned", "unseen")}
 
 
 def test_a_missing_file_is_named_and_what_came_from_it(results):
@@ -230,7 +240,7 @@ def test_results_of_an_earlier_version_are_followed_too(results):
     report = verify(results)
     assert report.clean and report.broken_cells == 0
     assert [f.wrong for f in report.findings] == [False]
-    assert "outputs of 29 jobs are not recorded" in report.findings[0].text
+    assert "outputs of 31 jobs are not recorded" in report.findings[0].text
 
 
 def test_and_what_they_say_is_made_again_where_no_digest_is_recorded(results):
@@ -261,7 +271,9 @@ def test_the_command_prints_a_line_each_and_ends_with_one_if_anything_is_wrong(r
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[-1].endswith(": 2 wrong")
     assert lines[0].startswith(f"wrong: {results}/tables/toy_main.csv: changed: ")
-    assert lines[0].endswith("; tables: toy_main") and "; tables: toy_costs, toy_diff" in lines[1]
+    assert (
+        lines[0].endswith("; tables: toy_main") and "; tables: toy_agreement, toy_costs, toy_diff" in lines[1]
+    )
 
 
 def test_a_folder_without_records_is_a_users_mistake(tmp_path):

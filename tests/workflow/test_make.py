@@ -29,7 +29,8 @@ def reproduce(
     """Plan everything; the environment is taken as it is."""
     escaped = str(config).replace("$", "$$")
     command = ("make", "-o", ".venv/.installed", "reproduce", f"CONFIG={escaped}", "ARGS=-n", *given)
-    return checkout.run(*command, **env)
+    # As from a shell, also where make runs these tests.
+    return checkout.run(*command, **{"MAKELEVEL": "0", "MAKEFLAGS": "", **env})
 
 
 def test_a_config_of_any_name_is_read(checkout: Checkout) -> None:

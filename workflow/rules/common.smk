@@ -30,7 +30,7 @@ wildcard_constraints:
     seed="[0-9]+",
     run="[A-Za-z0-9_.-]+",
     group="part[0-9]+",
-    embedder="(proxy|base)_[a-z0-9_]+",
+    embedder="(proxy|untrained|base)_[a-z0-9_]+",
     variant="[A-Za-z0-9_.-]+",
 
 

@@ -6,7 +6,7 @@ FEWSHOT = [
 ]
 TIDY = [f"<results>/{name}.csv" for name in catalogue.TIDY]
 # File stem -> (name in the catalogue, which decides caption and category; scenario or None).
-TABLE_STEMS = catalogue.table_stems(specs.kinds(CFG))
+TABLE_STEMS = catalogue.table_stems(specs.kinds(CFG), specs.with_unseen(CFG))
 FIGURE_STEMS = catalogue.figure_stems(specs.kinds(CFG))
 TABLES = [
     f"<results>/tables/{stem}.{kind}" for stem in TABLE_STEMS for kind in ("csv", "md")

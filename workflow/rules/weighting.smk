@@ -7,6 +7,7 @@ rule weights:
         embeddings=reads(paths.embedding_files, *RUN),
         runs=reads(paths.extra_results, *RUN),
         others=reads(paths.others, *RUN),
+        played=reads(paths.played, *RUN),
         files=reads(paths.user_files, "method"),
     output:
         weights="<results>/weights/{scenario}/{method}/seed{seed}.json",
@@ -25,5 +26,6 @@ rule weights:
         runs=folders("runs"),
     shell:
         "python -m chameleon job weights --spec {params.spec:q} --tokens {input.tokens:q}"
-        " --embeddings {input.embeddings:q} --runs {params.runs:q} --others {input.others:q} --out {output.weights:q} --threads {threads}"
+        " --embeddings {input.embeddings:q} --runs {params.runs:q} --others {input.others:q}"
+        " --played {input.played:q} --out {output.weights:q} --threads {threads}"
         " 2>&1 | tee -i {log:q}"

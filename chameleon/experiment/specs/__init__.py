@@ -16,6 +16,8 @@ from chameleon.experiment.specs.results import (
     kept_domains,
     kinds,
     tables,
+    unseen_domains,
+    with_unseen,
 )
 from chameleon.experiment.specs.tasks import fewshot, items, own_files, uses_items
 from chameleon.experiment.specs.text import fetch, prepare, tokenizer, tokens
@@ -30,7 +32,14 @@ from chameleon.experiment.specs.training import (
     swarm_groups,
     train,
 )
-from chameleon.experiment.specs.weighting import embed, embedders, needs_embeddings, used_methods, weights
+from chameleon.experiment.specs.weighting import (
+    embed,
+    embedders,
+    needs_embeddings,
+    read_methods,
+    used_methods,
+    weights,
+)
 
 __all__ = [
     "Spec",
@@ -64,7 +73,10 @@ __all__ = [
     "tokenizer",
     "tokens",
     "train",
+    "unseen_domains",
+    "read_methods",
     "used_methods",
     "uses_items",
     "weights",
+    "with_unseen",
 ]

@@ -15,7 +15,7 @@ from chameleon.experiment import study_settings
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs import text
 from chameleon.experiment.specs.base import Spec, dump
-from chameleon.experiment.specs.results import kept_domains
+from chameleon.experiment.specs.results import kept_domains, unseen_domains
 from chameleon.experiment.specs.training import curve_steps, extra_runs, training
 
 #: Split, tokens, key that asks for them.
@@ -27,15 +27,24 @@ def asked(cfg: Config, corpus: str) -> dict[str, tuple[int, str]]:
     found: dict[str, tuple[int, str]] = {}
     for scenario in cfg.needed:
         own = corpus in cfg.raw["scenarios"][scenario]["corpora"]
+        needs: list[Need] = []
         if own or corpus in kept_domains(cfg, scenario).values():
-            for split, tokens, key in (*_tested(cfg, scenario), *(_trained(cfg, scenario) if own else ())):
-                found[split] = max(found.get(split, (0, "")), (tokens, key))
+            needs += _tested(cfg, scenario)
+        elif corpus in unseen_domains(cfg, scenario).values():
+            needs += [_need(cfg, scenario, "test", "test_tokens", _base(cfg, scenario))]
+        for split, tokens, key in (*needs, *(_trained(cfg, scenario) if own else ())):
+            found[split] = max(found.get(split, (0, "")), (tokens, key))
     return found
+
+
+def _base(cfg: Config, scenario: str) -> Spec:
+    """Return the training of a scenario's base models, of any seed."""
+    return training(cfg, scenario, cfg.seeds[0], "base")
 
 
 def _tested(cfg: Config, scenario: str) -> Iterator[Need]:
     """Yield what testing the base models asks for."""
-    base = training(cfg, scenario, cfg.seeds[0], "base")
+    base = _base(cfg, scenario)
     yield _need(cfg, scenario, "test", "test_tokens", base)
     if curve_steps(cfg, scenario, base["train"]["steps"]) and "curve_tokens" in cfg.evaluation(scenario):
         yield _need(cfg, scenario, "test", "curve_tokens", base)
@@ -44,7 +53,7 @@ def _tested(cfg: Config, scenario: str) -> Iterator[Need]:
 def _trained(cfg: Config, scenario: str) -> Iterator[Need]:
     """Yield what training asks for: a block of every domain, and losses that methods look at."""
     seed = cfg.seeds[0]
-    base = training(cfg, scenario, seed, "base")
+    base = _base(cfg, scenario)
     models = [base, training(cfg, scenario, seed, "proxy")]
     for label in cfg.methods(scenario):
         runs = dict.fromkeys(run.scale for run in extra_runs(cfg, scenario, label, seed))

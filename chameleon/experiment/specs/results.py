@@ -16,6 +16,11 @@ def kept_domains(cfg: Config, scenario: str) -> dict[str, str]:
     return {d: c for d, c in before.items() if d not in cfg.domains(scenario)}
 
 
+def unseen_domains(cfg: Config, scenario: str) -> dict[str, str]:
+    """Return the domains that base models are tested on and nothing else sees: domain -> corpus."""
+    return {d: c for c in cfg.unseen(scenario) for d in cfg.domains_of(c)}
+
+
 def groups(cfg: Config, scenario: str) -> dict[str, list[str]]:
     """Return the groups of domains that get means of their own, beside the mean over all."""
     if cfg.kind(scenario) != "transfer":
@@ -28,7 +33,10 @@ def groups(cfg: Config, scenario: str) -> dict[str, list[str]]:
 
 
 def evaluate(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
-    """Test loss and perplexity of a base model on every domain, and on those it was pretrained on."""
+    """Test loss and perplexity of a base model on every domain, on those of its pretraining, on unseen ones.
+
+    Of all specs before the tidy files' only this one has unseen domains: no weights may depend on them.
+    """
     return {
         "scenario": scenario,
         "scale": cfg.raw["scenarios"][scenario]["base"]["scale"],
@@ -37,6 +45,7 @@ def evaluate(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "domains": cfg.domains(scenario),
         "groups": groups(cfg, scenario),
         "kept": kept_domains(cfg, scenario),
+        "unseen": unseen_domains(cfg, scenario),
         "test_tokens": cfg.evaluation(scenario)["test_tokens"],
         "version": STAGES["evaluate"],
     }
@@ -51,6 +60,7 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
     # that reuses them is charged for what it adds. A model that is to be finetuned is there in any case.
     own = embedder == f"proxy_{scenario}"
     known = [] if own or embedder is None else cfg.raw["scenarios"][cfg.proxy_of(scenario)]["corpora"]
+    known = known if embedder != f"untrained_{cfg.proxy_of(scenario)}" else []
     new = [c for c in corpora if own or c not in known]
     return {
         "embedder": embedder,
@@ -80,6 +90,7 @@ def collect(cfg: Config) -> Spec:
             "domains": cfg.domains(name),
             "groups": groups(cfg, name),
             "kept": kept_domains(cfg, name),
+            "unseen": unseen_domains(cfg, name),
             "start": [given["of"], given["method"]] if "of" in given else None,
             "fewshot": has_fewshot(cfg, name),
             "methods": {label: _sources(cfg, name, label) for label in cfg.methods(name)},
@@ -92,9 +103,19 @@ def kinds(cfg: Config) -> dict[str, str]:
     return {name: cfg.kind(name) for name in cfg.scenarios}
 
 
+def with_unseen(cfg: Config) -> list[str]:
+    """Return the scenarios that are run and have losses on unseen domains."""
+    return [name for name in cfg.scenarios if cfg.unseen(name)]
+
+
 def tables(cfg: Config) -> Spec:
-    corpora = list(dict.fromkeys(c for s in cfg.scenarios for c in cfg.raw["scenarios"][s]["corpora"]))
-    return {"scenarios": kinds(cfg), "corpora": corpora, "version": STAGES["tables"]}
+    shown = [c for s in cfg.scenarios for c in (*cfg.raw["scenarios"][s]["corpora"], *cfg.unseen(s))]
+    return {
+        "scenarios": kinds(cfg),
+        "unseen": with_unseen(cfg),
+        "corpora": list(dict.fromkeys(shown)),
+        "version": STAGES["tables"],
+    }
 
 
 def figures(cfg: Config) -> Spec:

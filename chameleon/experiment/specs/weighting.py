@@ -8,7 +8,7 @@ from chameleon.experiment.specs.training import method_seed, training
 
 
 def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
-    """Return the models that embed domains: name -> (proxy or base, scenario, method or "")."""
+    """Return the models that embed domains: name -> (proxy, untrained or base, scenario, method or "")."""
     found = {}
     for scenario in cfg.needed:
         for label in cfg.methods(scenario):
@@ -17,18 +17,20 @@ def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
                 base = cfg.raw["scenarios"][scenario]["base"]
                 found[name] = ("base", base["of"], base["method"])
             else:
-                found[name] = ("proxy", name.removeprefix("proxy_"), "")
+                kind, _, of = name.partition("_")
+                found[name] = (kind, of, "")
     return found
 
 
 def embed(cfg: Config, embedder: str, corpus: str, seed: int) -> Spec:
-    """Domain embeddings of a corpus under one model."""
+    """Domain embeddings of a corpus under one model; with a seed `init`, under its initial weights."""
+    untrained = {"init": derive(seed, "init", "proxy")} if embedder.startswith("untrained_") else {}
     return {
         "embedder": embedder,
         "corpus": corpus,
         "domains": cfg.domains_of(corpus),
         "seed": seed,
-        "seeds": {"windows": derive(seed, "windows")},
+        "seeds": {"windows": derive(seed, "windows")} | untrained,
         **cfg.raw["embeddings"],
         "version": STAGES["embeddings"],
     }
@@ -60,6 +62,16 @@ def _tokens(spec: Spec) -> int:
 
 def needs_embeddings(cfg: Config, label: str) -> bool:
     return "embeddings" in cfg.method(label)[0].requires
+
+
+def read_methods(cfg: Config, scenario: str, label: str) -> list[str]:
+    """Return the labels whose weights a method reads: those it builds on, and those it is asked about.
+
+    The latter where the scenario has them: a list of labels to compare serves several scenarios.
+    """
+    method, params = cfg.method(label)
+    asked = [other for other in method.compares(params) if other in cfg.methods(scenario)]
+    return list(dict.fromkeys([*method.uses(params), *asked]))
 
 
 def used_methods(cfg: Config, label: str) -> list[str]:

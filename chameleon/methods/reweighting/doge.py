@@ -2,8 +2,9 @@
 
 Every step g_i is the gradient of domain i's mean loss over the batch. With W_j = ⟨g_j, Σ_i g_i⟩ (universal)
 or ⟨g_j, g_target⟩ (out of domain), α_j ∝ α_j e^{η_t W_j / μ}, and the new α weights the model's gradient Σ_i
-α_i g_i. `baselines/doge.py` says what the runs are and which settings are the default; this is what a proxy
-run does.
+α_i g_i. In the universal form Σ_i g_i comes from blocks drawn independently of the batch: from the batch's
+own it holds g_j itself, whose square ⟨g_j, g_j⟩ is mostly the variance of a gradient of one or two blocks.
+`baselines/doge.py` says what the runs are and which settings are the default; this is what a proxy run does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,12 +57,15 @@ class DogeObjective:
     """One proxy run.
 
     Args:
-        domains: names of all domains of the batches. target: name of the domain to help, which carries no
-        weight; None: all domains. variant: "paper" or "reference". mu: μ, strength of the Bregman term.
-        step_size: η at the peak of the learning-rate schedule; None: the recipe's own rate. max_grad_norm,
-        score_min, score_max: of the reference variant. gradients: "captured" (`domain_gradients.captured`),
-        "operands" (the same, never keeping a gradient per
-            domain) or "naive" (one backward pass per domain and flat gradients); alike up to rounding.
+        domains: names of all domains of the batches.
+        target: name of the domain to help, which carries no weight; None: all domains.
+        variant: "paper" or "reference".
+        target_batch: of the universal form: "independent" (as many blocks as the batch has, drawn anew every
+            step, for a second forward and backward pass) or "same" (the batch's own blocks, self terms
+            included).
+        mu: μ, strength of the Bregman term.
+        step_size: η at the peak of the learning-rate schedule; None: the recipe's own rate.
+        max_grad_norm, score_min, score_max: of the reference variant.
     """
 
     def __init__(
@@ -69,21 +73,22 @@ class DogeObjective:
         domains: Sequence[str],
         target: str | None = None,
         variant: str = "paper",
+        target_batch: str = "independent",
         mu: float = 0.01,
         step_size: float | None = None,
         max_grad_norm: float = 5.0,
         score_min: float = 0.0,
         score_max: float = 5.0,
-        gradients: str = "captured",
     ) -> None:
         self.extra_flops = 0.0
         self.target, self.variant, self.mu, self.step_size = target, variant, mu, step_size
+        self.independent = target is None and target_batch == "independent"
         self.max_grad_norm, self.score_min, self.score_max = max_grad_norm, score_min, score_max
-        self.gradients = gradients
         self.moving = MovingWeights([d for d in domains if d != target])
         k = len(self.moving.names)
         self.scores = np.full(k, np.nan)
-        self._score_sums, self._measured = np.zeros(k), np.zeros(k, dtype=np.int64)
+        #: Over the steps: W_j, its square, how often it was measured; ⟨g_j, g_j⟩ and W_j of the batch itself.
+        self._sums = {name: np.zeros(k) for name in ("score", "square", "count", "self", "same")}
 
     def update(self, products: np.ndarray, present: Sequence[str], eta: float) -> np.ndarray:
         """Move the weights; return what each present domain's gradient is multiplied by in the step.
@@ -94,68 +99,92 @@ class DogeObjective:
         gradient is Σ α_i g_i over the domains present, not divided by their Σα.
 
         Args:
-            products: inner products of the gradients of the domains in the batch.
-            present: their names, in the order of `products`.
+            products: inner products of the gradients of the domains in the batch; where the target's batch is
+                independent, a last row for it: the mean gradient of its blocks.
+            present: names of the domains in the batch, in the order of `products`.
             eta: η_t.
         """
         rows = self.moving.rows(present)
         train = np.flatnonzero(rows >= 0)
         target = train if self.target is None else np.flatnonzero(rows < 0)
-        factors = np.ones(len(present))
+        if self.independent:
+            target = np.array([len(rows)])
+        factors = np.ones(len(products))
         if self.variant == "reference":
             factors = clip_factors(products, self.max_grad_norm)
             products = products * np.outer(factors, factors)
+        elif self.independent:
+            # The formula's target is a sum over k domains; what was drawn is their mean.
+            products = products.copy()
+            products[:-1, -1] *= len(self.scores)
         exponent = np.zeros(len(self.scores))
         if len(target) and len(train):
             if self.variant == "reference":
                 scores = reference_scores(products, train, target, self.score_min, self.score_max)
             else:
                 scores = paper_scores(products, train, target)
-            self.scores[rows[train]] = scores
-            self._score_sums[rows[train]] += scores
-            self._measured[rows[train]] += 1
+            self._count(scores, products, rows[train], train)
             exponent = eta * self.scores / self.mu
         alpha = self.moving.move(exponent)
-        return np.where(rows >= 0, alpha[rows], 0.0) * factors
+        return np.where(rows >= 0, alpha[rows], 0.0) * factors[: len(rows)]
+
+    def _count(self, scores: np.ndarray, products: np.ndarray, at: np.ndarray, train: np.ndarray) -> None:
+        self.scores[at] = scores
+        inside = products[np.ix_(train, train)]
+        counted = (scores, scores**2, np.ones(len(at)), np.diag(inside), inside.sum(axis=1))
+        for sums, values in zip(self._sums.values(), counted, strict=True):
+            sums[at] += values
 
     def step(
         self, model: "Decoder", tokens: "Tensor", targets: "Tensor", domains: Sequence[str], info: StepInfo
     ) -> float:
         """Leave Σ_i α_i g_i in `.grad`; see `chameleon.mixing.Objective`."""
-        from chameleon.methods.reweighting import domain_gradients, separate_gradients
+        import torch
+
+        from chameleon.methods.reweighting.domain_gradients import captured
+        from chameleon.training.model import flops_per_token
 
         present = sorted(set(domains))
         row = {name: i for i, name in enumerate(present)}
-        owners = [row[d] for d in domains]
-        gradients: separate_gradients.Naive | domain_gradients.Captured
-        if self.gradients == "naive":
-            gradients = separate_gradients.naive(model, tokens, targets, owners)
-        else:
-            keep = True if self.gradients == "operands" else None
-            gradients = domain_gradients.captured(model, tokens, targets, owners, keep_operands=keep)
+        owners, blocks = [row[d] for d in domains], len(tokens)
+        if self.independent:
+            more, their_targets, _ = info.draw(blocks)
+            tokens, targets = torch.cat([tokens, more]), torch.cat([targets, their_targets])
+            owners += [len(present)] * blocks
+            self.extra_flops += flops_per_token(model.shape) * more.numel()
+        gradients = captured(model, tokens, targets, owners)
         eta = info.learning_rate if self.step_size is None else self.step_size * info.lr_factor
-        gradients.combine(self.update(gradients.gram(), present, eta))
+        weights = self.update(gradients.gram(), present, eta)
+        gradients.combine(np.append(weights, 0.0) if self.independent else weights)
         self.extra_flops += gradients.extra_flops()
-        return float(gradients.block_losses.mean())
+        return float(gradients.block_losses[:blocks].mean())
 
     def state(self) -> dict[str, Any]:
         """Return the weights with their way, the scores and what was computed so far."""
         return {
             "moving": self.moving.state(),
             "scores": self.scores,
-            "score_sums": self._score_sums,
-            "measured": self._measured,
+            "sums": self._sums,
             "extra_flops": self.extra_flops,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         self.moving.restore(state["moving"])
-        self.scores, self._score_sums = state["scores"], state["score_sums"]
-        self._measured, self.extra_flops = state["measured"], float(state["extra_flops"])
+        self.scores, self._sums = state["scores"], dict(state["sums"])
+        self.extra_flops = float(state["extra_flops"])
 
     def outcome(self) -> dict[str, Any]:
-        """Return `average`, `final`, `trajectory` (see MovingWeights) and `mean_score` per domain."""
-        with np.errstate(invalid="ignore"):
-            mean = self._score_sums / self._measured
-        return {**self.moving.outcome(), "mean_score": self.moving.named(mean)}
+        """Return what MovingWeights returns, and per domain, over the steps that measured it:
+
+        `mean_score` of W_j, `score_error`, the standard error of that mean, and `self_share`: what part
+        ⟨g_j, g_j⟩ has in ⟨g_j, Σ_i g_i⟩ of the batch's own blocks.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            n = self._sums["count"]
+            mean = self._sums["score"] / n
+            error = np.sqrt(np.maximum(self._sums["square"] / n - mean**2, 0) / n)
+            share = self._sums["self"] / self._sums["same"]
+        named = {"mean_score": mean, "score_error": error, "self_share": share}
+        finite = {name: np.where(np.isfinite(x), x, np.nan) for name, x in named.items()}
+        return {**self.moving.outcome(), **{name: self.moving.named(x) for name, x in finite.items()}}

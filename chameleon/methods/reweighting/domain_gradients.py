@@ -1,28 +1,23 @@
 """Inner products between the gradients of per-domain losses, and weighted sums of those gradients.
 
 A step of DoGE needs the Gram matrix ⟨g_i, g_j⟩ of the k domain gradients and then Σ_i w_i g_i, with w known
-only after the Gram matrix. The obvious form runs k backward passes and keeps a k × P matrix (`naive` in
-`separate_gradients`, the oracle of the tests). `captured` runs one forward and one backward pass over the
-whole batch in which no weight gradient is formed. Blocks do not see each other, so with D the gradient at a
-layer's outputs and X its inputs (both from that one pass), the rows of domain i alone give its gradient:
+only after the Gram matrix. The obvious form runs k backward passes (the oracle of the tests). `captured` runs
+one forward and one backward pass over the whole batch in which no weight gradient is formed. Blocks do not
+see each other, so with D the gradient at a layer's outputs and X its inputs (both from that one pass), the
+rows of domain i alone give its gradient:
 
     g_i = D_iᵀ X_i (matrices), Σ_t D_i (biases, LayerNorm shifts), Σ_t D_i ⊙ x̂_i (LayerNorm scales)
 
-Layer by layer, as the backward pass reaches them, these small matrices are formed and multiplied with each
-other; all rows together cost what the weight gradient of a plain step costs. For the weighted sum a layer
-keeps whichever takes less memory: its small matrices (then the sum costs next to nothing) or X and D (then Dᵀ
-diag(w) X is one more product per weight). So what is kept never exceeds the activations and their gradients,
-however many domains there are. At the CPU scales with one block a domain it is the small matrices everywhere:
-k × P numbers in all, layer by layer, 0.4 of X and D. `keep_operands=True` never keeps them, for a slower
-step. The largest temporary is k times one layer (a slice of the vocabulary for the embeddings). The tied
-matrix gets both of its parts (head and look-up) before it is multiplied, since their cross terms count.
+Layer by layer, as the backward pass reaches them, these matrices are formed, multiplied with each other and
+kept for the weighted sum, k × P numbers in all; all rows together cost what the weight gradient of a plain
+step costs. The tied matrix gets both of its parts (head and look-up) before it is multiplied, since their
+cross terms count.
 
 Used by `chameleon.methods.reweighting.doge`; reads and writes nothing.
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -33,9 +28,6 @@ from chameleon.training.model import Decoder, parameter_count
 
 #: Formats in which inner products are formed as they are.
 WIDE = (torch.float32, torch.float64)
-
-#: Most numbers in the temporary that holds a layer's k gradients (a slice of the vocabulary is cut to fit).
-TEMPORARY = 1 << 25
 
 
 class Captured:
@@ -48,20 +40,16 @@ class Captured:
         block_losses: mean loss (nats/token) of every block.
     """
 
-    def __init__(
-        self, model: Decoder, tokens: Tensor, block_rows: Tensor, keep_operands: bool | None
-    ) -> None:
+    def __init__(self, model: Decoder, tokens: Tensor, block_rows: Tensor) -> None:
         self.model, self.tokens, self.block_rows = model, tokens, block_rows
-        self.keep_operands = keep_operands
         counts = torch.bincount(block_rows).tolist()
         # With few blocks a domain, one batched product over blocks beats one small product per domain.
         self.per_block = len(block_rows) <= 2 * len(counts) + 2
         self.groups: list[int] = [1] * len(block_rows) if self.per_block else counts
-        self.matrices: list[tuple[Tensor, _Kept]] = []
+        #: A parameter, its gradient per group, and whether that is inputs x outputs.
+        self.matrices: list[tuple[Tensor, Tensor, bool]] = []
         self.vectors: list[tuple[Tensor, Tensor]] = []  # parameter, gradient per block
         self.block_losses = self.look_up = tokens.new_empty(0)
-        self.tied: _Kept | None = None  # without the look-up's part if operands are kept
-        self._recomputed = 0  # weights of which operands are kept
         size = len(self.groups)
         self._products = torch.zeros(size, size, dtype=torch.float64, device=tokens.device)
 
@@ -73,7 +61,7 @@ class Captured:
                 wide = d.shape[2] > x.shape[2]
                 products = self._group_products(x, d) if wide else self._group_products(d, x)
                 self._multiply(products)
-                self.matrices.append((layer.weight, self._smaller(products, wide, x, d)))
+                self.matrices.append((layer.weight, products, wide))
             else:
                 normed = F.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
                 self.vectors.append((layer.weight, normed.mul_(d).sum(1)))
@@ -85,13 +73,12 @@ class Captured:
         with torch.no_grad(), torch.autocast(look_up.device.type, enabled=False):
             self._multiply(self._sums(torch.cat([g for _, g in self.vectors], dim=1)))
             self._multiply(self._sums(look_up))  # positions
-            self.tied = self._multiply_tied(*head)
+            self._multiply_tied(*head)
 
     def extra_flops(self) -> float:
         """Return what this computes beyond a plain step: Gram matrix, and the weighted sums."""
         g, parameters = len(self.groups), parameter_count(self.model.shape)
-        summed = 2.0 * g * (parameters - self._recomputed) + 2.0 * self._recomputed * self.tokens.numel()
-        return 2.0 * g * g * parameters + summed
+        return 2.0 * g * (g + 1) * parameters
 
     def gram(self) -> np.ndarray:
         """Return ⟨g_i, g_j⟩ over all parameters, m × m float64."""
@@ -124,100 +111,48 @@ class Captured:
             return blocks
         return torch.stack([part.sum(0) for part in blocks.split(self.groups)])
 
-    def _smaller(self, products: Tensor, wide: bool, x: Tensor, d: Tensor) -> "_Kept":
-        keep_operands = self.keep_operands
-        if keep_operands is None:
-            keep_operands = products.numel() > x.numel() + d.numel()
-        if keep_operands:
-            self._recomputed += x.shape[2] * d.shape[2]
-            return _Kept(operands=(x, d))
-        return _Kept(products=products, transposed=wide)
-
-    def _multiply_tied(self, x: Tensor, d: Tensor) -> "_Kept":
-        width, vocabulary = x.shape[2], d.shape[2]
-        size = max(1, min(vocabulary, TEMPORARY // (len(self.groups) * width)))
-        for start in range(0, vocabulary, size):
-            stack = self._group_products(x, d[:, :, start : start + size])
-            parts = zip(self.tokens.split(self.groups), self.look_up.split(self.groups), strict=True)
-            for out, (ids, gradient) in zip(stack, parts, strict=True):
-                ids, gradient = ids.flatten() - start, gradient.flatten(0, 1).to(out.dtype)
-                if size < vocabulary:
-                    inside = (ids >= 0) & (ids < out.shape[1])
-                    ids, gradient = ids[inside], gradient[inside]
-                out.scatter_add_(1, ids.expand(width, -1), gradient.T)
-            self._multiply(stack)
-        if size < vocabulary:
-            self._recomputed += width * vocabulary
-            return _Kept(operands=(x, d))
-        return self._smaller(stack, True, x, d)
+    def _multiply_tied(self, x: Tensor, d: Tensor) -> None:
+        stack = self._group_products(x, d)
+        parts = zip(self.tokens.split(self.groups), self.look_up.split(self.groups), strict=True)
+        for out, (ids, gradient) in zip(stack, parts, strict=True):
+            gradient = gradient.flatten(0, 1).to(out.dtype)
+            out.scatter_add_(1, ids.flatten().expand(x.shape[2], -1), gradient.T)
+        self._multiply(stack)
+        self.matrices.append((self.model.wte.weight, stack, True))
 
     @torch.no_grad()
     def combine(self, weights: np.ndarray) -> None:
         """Leave Σ_i weights_i g_i in every parameter's `.grad`."""
-        model, tied = self.model, self.tied
-        assert tied is not None
+        model = self.model
         per_domain = torch.as_tensor(weights).to(self.look_up)
         per_block = per_domain[self.block_rows]
         per_group = per_block if self.per_block else per_domain
         with torch.autocast(per_block.device.type, enabled=False):
-            for parameter, kept in self.matrices:
-                parameter.grad = kept.weighted(per_group, per_block).to(parameter.dtype)
-            scaled = self.look_up * per_block[:, None, None]
-            gradient = tied.weighted(per_group, per_block).to(model.wte.weight.dtype)
-            if tied.products is None:
-                gradient.index_add_(0, self.tokens.flatten(), scaled.flatten(0, 1))
-            model.wte.weight.grad = gradient
+            for parameter, products, transposed in self.matrices:
+                total = (per_group.to(products.dtype) @ products.flatten(1)).view(products.shape[1:])
+                total = total.T.contiguous() if transposed else total
+                parameter.grad = total.to(parameter.dtype)
             model.wpe.weight.grad = torch.zeros_like(model.wpe.weight)
-            model.wpe.weight.grad[: scaled.shape[1]] = scaled.sum(0)
+            model.wpe.weight.grad[: self.look_up.shape[1]] = (self.look_up * per_block[:, None, None]).sum(0)
             total = per_block @ torch.cat([g for _, g in self.vectors], dim=1)
             parts = total.split([p.numel() for p, _ in self.vectors])
             for (vector, _), part in zip(self.vectors, parts, strict=True):
                 vector.grad = part.clone()
 
 
-@dataclass
-class _Kept:
-    """A matrix's gradient per group, or the operands X and D that it is made from."""
-
-    products: Tensor | None = None
-    transposed: bool = False  # whether `products` are inputs x outputs
-    operands: tuple[Tensor, Tensor] | None = None
-
-    def weighted(self, per_group: Tensor, per_block: Tensor) -> Tensor:
-        """Return the weighted sum of the gradients, outputs x inputs."""
-        if self.products is not None:
-            shape = self.products.shape[1:]
-            total = (per_group.to(self.products.dtype) @ self.products.flatten(1)).view(shape)
-            return total.T.contiguous() if self.transposed else total
-        assert self.operands is not None
-        x, d = self.operands
-        scale = per_block[:, None, None].to(d.dtype)
-        # The narrower factor is scaled; the wide one stands on the right, which is the faster order.
-        if d.shape[2] > x.shape[2]:
-            return ((x * scale).flatten(0, 1).T @ d.flatten(0, 1)).T.contiguous()
-        return (d * scale).flatten(0, 1).T @ x.flatten(0, 1)
-
-
-def captured(
-    model: Decoder,
-    tokens: Tensor,
-    targets: Tensor,
-    owners: Sequence[int],
-    keep_operands: bool | None = None,
-) -> Captured:
+def captured(model: Decoder, tokens: Tensor, targets: Tensor, owners: Sequence[int]) -> Captured:
     """Run one forward and one backward pass of Σ_i ℓ_i and keep what the per-domain gradients need.
 
     Args:
         model: its `.grad`s are left alone until `combine`.
         tokens, targets: blocks x length.
         owners: row (0 to m - 1) of every block; ℓ_i is the mean loss over the tokens of row i's blocks.
-        keep_operands: what a layer keeps for the weighted sum; None: whatever takes less memory.
     """
     order = np.argsort(np.asarray(owners), kind="stable")
     rows = torch.from_numpy(np.asarray(owners)[order]).to(tokens.device)
     index = torch.from_numpy(order).to(tokens.device)
     tokens, targets = tokens[index], targets[index]
-    out = Captured(model, tokens, rows, keep_operands)
+    out = Captured(model, tokens, rows)
     with _recording(model, out):
         x = F.embedding(tokens, model.wte.weight) + model.wpe.weight[: tokens.shape[1]]
         hidden = x.requires_grad_()

@@ -21,7 +21,7 @@ from chameleon.core.artifacts import atomic
 
 #: One colour and one marker per method in every figure: Okabe and Ito's palette, which readers with any
 #: colour vision can tell apart, and two of Paul Tol's where it runs out. Markers serve print in grey.
-#: Variants that the default run has keep their method's hue, lighter or darker.
+#: Variants that the default run has keep their method's hue, lighter or darker; controls are grey.
 STYLES = {
     "uniform": ("#7f7f7f", "s"), "natural": ("#56B4E9", "D"), "chameleon": ("#D55E00", "o"),
     "doremi": ("#0072B2", "^"), "doge": ("#009E73", "v"), "regmix": ("#CC79A7", "P"),
@@ -29,6 +29,9 @@ STYLES = {
     "fixed": ("#000000", "*"),
     "chameleon_ft": ("#D55E00", "d"), "chameleon_pt": ("#6B2F00", "H"),
     "chameleon_retrained": ("#6B2F00", "p"), "aioli_regmix": ("#8C6100", "8"),
+    "chameleon_scaled": ("#F2A26B", "o"), "aioli_mean": ("#F3C766", "X"),
+    "chameleon_permuted": ("#9C9C9C", "x"), "chameleon_untrained": ("#B4B4B4", "+"),
+    "single_domain": ("#C8C8C8", "1"),
 }  # fmt: skip
 #: For methods that are not named above and are no variant of one; which one is a function of the name.
 SPARE = (("#332288", "h"), ("#44AA99", "p"), ("#661100", "d"), ("#6699CC", "8"))

@@ -85,6 +85,7 @@ def metrics(paths: Paths, what: Mapping[str, Any], forgetting: bool = True) -> I
 
     Of a finetuned model also what it kept: `kept_*` on the domains that it was pretrained on, and
     `forgetting`, the loss there minus that of the model it started from (left out where that has no results).
+    `unseen_loss` is on domains that nothing of the scenario saw.
     """
     found = read_json(paths.metrics, "metrics")
     scenario, method, seed = paths.key
@@ -114,6 +115,10 @@ def metrics(paths: Paths, what: Mapping[str, Any], forgetting: bool = True) -> I
         if forgetting:
             mean = math.fsum(lost.values()) / len(lost)
             yield row("all", "mean", "mean_forgetting", round(mean, 9), "nats/token")
+    if what["unseen"]:
+        for domain, corpus in what["unseen"].items():
+            yield row(corpus, domain, "unseen_loss", found["unseen"]["loss"][domain], "nats/token")
+        yield row("all", "mean", "mean_unseen_loss", found["unseen"]["mean_log_perplexity"], "nats/token")
 
 
 def start_file(paths: Paths, what: Mapping[str, Any]) -> Path:
@@ -237,6 +242,8 @@ def reasons(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
     for name, value in said.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield (*paths.key, name, "", "", float(value))
+    for label, value in said.get("foretold", {}).items():
+        yield (*paths.key, "foretold_loss", "", label, value)
     for domain, path in said.get("trajectory", {}).get("weights", {}).items():
         for step, value in zip(said["trajectory"]["steps"], path, strict=True):
             yield (*paths.key, "trajectory", domain, str(step), value)

@@ -23,9 +23,11 @@ COLUMNS = {
 #: Columns of missing.csv, which only a partial report has: what was planned and is not there.
 MISSING = ("scenario", "method", "seed", "part", "state", "reason")
 NUMBERS = ("value", "weight", "tokens", "flops", "seconds", "loss")
-#: Reading order: the yardstick, the free baselines, the learned ones, ours last; others follow by name.
+#: Reading order: the yardstick, the free baselines, the learned ones, ours, controls; others follow by name.
 METHODS = ("uniform", "natural", "temperature", "unimax", "fixed", "doremi", "doge", "regmix", "aioli",
-           "aioli_regmix", "chameleon", "chameleon_retrained", "chameleon_pt", "chameleon_ft")  # fmt: skip
+           "aioli_mean", "aioli_regmix", "chameleon", "chameleon_scaled", "chameleon_retrained",
+           "chameleon_pt", "chameleon_ft", "chameleon_permuted", "chameleon_untrained",
+           "single_domain")  # fmt: skip
 YARDSTICK = "uniform"
 #: What `domain_or_task` says of a mean over several domains: all, and in a transfer those kept and those new.
 GROUPS = {"mean": "", "mean_old": ", old domains", "mean_new": ", new domains"}
@@ -105,6 +107,11 @@ def first_seen(values: Iterable[Any]) -> list[Any]:
 def tested_domains(metrics: pd.DataFrame) -> list[str]:
     """Return the domains whose test perplexity was measured, in the config's order."""
     return first_seen(metrics[metrics["metric"] == "perplexity"]["domain_or_task"])
+
+
+def unseen_domains(metrics: pd.DataFrame) -> list[str]:
+    """Return the domains that base models were tested on and nothing of the scenario saw."""
+    return first_seen(metrics[metrics["metric"] == "unseen_loss"]["domain_or_task"])
 
 
 def perplexities(metrics: pd.DataFrame) -> list[tuple[str, str, str]]:

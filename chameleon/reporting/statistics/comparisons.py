@@ -5,7 +5,8 @@ Negative is lower, and lower is better for every metric but accuracies.
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -82,6 +83,18 @@ def to_uniform(metrics: pd.DataFrame, method: str, domain: str, metric: str) -> 
     return difference(metrics, method, YARDSTICK, domain, metric)
 
 
+def left_out(metrics: pd.DataFrame, method: str, domains: Sequence[str]) -> dict[str, Estimate]:
+    """Return {domain: a method's difference to uniform in the mean test loss over all other domains}.
+
+    In nats/token, paired over the seeds that both have. Empty for one domain, and without a seed in common.
+    """
+    moved = np.array([differences(metrics, method, YARDSTICK, domain, "loss") for domain in domains])
+    if len(domains) < 2 or not moved.size:
+        return {}
+    others = {domain: np.delete(moved, i, axis=0).mean(axis=0) for i, domain in enumerate(domains)}
+    return {domain: stats.mean_interval(values.tolist()) for domain, values in others.items()}
+
+
 def by_seed(metrics: pd.DataFrame, metric: str, domains: Sequence[str]) -> dict[int, pd.DataFrame]:
     """Return {seed: methods x domains} for the seeds that every method has complete."""
     rows = metrics[(metrics["metric"] == metric) & metrics["domain_or_task"].isin(domains)]
@@ -95,17 +108,69 @@ def by_seed(metrics: pd.DataFrame, metric: str, domains: Sequence[str]) -> dict[
     return tables
 
 
-def ranks(metrics: pd.DataFrame, domains: Sequence[str]) -> dict[str, Estimate]:
+def same_mixture(weights: pd.DataFrame) -> dict[str, str]:
+    """Return {method: the first method, in reading order, whose mixture it has}, of methods that repeat one.
+
+    Two methods have the same mixture where their weights agree at every step, in every seed that both have
+    (one at least), to the rounding of how they were computed: 1e-9.
+    """
+    keys = ["seed", "step", "domain"]
+    played = {m: part.set_index(keys)["weight"] for m, part in weights.groupby("method", sort=False)}
+    found: dict[str, str] = {}
+    methods = method_order(played)
+    for i, method in enumerate(methods):
+        for other in methods[:i]:
+            if other not in found and _agree(played[method], played[other]):
+                found[method] = other
+                break
+    return found
+
+
+def _agree(one: pd.Series, other: pd.Series) -> bool:
+    shared = set(one.index.get_level_values("seed")) & set(other.index.get_level_values("seed"))
+    one, other = (x[x.index.get_level_values("seed").isin(shared)].sort_index() for x in (one, other))
+    same = bool(shared) and one.index.equals(other.index)
+    return same and np.allclose(one.to_numpy(), other.to_numpy(), rtol=0, atol=1e-9)
+
+
+def ranks(
+    metrics: pd.DataFrame, domains: Sequence[str], same: Mapping[str, str] | None = None
+) -> dict[str, Estimate]:
     """Return each method's mean rank in test perplexity, 1 is best.
 
-    Of one seed: the rank among all methods on every domain, averaged over the domains. The estimate is over
-    those numbers, one a seed, of the seeds that every method has.
+    Of one seed: the rank among all distinct mixtures on every domain, averaged over the domains. The estimate
+    is over those numbers, one a seed, of the seeds that every method has. A mixture that several methods have
+    is ranked once, by the first of them, and all of them have its rank: counted twice, it would push the
+    others down for no reason.
+
+    Args:
+        metrics: rows of metrics.csv.
+        domains: to rank on.
+        same: as `same_mixture` returns it.
     """
-    tables = by_seed(metrics, "perplexity", domains)
-    per_seed = {seed: stats.mean_ranks(table.to_numpy()) for seed, table in tables.items()}
-    methods = method_order(metrics["method"]) if per_seed else []
-    return {m: stats.bounded(stats.mean_interval([row[i] for row in per_seed.values()]), 1, len(methods))
-            for i, m in enumerate(methods)}  # fmt: skip
+    methods = method_order(metrics["method"])
+    first = {m: (same or {}).get(m, m) for m in methods}
+    # The first of them may itself have no results.
+    first = {m: next(o for o in methods if first[o] == first[m]) for m in methods}
+    distinct = [m for m in methods if first[m] == m]
+    per_seed = [
+        stats.mean_ranks(table.loc[distinct].to_numpy())
+        for table in by_seed(metrics, "perplexity", domains).values()
+    ]
+    if not per_seed:
+        return {}
+    places = {m: stats.bounded(stats.mean_interval([row[i] for row in per_seed]), 1, len(distinct))
+              for i, m in enumerate(distinct)}  # fmt: skip
+    return {m: places[first[m]] for m in methods}
+
+
+def seed_noise(metrics: pd.DataFrame, metric: str = "mean_log_perplexity") -> list[float]:
+    """Return how far uniform's runs of two seeds lie apart in a mean over domains: |difference| of each pair.
+
+    In the metric's unit (nats/token). What a comparison that is not paired by seed cannot see.
+    """
+    values = series(metrics, YARDSTICK, "mean", metric)
+    return [abs(values[a] - values[b]) for a, b in combinations(sorted(values), 2)]
 
 
 def wins(metrics: pd.DataFrame, method: str, domains: Sequence[str]) -> Estimate | None:

@@ -172,6 +172,22 @@ def probability_below(values: Sequence[float]) -> float | None:
     return float(scipy.stats.t.cdf(-estimate.mean * math.sqrt(estimate.n) / estimate.sd, estimate.n - 1))
 
 
+def two_sided_p(values: Sequence[float]) -> float | None:
+    """Return the p-value of the two-sided paired t test of `the true mean is zero`, in [0, 1].
+
+    It is below 1 − level exactly where the interval of `mean_interval` at that level excludes zero. Equal
+    values leave no doubt: 0, or 1 if they are 0. None for a single value.
+
+    Args:
+        values: n paired differences, one per seed.
+
+    Raises:
+        ValueError: as in `mean_interval`.
+    """
+    below = probability_below(values)
+    return None if below is None else 2 * min(below, 1 - below)
+
+
 def share_below(values: Sequence[float]) -> float:
     """Return the share of values below 0, in [0, 1]; a 0 counts half."""
     x = np.asarray(values, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Tables of the results: the main table, perplexity, few-shot, costs, weights, noise, verdicts.
+"""Tables of the results: the main table, perplexity, losses, few-shot, costs, weights, noise, verdicts.
 
 Last stage of the flow. Reads the tidy files and results/corpora/*/report.json for the corpus tables; nothing
 else. Writes each table as `.csv` (tidy, full precision), and as `.md` and `.html` (what it shows in a
@@ -6,7 +6,7 @@ sentence, rounded numbers). One file a subject; this one knows which name is bui
 """
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -17,9 +17,11 @@ from chameleon.reporting.pages import page
 from chameleon.reporting.records import tidy
 from chameleon.reporting.records.missing import RUN, Gaps, note, parts_of
 from chameleon.reporting.records.tidy import NO_CORPUS, Frames, first_seen
+from chameleon.reporting.tables.agreement import agreement, forecast, proxies
 from chameleon.reporting.tables.corpora import corpus_tables
 from chameleon.reporting.tables.costs import costs, transfer_cost
 from chameleon.reporting.tables.fewshot import fewshot
+from chameleon.reporting.tables.losses import robust, unseen
 from chameleon.reporting.tables.main import main
 from chameleon.reporting.tables.noise import noise
 from chameleon.reporting.tables.parts import Table, empty
@@ -38,9 +40,10 @@ def _published(scenario: str, frames: Frames) -> Table:
 
 #: Table of a scenario -> what builds it from the scenario's name and tidy frames.
 BUILDERS: dict[str, Callable[[str, Frames], Table]] = {
-    "main": main, "perplexity": perplexity, "difference": difference, "forgetting": forgetting,
-    "noise": noise, "weights": weights, "krls": krls, "epochs": epochs, "fewshot": fewshot, "costs": costs,
-    "transfer_cost": transfer_cost, "published": _published,
+    "main": main, "perplexity": perplexity, "difference": difference, "robust": robust, "unseen": unseen,
+    "forgetting": forgetting, "noise": noise, "weights": weights, "agreement": agreement,
+    "proxies": proxies, "forecast": forecast, "krls": krls, "epochs": epochs,
+    "fewshot": fewshot, "costs": costs, "transfer_cost": transfer_cost, "published": _published,
 }  # fmt: skip
 #: Table over all scenarios -> what builds it from {scenario: kind} and {scenario: frames}.
 OVERALL: dict[str, Callable[[Mapping[str, str], Mapping[str, Frames]], Table]] = {"verdicts": verdicts}
@@ -50,6 +53,7 @@ def make_tables(
     results: Path,
     out: Path,
     scenarios: Mapping[str, str],
+    with_unseen: Collection[str] = (),
     texts: Path | None = None,
     lost: Mapping[str, str] | None = None,
 ) -> None:
@@ -59,6 +63,7 @@ def make_tables(
         results: folder of the tidy files and corpora.
         out: folder to write to; `chameleon.reporting.catalogue` says the file names.
         scenarios: {name: kind}, in reading order.
+        with_unseen: names of those that have losses on unseen domains.
         texts: folder of the corpora, where a partial report's tidy files lie elsewhere.
         lost: {corpus: what became of it} of corpora that a partial report lacks.
 
@@ -69,7 +74,7 @@ def make_tables(
     frames = tidy.of_scenarios(results, scenarios)
     corpora = [c for f in frames.values() for c in f["metrics"]["corpus"] if c not in NO_CORPUS]
     of_corpora = corpus_tables(texts or results, first_seen(corpora), lost)
-    for stem, (name, scenario) in catalogue.table_stems(scenarios).items():
+    for stem, (name, scenario) in catalogue.table_stems(scenarios, with_unseen).items():
         if scenario is not None:
             table = of_scenario(name, scenario, frames[scenario])
         elif name in OVERALL:

@@ -13,6 +13,8 @@ from chameleon.reporting.statistics.comparisons import (
     differences,
     guessing,
     ranks,
+    same_mixture,
+    seed_noise,
     series,
     to_uniform,
     weighting_cost,
@@ -40,7 +42,8 @@ def main(scenario: str, frames: Frames) -> Table:
     """One row per method: perplexity, few-shot, cost, mean rank, win rate, probability to beat uniform."""
     metrics, gaps = frames["metrics"], Gaps(frames)
     domains = tested_domains(metrics)
-    rank = ranks(metrics, domains)
+    same = same_mixture(frames["weights"])
+    rank = ranks(metrics, domains, same)
     rows, body = [], []
     header: list[str] = []
     for method in gaps.methods:
@@ -51,7 +54,8 @@ def main(scenario: str, frames: Frames) -> Table:
             *_against_uniform(metrics, method, domains, rank, gaps),
         ]
         header = ["method", *(cell.heading for cell in cells)]
-        body.append([gaps.label(method), *(cell.text for cell in cells)])
+        alike = f", same mixture as {same[method]}" if method in same else ""
+        body.append([gaps.label(method) + alike, *(cell.text for cell in cells)])
         for cell in cells:
             if cell.estimate is not None:
                 decided = cell.estimate.excludes_zero if cell.quantity.endswith("_to_uniform") else None
@@ -159,11 +163,25 @@ def _notes(frames: Frames) -> str:
         "per byte of the right answer (lower is better), unweighted means over tasks. "
     )  # fmt: skip
     return (
-        f"Means over domains are unweighted. {few}Mean rank: the rank among the methods on each domain, "
-        "averaged over the domains; win rate: the share of domains with a lower perplexity than uniform; "
-        "both per seed, then averaged over seeds (interval in brackets). P(beats uniform): probability of a "
-        "true mean difference of mean perplexity below zero under the t model; beside it the seeds in which "
-        f"it was below. Nothing is corrected for the number of methods: {ALONE}."
+        f"Means over domains are unweighted. {few}Mean rank: the rank among the distinct mixtures on each "
+        "domain, averaged over the domains (methods of the same mixture share its rank); win rate: the share "
+        "of domains with a lower perplexity than uniform; both per seed, then averaged over seeds (interval "
+        "in brackets). P(beats uniform): probability of a true mean difference of mean perplexity below zero "
+        "under the t model; beside it the seeds in which it was below. Nothing is corrected for the number "
+        f"of methods: {ALONE}.{_floor(frames)}"
+    )
+
+
+def _floor(frames: Frames) -> str:
+    """Return the noise floor as a sentence; empty with a single seed of uniform."""
+    apart = seed_noise(frames["metrics"])
+    if not apart:
+        return ""
+    pairs = "one pair" if len(apart) == 1 else f"{len(apart)} pairs, at most {max(apart):.4f}"
+    return (
+        f" Noise floor: {YARDSTICK} of one seed against another differs by {sum(apart) / len(apart):.4f} "
+        f"nats/token in mean log-perplexity (mean of {pairs}); differences to {YARDSTICK} are paired by "
+        "seed, which takes out what both runs of a seed share."
     )
 
 

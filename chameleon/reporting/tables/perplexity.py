@@ -5,7 +5,7 @@ import pandas as pd
 from chameleon.reporting.records.missing import FORGETTING, NONE, Gaps
 from chameleon.reporting.records.tidy import MEANS, YARDSTICK, Frames, first_seen, markdown, perplexities
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import differences, series, to_uniform
+from chameleon.reporting.statistics.comparisons import differences, is_relative, series, to_uniform
 from chameleon.reporting.tables.parts import (
     Table,
     against,
@@ -16,6 +16,11 @@ from chameleon.reporting.tables.parts import (
     plus_minus,
 )
 
+#: Columns of a table of differences to uniform, and what they have beyond what is shown.
+DIFFERENCE = ("scenario method domain metric mean low high sd n unit excludes_zero bootstrap_low "
+              "bootstrap_high p_better share_of_seeds_better")  # fmt: skip
+MORE = ("The csv adds bootstrap intervals, the probability of a true mean below zero, and the share of seeds "
+        "below zero.")  # fmt: skip
 #: What multiple comparisons do to the marks.
 ALONE = "each interval stands alone: of 20 cells without any effect one would be bold by chance"
 
@@ -52,11 +57,27 @@ def _groups(metrics: pd.DataFrame) -> str:
 def difference(scenario: str, frames: Frames) -> Table:
     """Paired differences to uniform; marked where the t interval excludes zero."""
     metrics, gaps = frames["metrics"], Gaps(frames)
-    names = ("scenario method domain metric mean low high sd n unit excludes_zero bootstrap_low "
-             "bootstrap_high p_better share_of_seeds_better")  # fmt: skip
     if (why := nothing_to_compare(gaps)) is not None:
-        return empty(names, f"Difference to uniform in scenario `{scenario}`", why)
-    columns = perplexities(metrics)
+        return empty(DIFFERENCE, f"Difference to uniform in scenario `{scenario}`", why)
+    caption = (
+        f"Difference to uniform mixing in scenario `{scenario}`, paired by seed: relative difference of "
+        "test perplexity in percent per domain and for the unweighted means, and of the mean "
+        "log-perplexity in nats per token; negative is better than uniform; "
+        f"{over_seeds(metrics, gaps)}; bold "
+        f"where the interval excludes zero ({ALONE}). {MORE}"
+    )
+    return of_differences(scenario, frames, perplexities(metrics), caption)
+
+
+def of_differences(scenario: str, frames: Frames, columns: list[tuple[str, str, str]], caption: str) -> Table:
+    """Return a table of paired differences to uniform, a row per method.
+
+    Args:
+        scenario, frames: what is shown.
+        columns: (domain, metric, heading); percent for perplexities, nats/token for all others.
+        caption: of the table.
+    """
+    metrics, gaps = frames["metrics"], Gaps(frames)
     rows, body = [], []
     for method in gaps.methods:
         if method == YARDSTICK:
@@ -64,28 +85,24 @@ def difference(scenario: str, frames: Frames) -> Table:
         cells = [gaps.label(method)]
         for domain, metric, _ in columns:
             estimate = to_uniform(metrics, method, domain, metric)
-            nats = metric == "mean_log_perplexity"
-            cells.append(against(estimate, 4 if nats else 2, gaps, method))
+            cells.append(against(estimate, 2 if is_relative(metric) else 4, gaps, method))
             if estimate is None:
                 continue
             values = differences(metrics, method, YARDSTICK, domain, metric)
             resampled = stats.bootstrap_interval(values)
             rows.append({"scenario": scenario, "method": method, "domain": domain, "metric": metric,
-                         **estimate._asdict(), "unit": "nats/token" if nats else "%",
+                         **estimate._asdict(), "unit": moved(metric),
                          "excludes_zero": estimate.excludes_zero, "bootstrap_low": resampled.low,
                          "bootstrap_high": resampled.high, "p_better": stats.probability_below(values),
                          "share_of_seeds_better": stats.share_below(values)})  # fmt: skip
         body.append(cells)
-    header = [f"{name} ({'nats/token' if m == 'mean_log_perplexity' else '%'})" for _, m, name in columns]
-    caption = (
-        f"Difference to uniform mixing in scenario `{scenario}`, paired by seed: relative difference of "
-        "test perplexity in percent per domain and for the unweighted means, and of the mean "
-        "log-perplexity in nats per token; negative is better than uniform; "
-        f"{over_seeds(metrics, gaps)}; bold "
-        f"where the interval excludes zero ({ALONE}). The csv adds bootstrap intervals, the probability of "
-        "a true mean below zero, and the share of seeds below zero."
-    )
-    return Table(frame(rows, names), caption, markdown(["method", *header], body))
+    header = [f"{name} ({moved(metric)})" for _, metric, name in columns]
+    return Table(frame(rows, DIFFERENCE), caption, markdown(["method", *header], body))
+
+
+def moved(metric: str) -> str:
+    """Return the unit of a metric's differences."""
+    return "%" if is_relative(metric) else "nats/token"
 
 
 def forgetting(scenario: str, frames: Frames) -> Table:

@@ -7,7 +7,7 @@ reads and leaves the files of the real job, as far as other jobs need them. What
   the number of documents that it was trained on.
 - A model is what it knows of each domain. Training adds (1 + seed) * the mean weight over the run's steps; a
   model that goes on from another one starts with half of what that one knew.
-- The loss on a domain is 4 - what the model knows of it.
+- The loss on a domain is 4 - what the model knows of it: 4 on one that it never saw.
 - A domain's embedding has two numbers: the least that the model knows of any domain that it was trained on,
   and the domain's own train tokens.
 - A run costs steps * batch * context tokens. Embedding costs the windows, a test or a validation pass its
@@ -245,8 +245,7 @@ def controlled(spec, manifests, start, passes, *files):
 
 @stage
 def evaluate(spec, manifests, model_dir, out):
-    both = {**spec["domains"], **spec["kept"]}
-    counts, vocabulary = opened(manifests, both)
+    counts, vocabulary = opened(manifests, {**spec["domains"], **spec["kept"], **spec["unseen"]})
     knows = read(model_dir / "state.json")["knows"]
 
     def measured(domains):
@@ -257,7 +256,8 @@ def evaluate(spec, manifests, model_dir, out):
 
     made = {key: spec[key] for key in ("scenario", "scale", "method", "seed", "domains", "test_tokens")}
     made |= {**measured(spec["domains"])[1], "groups": {g: measured(d)[0] for g, d in spec["groups"].items()}}
-    write(out, {**made, "kept": measured(spec["kept"])[1] if spec["kept"] else None})
+    apart = {part: measured(spec[part])[1] if spec[part] else None for part in ("kept", "unseen")}
+    write(out, {**made, **apart})
     spent = cost(spec["test_tokens"] * len(counts), vocabulary)
     record(out.with_suffix(".run.json"), "evaluate", spec, spent)
 

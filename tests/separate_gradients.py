@@ -1,7 +1,6 @@
 """One backward pass per domain: the obvious form of what `domain_gradients` does in one pass.
 
-The oracle of the tests, the other side of the benchmark, and what DoGE's parameter `gradients: naive` asks
-for.
+The oracle of the tests, and the other side of the benchmark.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,39 @@
+"""Mean mixture: what another method's base runs played on average, as a static mixture. A control.
+
+An online method pays for its measurements with training steps. Beside it this run, on the very mixture that
+it played in all, tells the price of its probes and the order of its segments (its difference to this run)
+from the worth of its mixture (this run's difference to uniform). Its cost counts the other method's weights,
+not the run that it follows.
+
+Known differences from the paper: none, no paper proposes it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, UserError, register
+
+
+@register
+class MeanMixture(Method):
+    """The shares of the blocks that the base run of the method in `of` drew, same scenario and seed."""
+
+    name = "mean_mixture"
+    version = 1
+    defaults = {"of": None}  # label of a method of the same scenario
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Raise UserError if `of` is no label."""
+        if not (isinstance(params["of"], str) and params["of"]):
+            raise UserError(f"method mean_mixture: of: {params['of']!r} is not the label of a method")
+
+    def uses(self, params: Mapping[str, Any]) -> list[str]:
+        return [params["of"]]
+
+    def follows(self, params: Mapping[str, Any]) -> list[str]:
+        return [params["of"]]
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return the shares."""
+        shares = inputs.played[inputs.params["of"]]
+        return MethodResult(MixtureSchedule.static({d: shares.get(d, 0.0) for d in inputs.domains}))

@@ -1,0 +1,62 @@
+"""Single domain: all data from the one domain that serves all best. A control, not a method.
+
+One small run per domain, trained on nothing else; the domain whose run has the lowest mean validation loss
+over all domains gets all the weight. A method that is not better than this has not shown that it mixes.
+
+Known differences from the paper: none, no paper proposes it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chameleon.mixing import (
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    RunSpec,
+    check_whole,
+    register,
+)
+
+
+@register
+class SingleDomain(Method):
+    """Weight one for a domain, zero for the others."""
+
+    name = "single_domain"
+    version = 1
+    defaults = {
+        "steps": None,  # of a run; None: as many as its scale says, or the scenario's proxy
+        "scale": None,  # of a run; None: the scenario's proxy scale
+    }
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Raise UserError for a number of steps that is none."""
+        check_whole("method single_domain: steps", params["steps"], 1, optional=True)
+
+    def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
+        """Return one run per domain; one domain leaves nothing to choose."""
+        if len(domains) == 1:
+            return []
+        return [
+            RunSpec(
+                run_id=f"only_{domain}",
+                weights={d: float(d == domain) for d in domains},
+                steps=params["steps"],
+                scale=params["scale"],
+                swarm=True,
+            )
+            for domain in sorted(domains)
+        ]
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return the best domain alone, and every run's mean validation loss (nats/token) as diagnostics."""
+        means = {
+            domain: sum(inputs.runs[f"only_{domain}"].losses.values()) / len(inputs.domains)
+            for domain in sorted(inputs.domains)
+            if f"only_{domain}" in inputs.runs
+        }
+        best = min(means, key=means.__getitem__) if means else inputs.domains[0]
+        weights = {domain: float(domain == best) for domain in inputs.domains}
+        return MethodResult(MixtureSchedule.static(weights), {"mean_loss": means} if means else {})
