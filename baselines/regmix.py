@@ -28,8 +28,8 @@ Known differences from its code:
 - Candidates keep the bounds of the swarm; the reference's do not.
 - A rounded mixture of the swarm is rescaled to sum to one and held against the bounds again; the reference's
   sum to 0.999 to 1.001.
-- `compare` is an addition: the regression's opinion on other methods' mixtures, for a table that holds it
-  against what base models on them came to. The answer does not depend on it.
+- `foretell` is an addition: what the regression expects of other methods' mixtures, for a table that holds it
+  against base models on them. The weights do not depend on it.
 - Where the bounds leave too few mixtures (from about a hundred domains on) its code fails. Here up to 2,000
   draws are made per mixture asked for; if that is not enough, the mixtures are made within the bounds
   (`chameleon.methods.regression.within`). If even so there are not as many different ones as `num_proxies`
@@ -51,6 +51,7 @@ from chameleon.mixing import (
     MethodInputs,
     MethodResult,
     MixtureSchedule,
+    RunResult,
     RunSpec,
     UserError,
     check_number,
@@ -70,6 +71,7 @@ class RegMix(Method):
 
     name = "regmix"
     version = 1
+    foretells = True
     defaults = {
         "num_proxies": 64,  # the paper: 512
         "steps": None,  # optimizer steps of a proxy; None: as many as its scale says, or the scenario's proxy
@@ -83,9 +85,6 @@ class RegMix(Method):
         "candidates": CANDIDATES,  # simulated mixtures
         "top": TOP,  # of which so many are averaged
         "folds": 8,  # of the cross-validation
-        # Labels of methods whose mixtures the regression foretells too, to be held against their base runs;
-        # those that a scenario does not have are passed over there.
-        "compare": [],
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
@@ -107,11 +106,6 @@ class RegMix(Method):
                 f"method regmix: strength: {strength!r} is not a pair of positive numbers, low first"
             )
         _prior(params["prior"], sorted(domains))
-        if not isinstance(params["compare"], list) or not all(isinstance(m, str) for m in params["compare"]):
-            raise UserError(f"method regmix: compare: {params['compare']!r} is not a list of labels")
-
-    def compares(self, params: Mapping[str, Any]) -> list[str]:
-        return list(params["compare"])
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the swarm: `num_proxies` runs.
@@ -161,10 +155,7 @@ class RegMix(Method):
         names, params = sorted(inputs.domains), inputs.params
         if len(names) == 1:
             return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
-        runs = [inputs.runs[key] for key in sorted(inputs.runs)]
-        x = np.array([[run.weights.get(d, 0.0) for d in names] for run in runs])
-        targets = names if params["target"] == "mean" else [params["target"]]
-        y = np.array([[run.losses[d] for d in targets] for run in runs])
+        runs, x, y = _swarm(inputs)
         if len(runs) < MINIMUM_RUNS:  # bounds so tight that there were no more mixtures
             best = dict(zip(names, x[y.mean(axis=1).argmin()].tolist(), strict=True))
             schedule = MixtureSchedule.static({d: best[d] for d in inputs.domains})
@@ -195,14 +186,32 @@ class RegMix(Method):
             "best_swarm_loss": float(y.mean(axis=1).min()),
             "importance": dict(zip(names, model.importance().tolist(), strict=True)),
         }
-        if compared := [label for label in params["compare"] if label in inputs.others]:
-            asked = np.array([[inputs.others[label].get(d, 0.0) for d in names] for label in compared])
-            diagnostics["foretold"] = dict(zip(compared, model.predict(asked).tolist(), strict=True))
         correlation = models.spearman(held_out, y.mean(axis=1))
         if correlation is not None:
             diagnostics["heldout_spearman"] = correlation
         schedule = MixtureSchedule.static({d: weights[d] for d in inputs.domains})
         return MethodResult(schedule, diagnostics)
+
+    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Return the regression's losses of other mixtures; none where the swarm is too small to fit."""
+        runs, x, y = _swarm(inputs)
+        if len(runs) < MINIMUM_RUNS or not mixtures:
+            return {}
+        model = models.fit(inputs.params["regression"], x, y)
+        asked = [[mixture.get(d, 0.0) for d in sorted(inputs.domains)] for mixture in mixtures.values()]
+        return dict(zip(mixtures, model.predict(np.array(asked)).tolist(), strict=True))
+
+
+def _swarm(inputs: MethodInputs) -> tuple[list[RunResult], np.ndarray, np.ndarray]:
+    """Return the runs by id, their mixtures (runs x domains, by name) and losses (runs x targets)."""
+    names, target = sorted(inputs.domains), inputs.params["target"]
+    runs = [inputs.runs[key] for key in sorted(inputs.runs)]
+    x = np.array([[run.weights.get(d, 0.0) for d in names] for run in runs])
+    return (
+        runs,
+        x,
+        np.array([[run.losses[d] for d in (names if target == "mean" else [target])] for run in runs]),
+    )
 
 
 def _prior(given: Any, names: list[str]) -> np.ndarray:

@@ -70,6 +70,8 @@ JOBS: dict[str, Job] = {
                  "tokens stack out threads states"),
     "weights": Job("stages.weighting:weights", "compute a method's weights",
                    "tokens embeddings runs others played out threads"),
+    "forecast": Job("stages.weighting:forecast", "ask a method what others' mixtures will come to",
+                    "tokens runs others out threads"),
     "train": Job("stages.runs:train", "train a base model",
                  "tokens weights embeddings runs others start tokenizer out threads states"),
     "evaluate": Job("stages.measure:evaluate", "test a base model", "tokens model out threads"),

@@ -12,6 +12,7 @@ STAGES: dict[str, int] = {
     "train": 3,
     "embeddings": 2,
     "weights": 2,
+    "forecast": 1,
     "evaluate": 3,
     "items": 1,
     "fewshot": 1,
@@ -61,6 +62,11 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/methods/regression/mixtures.py",
         "chameleon/methods/regression/models.py",
         "chameleon/methods/regression/propose.py",
+    ),
+    "forecast": (
+        "chameleon/stages/inputs.py",
+        "chameleon/stages/weighting.py",
+        "chameleon/methods/regression/models.py",
     ),
     "evaluate": ("chameleon/evaluation/perplexity.py", *_RUNS, "chameleon/stages/measure.py"),
     "items": (

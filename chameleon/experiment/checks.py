@@ -12,7 +12,6 @@ from chameleon.experiment.config import Config
 from chameleon.experiment.specs.tasks import EXAMPLES, MAX_ANSWER_BYTES, SPLIT_SEED
 from chameleon.experiment.specs.training import extra_runs
 from chameleon.experiment.study_settings import check as check_study
-from chameleon.mixing import registry
 
 
 def check_across(cfg: Config) -> None:
@@ -164,9 +163,6 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
         _check_runs(cfg, name, label, here)
         for other in [*method.uses(params), *method.follows(params)]:
             _pick(cfg, other, f"{here} uses", dict.fromkeys(scenario["methods"]))
-        for other in method.compares(params):
-            known = [*registry.names(), *cfg.raw.get("method_params", {})]
-            _pick(cfg, other, f"{here} compares", dict.fromkeys(known))
         _check_uses(cfg, label, here)
         if cfg.embed_with(name, label) == "base" and cfg.kind(name) != "finetune":
             raise UserError(
@@ -216,7 +212,7 @@ def _check_uses(cfg: Config, label: str, where: str) -> None:
     seen, waiting = set[str](), [label]
     while waiting:
         method, params = cfg.method(waiting.pop())
-        for other in [*method.uses(params), *method.compares(params), *method.follows(params)]:
+        for other in [*method.uses(params), *method.follows(params)]:
             if other == label:
                 raise UserError(f"{cfg.source}: {where}: builds on its own weights, by its parameters")
             if other not in seen:

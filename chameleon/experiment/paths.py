@@ -21,6 +21,10 @@ def _run(scenario: str, method: str, seed: str | int) -> str:
     return f"<results>/runs/{scenario}/{method}/seed{seed}"
 
 
+def _weights(scenario: str, method: str, seed: str | int) -> str:
+    return f"<results>/weights/{scenario}/{method}/seed{seed}.json"
+
+
 def manifests(cfg: Config, scenario: str) -> list[str]:
     """Token manifests of a scenario's corpora."""
     return [_manifest(corpus) for corpus in cfg.raw["scenarios"][scenario]["corpora"]]
@@ -66,9 +70,21 @@ def user_files(cfg: Config, method: str) -> list[str]:
 
 
 def others(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
-    """Weights of the methods that a method builds on, or is asked about."""
-    labels = specs.read_methods(cfg, scenario, method)
-    return [f"<results>/weights/{scenario}/{label}/seed{seed}.json" for label in labels]
+    """Weights of the methods that a method builds on."""
+    registered, params = cfg.method(method)
+    return [_weights(scenario, label, seed) for label in registered.uses(params)]
+
+
+def foretold(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
+    """Weights whose outcome a method foretells."""
+    labels = specs.forecast(cfg, scenario, method, int(seed))["mixtures"]
+    return [_weights(scenario, label, seed) for label in labels]
+
+
+def forecasts(cfg: Config) -> list[str]:
+    """What the methods that foretell expect of the mixtures of their scenarios."""
+    runs = [(s, m, n) for s in cfg.scenarios for m in specs.foretelling(cfg, s) for n in cfg.seeds]
+    return [f"<results>/forecasts/{s}/{m}/seed{n}.json" for s, m, n in runs]
 
 
 def played(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:

@@ -77,6 +77,7 @@ class MixingMethod(Protocol):
     version: int
     requires: frozenset[str]
     online: bool
+    foretells: bool
     defaults: Mapping[str, Any]
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
@@ -92,13 +93,6 @@ class MixingMethod(Protocol):
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
         """Return the labels of the methods of the same scenario whose weights this one builds on."""
-        ...
-
-    def compares(self, params: Mapping[str, Any]) -> list[str]:
-        """Return the labels of methods of the same scenario on whose weights this one is asked its opinion.
-
-        For its diagnostics: it is not charged for them, and its own weights must not depend on them.
-        """
         ...
 
     def follows(self, params: Mapping[str, Any]) -> list[str]:
@@ -121,6 +115,13 @@ class MixingMethod(Protocol):
         """Return the schedule; an online method's has one stage, where its controller starts."""
         ...
 
+    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Return the loss (nats/token) expected of other mixtures, by label; methods that foretell only.
+
+        For a table that holds it against base models; `inputs` are those that `weights` gets.
+        """
+        ...
+
     def controller(self, inputs: MethodInputs) -> Controller:
         """Return the controller of one base run; online methods only."""
         ...
@@ -133,6 +134,7 @@ class Method:
     version: int = 1
     requires: frozenset[str] = frozenset()
     online: bool = False
+    foretells: bool = False
     defaults: Mapping[str, Any] = {}
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
@@ -142,9 +144,6 @@ class Method:
         return []
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
-        return []
-
-    def compares(self, params: Mapping[str, Any]) -> list[str]:
         return []
 
     def follows(self, params: Mapping[str, Any]) -> list[str]:
@@ -161,6 +160,9 @@ class Method:
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         raise NotImplementedError(f"{type(self).__name__} must define weights()")
+
+    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        raise NotImplementedError(f"{type(self).__name__} foretells but defines no foretell()")
 
     def controller(self, inputs: MethodInputs) -> Controller:
         raise NotImplementedError(f"{type(self).__name__} is online but defines no controller()")

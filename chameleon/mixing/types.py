@@ -127,8 +127,7 @@ class MethodInputs:
         token_budget: tokens that the base run trains on.
         embeddings: k x d float64, rows in the order of `domains`; None unless required.
         runs: results of `extra_runs` by run id.
-        others: weights of the methods named by `Method.uses` and `Method.compares`, by label (the first stage
-            of a schedule).
+        others: weights of the methods named by `Method.uses`, by label (the first stage of a schedule).
         played: shares of the blocks that the base runs of the methods named by `Method.follows` drew from
             each domain, by label.
         start: for a controller, the mixture that `weights` answered; None before that.

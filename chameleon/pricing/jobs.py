@@ -5,7 +5,7 @@ new run of a method or another scale is priced without a change here. What a spe
 answers of an online method) is estimated by the constants below.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,13 @@ from chameleon.experiment.config import Config
 from chameleon.experiment.specs import study
 from chameleon.mixing.types import REFERENCE
 from chameleon.pricing import online, text
+from chameleon.pricing.objectives import objective_key
 
 Spec = Mapping[str, Any]
 
 #: Reading order of the stages; the order in which the text goes through them.
-STAGES = ("fetch", "prepare", "tokenizer", "tokens", "proxy", "embed", "extra", "swarm", "weights", "base",
+STAGES = ("fetch", "prepare", "tokenizer", "tokens", "proxy", "embed", "extra", "swarm", "weights",
+          "forecast", "base",
           "evaluate", "fewshot", "sensitivity", "report")  # fmt: skip
 #: Operations of a run under an objective of its method's own, in those of a plain run of its length. One
 #: forward pass more (a reference model's) makes 4/3; `--measure` replaces it by what each objective does.
@@ -91,6 +93,9 @@ class Walk:
             for label in self.cfg.methods(scenario):
                 for seed in self.cfg.seeds:
                     self.base(scenario, label, seed)
+            for label in specs.foretelling(self.cfg, scenario):
+                for seed in self.cfg.seeds:
+                    self._forecast(scenario, label, seed)
             if specs.has_fewshot(self.cfg, scenario):
                 self._fewshot(scenario)
         if self.cfg.raw.get("sensitivity"):
@@ -189,12 +194,21 @@ class Walk:
             needs.append(self._extra(scenario, label, seed, run))
         for group in specs.swarm_groups(cfg, scenario, label, seed):
             needs.append(self._swarm(scenario, label, seed, group))
-        needs += [self.weights(scenario, other, seed) for other in specs.read_methods(cfg, scenario, label)]
+        needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
         needs += [self.base(scenario, other, seed) for other in method.follows(params)]
         swarm = any(r.swarm for r in specs.extra_runs(cfg, scenario, label, seed))
         return self._add(Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,
                              fixed="regression" if swarm else "light", threads=self.threads["evaluate"],
                              needs=tuple(needs)))  # fmt: skip
+
+    def _forecast(self, scenario: str, label: str, seed: int) -> str:
+        runs = [
+            job.name for job in self.jobs.values() if job.name.startswith(f"swarm {scenario} {label} {seed} ")
+        ]
+        mixtures = specs.forecast(self.cfg, scenario, label, seed)["mixtures"]
+        needs = (*runs, *(self.weights(scenario, other, seed) for other in mixtures))
+        return self._add(Job(f"forecast {scenario} {label} {seed}", "forecast", scenario, label,
+                             fixed="regression", threads=self.threads["evaluate"], needs=needs))  # fmt: skip
 
     def _extra(self, scenario: str, label: str, seed: int, run: Any) -> str:
         spec = specs.extra_run(self.cfg, scenario, label, seed, run.run_id)
@@ -280,18 +294,3 @@ class Walk:
             others = sum(length for length in how["window_lengths"] if length != how["window_length"])
             self._pass(job, model, windows * others, how["layer"])
             self._add(job)
-
-
-def objective_key(scenario: str, label: str) -> str:
-    """Return the name under which a method's objective is measured."""
-    return f"{scenario} {label}"
-
-
-def objective_runs(cfg: Config) -> Iterator[tuple[str, str, str, Any]]:
-    """Yield (key, scenario, label, run) of one run per method that brings an objective of its own."""
-    for scenario in cfg.needed:
-        for label in cfg.methods(scenario):
-            for run in specs.single_runs(cfg, scenario, label, cfg.seeds[0]):
-                if run.objective:
-                    yield objective_key(scenario, label), scenario, label, run
-                    break

@@ -1,4 +1,4 @@
-"""The weights job: asks a method for its weights and writes them with everything they depend on.
+"""The jobs that ask a method: for its weights, and for what it expects of others'.
 
 Reads token manifests, embedding files and the results of a method's extra runs; writes
 `results/weights/{scenario}/{method}/seed{seed}.json`. Needs no torch unless its method does.
@@ -56,5 +56,19 @@ def weights(
         },
         schema="weights",
     )
+    recorder.outputs = [out]
+    recorder.write(out.with_suffix(".run.json"))
+
+
+def forecast(
+    spec: Spec, manifests: list[Path], runs: list[Path], out: Path, threads: int, others: Sequence[Path]
+) -> None:
+    """Ask a method what base models on other mixtures will come to; `others` are their weights files."""
+    recorder = Recorder("forecast", spec, [*manifests, *result_files(runs), *others], threads=threads)
+    recorder.seeds, recorder.device = dict(spec["seeds"]), cpu_name()
+    inputs = method_inputs(spec, open_corpora(manifests, spec["domains"]), [], runs, list(others))
+    found = registry.get(spec["registered"]).foretell(inputs, inputs.others)
+    about = {key: spec[key] for key in ("scenario", "method", "seed")}
+    write_json(out, {**about, "loss": found}, schema="forecast")
     recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))

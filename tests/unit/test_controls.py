@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
 from chameleon.core.seeds import derive
 from chameleon.embedding import files
@@ -14,7 +15,8 @@ from chameleon.experiment import paths, specs
 from chameleon.experiment.load import load
 from chameleon.mixing import registry
 from chameleon.mixing.types import MethodInputs, RunResult
-from chameleon.stages import measure
+from chameleon.reporting.records import collect
+from chameleon.stages import measure, weighting
 from chameleon.stages.inputs import shares_played
 from chameleon.training.model import Decoder, ModelShape, save_pretrained
 
@@ -123,3 +125,34 @@ def test_an_untrained_proxy_embeds_with_its_initial_weights(raw, toy, tmp_path: 
         found.append(files.load([tmp_path / f"{name}.json"], tuple(one["domains"])))
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_what_a_swarm_foretells_of_the_other_mixtures(raw, toy, tmp_path: Path):
+    """From the runs and weights of a seed; no weights depend on it, and tidy rows come from it."""
+    raw["method_params"] = {"regmix": {"num_proxies": 6, "regression": "linear"}}
+    raw["scenarios"]["toy"]["methods"] = ["uniform", "natural", "aioli", "regmix"]
+    cfg = load(raw)
+    spec = specs.forecast(cfg, "toy", "regmix", 1)
+    assert specs.foretelling(cfg, "toy") == ["regmix"]
+    assert spec["mixtures"] == ["uniform", "natural", "regmix"]
+    assert paths.forecasts(cfg) == [f"<results>/forecasts/toy/regmix/seed{n}.json" for n in cfg.seeds]
+    assert paths.others(cfg, "toy", "regmix", "1") == []
+    domains = list(cfg.domains("toy"))
+    swarm = {}
+    for run in specs.extra_runs(cfg, "toy", "regmix", 1):
+        loss = {d: 3.0 - run.weights["blend"] for d in domains}
+        swarm[run.run_id] = {"weights": run.weights, "loss": loss}
+    (tmp_path / "part0.json").write_text(json.dumps({"runs": swarm}))
+    mixtures = {}
+    for label in ("uniform", "natural"):
+        mixtures[label] = tmp_path / f"{label}.json"
+        weighting.weights(specs.weights(cfg, "toy", label, 1), toy.manifests, [], [], mixtures[label], 1)
+    results = collect.Paths(tmp_path / "results", "toy", "regmix", 1, None)
+    weighting.forecast(spec, toy.manifests, [tmp_path / "part0.json"], results.forecast, 1,
+                       others=list(mixtures.values()))  # fmt: skip
+    found = read_json(results.forecast, "forecast")["loss"]
+    for label, path in mixtures.items():
+        share = read_json(path, "weights")["stages"][0]["weights"]["blend"]
+        assert found[label] == pytest.approx(3.0 - share, abs=1e-6)
+    rows = list(collect.foretold(results))
+    assert {row[3:6] for row in rows} == {("foretold_loss", "", label) for label in mixtures}

@@ -130,6 +130,7 @@ def test_seeds_differ_where_they_must(raw):
         # Not in the toy config; tests of their own look at their specs.
         ("items", set()),
         ("fewshot", set()),
+        ("forecast", set()),
         ("sensitivity", set()),
         ("collect", {"collect"}),
         ("tables", {"tables"}),

@@ -40,33 +40,32 @@ def parameters(**given):
     return registry.parameters("regmix", {"candidates": 3000, "folds": 4, **given}, "here")
 
 
-def solve(seed=0, domains=DOMAINS, losses=law, noise=0.01, runs_for=None, others=None, **given):
+def inputs(seed=0, domains=DOMAINS, losses=law, noise=0.01, runs_for=None, **given):
     method, params = registry.get("regmix"), parameters(**given)
     method.check(params, tuple(domains), FACTS)
     runs, rng = {}, np.random.default_rng(seed)
     for run in method.extra_runs(tuple(runs_for or domains), params, seed):
         found = {d: v + noise * rng.normal() for d, v in sorted(losses(run.weights).items())}
         runs[run.run_id] = RunResult(dict(run.weights), found, None)
-    return method.weights(MethodInputs(tuple(domains), COUNTS, params, seed, 100, runs=runs,
-                                       others=others or {}))  # fmt: skip
+    return MethodInputs(tuple(domains), COUNTS, params, seed, 100, runs=runs)
+
+
+def solve(seed=0, **given):
+    return registry.get("regmix").weights(inputs(seed, **given))
 
 
 def test_what_it_foretells_of_other_mixtures():
-    """In the order of their true losses, and without any say in its own answer."""
-    even = dict.fromkeys(DOMAINS, 1 / len(DOMAINS))
-    found = solve()
-    best = found.schedule.stages[0].weights
-    worst = {d: float(d == min(best, key=best.get)) for d in DOMAINS}
-    others = {"even": even, "best": best, "worst": worst}
-    told = solve(others=others, compare=["even", "best", "worst"])
-    assert told.schedule == found.schedule and "foretold" not in found.diagnostics
-    means = {label: np.mean(list(law(w).values())) for label, w in others.items()}
-    assert sorted(told.diagnostics["foretold"], key=told.diagnostics["foretold"].get) == sorted(
-        means, key=means.get
-    )
-    assert registry.get("regmix").compares(parameters(compare=["even"])) == ["even"]
-    with pytest.raises(UserError, match="compare: 'even' is not a list of labels"):
-        solve(compare="even")
+    """In the order of their true losses."""
+    best = solve().schedule.stages[0].weights
+    mixtures = {
+        "even": dict.fromkeys(DOMAINS, 1 / len(DOMAINS)),
+        "best": best,
+        "worst": {d: float(d == min(best, key=best.get)) for d in DOMAINS},
+    }
+    told = registry.get("regmix").foretell(inputs(), mixtures)
+    means = {label: np.mean(list(law(w).values())) for label, w in mixtures.items()}
+    assert sorted(told, key=told.get) == sorted(means, key=means.get)
+    assert registry.get("regmix").foretell(inputs(), {}) == {}
 
 
 def distance(p, q):

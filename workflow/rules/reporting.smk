@@ -27,6 +27,7 @@ rule collect:
     input:
         paths.metrics(CFG),
         paths.start_metrics(CFG),
+        paths.forecasts(CFG),
         FEWSHOT,
     output:
         metrics="<results>/metrics.csv",

@@ -29,3 +29,29 @@ rule weights:
         " --embeddings {input.embeddings:q} --runs {params.runs:q} --others {input.others:q}"
         " --played {input.played:q} --out {output.weights:q} --threads {threads}"
         " 2>&1 | tee -i {log:q}"
+
+
+# What a method that foretells expects of the mixtures of its scenario: for a table, no weights depend on it.
+rule forecast:
+    input:
+        tokens=reads(paths.manifests, "scenario"),
+        runs=reads(paths.extra_results, *RUN),
+        others=reads(paths.foretold, *RUN),
+    output:
+        forecast="<results>/forecasts/{scenario}/{method}/seed{seed}.json",
+        record="<results>/forecasts/{scenario}/{method}/seed{seed}.run.json",
+    log:
+        "<logs>/forecast/{scenario}/{method}/seed{seed}.log",
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["evaluate"]
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        spec=spec(specs.forecast, *RUN),
+        runs=folders("runs"),
+    shell:
+        "python -m chameleon job forecast --spec {params.spec:q} --tokens {input.tokens:q}"
+        " --runs {params.runs:q} --others {input.others:q} --out {output.forecast:q} --threads {threads}"
+        " 2>&1 | tee -i {log:q}"

@@ -35,8 +35,9 @@ from chameleon.experiment.specs.training import (
 from chameleon.experiment.specs.weighting import (
     embed,
     embedders,
+    forecast,
+    foretelling,
     needs_embeddings,
-    read_methods,
     used_methods,
     weights,
 )
@@ -57,6 +58,8 @@ __all__ = [
     "fetch",
     "fewshot",
     "figures",
+    "forecast",
+    "foretelling",
     "groups",
     "has_fewshot",
     "items",
@@ -74,7 +77,6 @@ __all__ = [
     "tokens",
     "train",
     "unseen_domains",
-    "read_methods",
     "used_methods",
     "uses_items",
     "weights",

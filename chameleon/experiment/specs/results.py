@@ -67,6 +67,7 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
         "charged_proxy": own,
         "charged_corpora": new if embedder else [],
         "online": method.online,
+        "foretells": method.foretells,
         "reference": any(REFERENCE in r.after for r in extra_runs(cfg, scenario, label, cfg.seeds[0])),
         "runs": {str(s): [r.run_id for r in single_runs(cfg, scenario, label, s)] for s in cfg.seeds},
         "swarm": {str(s): list(swarm_groups(cfg, scenario, label, s)) for s in cfg.seeds},

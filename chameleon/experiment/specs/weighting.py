@@ -64,14 +64,15 @@ def needs_embeddings(cfg: Config, label: str) -> bool:
     return "embeddings" in cfg.method(label)[0].requires
 
 
-def read_methods(cfg: Config, scenario: str, label: str) -> list[str]:
-    """Return the labels whose weights a method reads: those it builds on, and those it is asked about.
+def foretelling(cfg: Config, scenario: str) -> list[str]:
+    """Return the labels of a scenario that say what other mixtures will come to."""
+    return [label for label in cfg.methods(scenario) if cfg.method(label)[0].foretells]
 
-    The latter where the scenario has them: a list of labels to compare serves several scenarios.
-    """
-    method, params = cfg.method(label)
-    asked = [other for other in method.compares(params) if other in cfg.methods(scenario)]
-    return list(dict.fromkeys([*method.uses(params), *asked]))
+
+def forecast(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
+    """What a method expects of the mixtures of its scenario: of all that do not move."""
+    static = [other for other in cfg.methods(scenario) if not cfg.method(other)[0].online]
+    return {**weights(cfg, scenario, label, seed), "mixtures": static, "version": STAGES["forecast"]}
 
 
 def used_methods(cfg: Config, label: str) -> list[str]:

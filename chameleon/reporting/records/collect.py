@@ -57,6 +57,8 @@ def parts(spec: Spec, results: Path) -> Iterator[Part]:
                 yield Part("weights", paths.key, weights(paths))
                 yield Part("costs", paths.key, costs(results, paths.key, what["methods"]))
                 yield Part("diagnostics", paths.key, diagnostics(paths, what["domains"]))
+                if needs.get("foretells"):
+                    yield Part("diagnostics", paths.key, foretold(paths))
                 yield Part("curves", paths.key, curves(paths))
         if what["fewshot"]:
             yield Part("metrics", (scenario, None, None), fewshot_metrics(results, scenario))
@@ -75,6 +77,7 @@ class Paths:
         self.weights = results / "weights" / scenario / method / f"{name}.json"
         self.run = results / "runs" / scenario / method / name
         self.metrics = results / "metrics" / scenario / method / f"{name}.json"
+        self.forecast = results / "forecasts" / scenario / method / f"{name}.json"
 
 
 MEANS = {"mean_perplexity": "perplexity", "mean_log_perplexity": "nats/token"}
@@ -242,8 +245,6 @@ def reasons(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
     for name, value in said.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield (*paths.key, name, "", "", float(value))
-    for label, value in said.get("foretold", {}).items():
-        yield (*paths.key, "foretold_loss", "", label, value)
     for domain, path in said.get("trajectory", {}).get("weights", {}).items():
         for step, value in zip(said["trajectory"]["steps"], path, strict=True):
             yield (*paths.key, "trajectory", domain, str(step), value)
@@ -255,6 +256,12 @@ def reasons(paths: Paths, domains: Mapping[str, str]) -> Iterator[Row]:
             for domain, value in zip(domains, points[:, axis], strict=True):
                 yield (*paths.key, "embedding_pc", domain, str(axis + 1), float(value))
             yield (*paths.key, "embedding_pc_share", "", str(axis + 1), float(shares[axis]))
+
+
+def foretold(paths: Paths) -> Iterator[Row]:
+    """Yield what a method expects of its scenario's mixtures."""
+    for label, value in read_json(paths.forecast, "forecast")["loss"].items():
+        yield (*paths.key, "foretold_loss", "", label, value)
 
 
 def principal_components(embeddings: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:

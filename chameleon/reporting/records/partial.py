@@ -79,12 +79,18 @@ def _cell(
         yield "metrics", collect.metrics(paths, what, forgetting=kept)
         yield "weights", collect.weights(paths)
         yield "costs", collect.costs(paths.results, paths.key, what["methods"])
-        yield "diagnostics", collect.diagnostics(paths, what["domains"])
+        yield "diagnostics", _reasons(paths, what, unfinished)
         yield "curves", collect.curves(paths)
     elif unfinished.there(paths.weights) and not what["methods"][paths.key[1]]["online"]:
         # The weights were found, their base run failed; weights that move exist in that run only.
         yield "weights", collect.weights(paths)
         yield "diagnostics", collect.reasons(paths, what["domains"])
+
+
+def _reasons(paths: Paths, what: Mapping[str, Any], unfinished: Unfinished) -> Iterator[Row]:
+    yield from collect.diagnostics(paths, what["domains"])
+    if what["methods"][paths.key[1]].get("foretells") and unfinished.there(paths.forecast):
+        yield from collect.foretold(paths)
 
 
 def _without(paths: Paths, what: Mapping[str, Any], state: str, why: str) -> Iterator[Row]:
