@@ -1,13 +1,10 @@
 """The short form of `make chaos`: jobs are killed at random moments, and the run comes out all the same."""
 
-import sys
 from pathlib import Path
 
 import pytest
 from checkout import Checkout, make_checkout
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "chaos"))
-from killing import Workflow, digests, torment  # noqa: E402
+from killing import Workflow, digests, torment
 
 pytestmark = pytest.mark.slow
 KILLS = 4
