@@ -24,7 +24,8 @@ from pathlib import Path
 #: What later jobs and readers use. Left out: records, logs, and what is kept for a restart.
 PATTERNS = (
     "corpora/*/*.parquet", "corpora/*/report.json", "tokenizer/*.json", "tokens/**/*", "proxies/**/*",
-    "embeddings/**/*", "weights/**/*.json", "runs/**/*", "metrics/**/*.json", "fewshot/*.json",
+    "embeddings/**/*", "weights/**/*.json", "forecasts/**/*.json", "runs/**/*",
+    "metrics/**/*.json", "fewshot/*.json",
     "sensitivity/**/*", "*.csv",
 )  # fmt: skip
 LEFT_OUT = re.compile(r"(^|/)(run\.json|\.snakemake_timestamp|parts/.*|.*\.run\.json|\..*)$")
