@@ -2,14 +2,15 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from killing import Workflow, digests
+from killing import Workflow, digests, jobs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Sizes of a disk that is too small, MiB.
@@ -28,9 +29,17 @@ def disk(folder: Path, size: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def remount(folder: Path, options: str) -> None:
-    """Change a mounted disk; one that is being written to becomes read-only as soon as it can."""
+def remount(folder: Path, options: str, leader: int | None = None) -> None:
+    """Change a mounted disk.
+
+    Args:
+        leader: Snakemake, whose jobs are killed until it is done: a disk that is being written to, if only by
+            a log, cannot become read-only.
+    """
     for _ in range(200):
+        for pid, _stage in jobs_of(leader) if leader is not None else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         done = subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], capture_output=True)
         if done.returncode == 0:
             return
@@ -80,7 +89,7 @@ def read_only(workflow: Workflow, expected: dict[str, str], chance: random.Rando
         with disk(folder, "1g"):
             process = workflow.start("--retries", "0")
             time.sleep(chance.uniform(15, 40))
-            remount(folder, "ro")
+            remount(folder, "ro", process.pid)
             failed = process.wait() != 0
             remount(folder, "rw")
             survived += failed and _finished(workflow, expected)
@@ -115,16 +124,15 @@ def by_tests(name: str, *selection: str) -> Row:
     return name, passed + counts.get("failed", 0) + counts.get("errors", 0), passed
 
 
-def all_of(workflow: Workflow, expected: dict[str, str]) -> list[Row]:
+def all_of(workflow: Workflow, expected: dict[str, str]) -> Iterator[Row]:
     """Try every fault."""
     chance = random.Random(1)
-    rows = [
-        by_tests("states truncated, with a flipped bit, of another run",
-                 "tests/contract/test_resume.py", "-k", "damaged or another"),
-        by_tests("cache damaged, download cut off", "tests/unit/test_fetch.py"),
-    ]  # fmt: skip
+    yield by_tests("states truncated, with a flipped bit, of another run",
+                   "tests/contract/test_resume.py", "-k", "damaged or another")  # fmt: skip
+    yield by_tests("cache damaged, download cut off", "tests/unit/test_fetch.py")
+    yield clock(workflow, expected, chance)
     if may_mount(workflow.root):
-        rows += [full_disk(workflow, expected), read_only(workflow, expected, chance)]
+        yield full_disk(workflow, expected)
+        yield read_only(workflow, expected, chance)
     else:
         print("no right to mount disks here: full and read-only disks were not tried", flush=True)
-    return [*rows, clock(workflow, expected, chance)]
