@@ -54,6 +54,7 @@ from chameleon.mixing import (
     TrainingState,
     UserError,
     check_flag,
+    check_label,
     check_number,
     check_whole,
     is_number,
@@ -193,12 +194,11 @@ class Aioli(Method):
         check_number(at + "most_probing", params["most_probing"], above=0, most=1, optional=True)
         check_number(at + "eta", params["eta"], above=0, most=700)
         check_number(at + "ema", params["ema"], least=0, below=1, optional=True)
-        factor, prior = params["one_hot_factor"], params["prior"]
+        factor = params["one_hot_factor"]
         if k > 1 and not is_number(factor, above=1 / k, most=1):
             wanted = f"a number above 1/{k} and at most 1: the probes of {k} domains must differ"
             raise UserError(f"{at}one_hot_factor: {factor!r} is not {wanted}")
-        if prior is not None and not (isinstance(prior, str) and prior):
-            raise UserError(f"{at}prior: {prior!r} is not the label of a method, or null")
+        check_label(at + "prior", params["prior"], optional=True)
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
         return [] if params["prior"] is None else [params["prior"]]

@@ -11,7 +11,7 @@ Known differences from the paper: none, no paper proposes it.
 from collections.abc import Mapping
 from typing import Any
 
-from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, UserError, register
+from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, check_label, register
 
 
 @register
@@ -24,8 +24,7 @@ class MeanMixture(Method):
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError if `of` is no label."""
-        if not (isinstance(params["of"], str) and params["of"]):
-            raise UserError(f"method mean_mixture: of: {params['of']!r} is not the label of a method")
+        check_label("method mean_mixture: of", params["of"])
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
         return [params["of"]]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chameleon.core.seeds import generator
-from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, UserError, register
+from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, check_label, register
 
 
 @register
@@ -23,8 +23,7 @@ class Permuted(Method):
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError if `of` is no label."""
-        if not (isinstance(params["of"], str) and params["of"]):
-            raise UserError(f"method permuted: of: {params['of']!r} is not the label of a method")
+        check_label("method permuted: of", params["of"])
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
         return [params["of"]]

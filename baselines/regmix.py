@@ -193,9 +193,13 @@ class RegMix(Method):
         return MethodResult(schedule, diagnostics)
 
     def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """Return the regression's losses of other mixtures; none where the swarm is too small to fit."""
+        """Return the regression's mean losses of other mixtures.
+
+        None where the swarm is too small to fit, or where one domain's loss is the target: what base models
+        come to is given as a mean over domains.
+        """
         runs, x, y = _swarm(inputs)
-        if len(runs) < MINIMUM_RUNS or not mixtures:
+        if len(runs) < MINIMUM_RUNS or inputs.params["target"] != "mean":
             return {}
         model = models.fit(inputs.params["regression"], x, y)
         asked = [[mixture.get(d, 0.0) for d in sorted(inputs.domains)] for mixture in mixtures.values()]

@@ -1,8 +1,19 @@
-"""The toy experiment of the tests, as a config."""
+"""The toy experiment of the tests, as a config, and how mistakes in it are put and looked at."""
 
 from typing import Any
 
+import pytest
+
 VOCAB, CONTEXT, EOT = 64, 16, 0
+#: How text is prepared.
+PREPARED: dict[str, Any] = {
+    "min_characters": 200,
+    "max_characters": 1500,
+    "max_bytes_per_domain": None,
+    "seed": 0,
+    "split": {"validation": 0.1, "test": 0.1},
+    "dedup": {"near": False, "threshold": 0.8, "permutations": 64, "shingle_words": 5},
+}
 #: Two corpora, three domains; every job takes well under a second.
 RAW: dict[str, Any] = {
     "seeds": [0, 1],
@@ -20,12 +31,7 @@ RAW: dict[str, Any] = {
         "right": {"kind": "synthetic", "domains": ["blend"]},
     },
     "data": {
-        "min_characters": 200,
-        "max_characters": 1500,
-        "max_bytes_per_domain": None,
-        "seed": 0,
-        "split": {"validation": 0.1, "test": 0.1},
-        "dedup": {"near": False, "threshold": 0.8, "permutations": 64, "shingle_words": 5},
+        **PREPARED,
         "shard_tokens": 1024,
     },
     "tokenizer": {"kind": "bpe", "vocab_size": 300, "bytes_per_domain": 1000, "seed": 0},
@@ -39,3 +45,23 @@ RAW: dict[str, Any] = {
     },
     "threads": {"prepare": 1, "tokenize": 1, "train": 1, "evaluate": 1},
 }
+
+
+def put(raw: dict[str, Any], path: str, value: Any) -> None:
+    """Set the value at a dotted path."""
+    *parents, last = path.split(".")
+    for key in parents:
+        raw = raw.setdefault(key, {})
+    raw[last] = value
+
+
+def refused(raw: dict[str, Any]) -> str:
+    """Return the message with which a config called `my.yaml` is refused: one line, not too long."""
+    from chameleon.core.errors import UserError
+    from chameleon.experiment.load import load
+
+    with pytest.raises(UserError) as caught:
+        load(raw, "my.yaml")
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 400
+    return message

@@ -13,12 +13,11 @@ import jsonschema
 from jsonschema.exceptions import best_match
 
 from chameleon.core.artifacts import explain, load_schema
-from chameleon.core.errors import UserError, choices
+from chameleon.core.errors import UserError, choices, shown
 from chameleon.data.corpora.base import kinds
 
 #: Whole numbers beyond this fit no counter of the numerical libraries.
 MOST = 2**63 - 1
-LENGTH = 60
 _CODE = "trust_remote_code"
 
 # JSON Schema takes 8.0 for a whole number; as a number of steps or of documents it fails much later.
@@ -74,35 +73,30 @@ def _check_values(value: Any, source: str, key: str) -> None:
             _check_values(inner, source, f"{key}.{i}")
     elif isinstance(value, str):
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-            raise UserError(f"{where}: {_short(value)} holds a character that is none")
+            raise UserError(f"{where}: {shown(value)} holds a character that is none")
     elif isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{where}: {value} is no number that can be used")
     elif isinstance(value, int) and abs(value) > MOST:
-        raise UserError(f"{where}: {_short(value)} is too large")
+        raise UserError(f"{where}: {shown(value)} is too large")
     elif not isinstance(value, int | float | bool | None):
         raise UserError(f'{where}: {value!s} is no text to YAML; write it in quotes: "{value!s}"')
-
-
-def _short(value: object) -> str:
-    said = repr(value)
-    return said if len(said) <= LENGTH else f"{said[:LENGTH]}..."
 
 
 def _said(error: jsonschema.ValidationError) -> str:
     key = ".".join(map(str, error.absolute_path)) or "(top level)"
     named = "propertyNames" in error.absolute_schema_path
     if named and isinstance(error.schema, dict) and "description" in error.schema:
-        return f"{key}: the name {_short(error.instance)} must be {error.schema['description']}"
+        return f"{key}: the name {shown(error.instance)} must be {error.schema['description']}"
     if error.validator == "type":
         wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
         hint = _hint(error.instance, wanted)
-        return f"{key}: {_short(error.instance)} is not of type {' or '.join(wanted)}{hint}"
+        return f"{key}: {shown(error.instance)} is not of type {' or '.join(wanted)}{hint}"
     if error.validator == "enum":
         return f"{key}: {choices(error.instance, error.validator_value)}"
     if error.validator in ("anyOf", "additionalProperties"):
         return explain(error)
     # jsonschema prints a value in full, however long it is.
-    return f"{key}: {error.message.replace(repr(error.instance), _short(error.instance), 1)}"
+    return f"{key}: {error.message.replace(repr(error.instance), shown(error.instance), 1)}"
 
 
 def _hint(value: object, wanted: list[str]) -> str:

@@ -6,7 +6,7 @@ that methods share, `registry` how methods are found. Imports no torch.
 
 from chameleon.core.errors import UserError, choices
 from chameleon.mixing.method import Controller, Method, MixingMethod, Objective
-from chameleon.mixing.parameters import check_flag, check_number, check_whole, is_number
+from chameleon.mixing.parameters import check_flag, check_label, check_number, check_whole, is_number
 from chameleon.mixing.registry import register
 from chameleon.mixing.schedule import MixtureSchedule, Stage
 from chameleon.mixing.script import ScriptedController, Segment
@@ -40,6 +40,7 @@ __all__ = [
     "TrainingState",
     "UserError",
     "check_flag",
+    "check_label",
     "check_number",
     "check_whole",
     "choices",

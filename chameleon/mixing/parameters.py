@@ -45,6 +45,12 @@ def check_flag(where: str, value: object) -> None:
         _refuse(where, value, "true or false", False)
 
 
+def check_label(where: str, value: object, optional: bool = False) -> None:
+    """Refuse what cannot be the label of a method (nor, if `optional`, None)."""
+    if not (isinstance(value, str) and value) and not (optional and value is None):
+        _refuse(where, value, "the label of a method", optional)
+
+
 def is_number(
     value: object,
     above: float | None = None,

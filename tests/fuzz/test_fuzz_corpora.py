@@ -24,6 +24,7 @@ import spoil
 import tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_config import PREPARED
 
 from chameleon.data.corpora.base import iter_documents
 from chameleon.data.corpora.fields import WITHOUT_TEXT
@@ -32,14 +33,7 @@ from chameleon.data.corpora.prepare import prepare
 PARSER, STAGE = "corpora (documents)", "corpora (prepare)"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 COMPRESS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
-DATA = {
-    "min_characters": 1,
-    "max_characters": 1000,
-    "max_bytes_per_domain": None,
-    "seed": 0,
-    "split": {"validation": 0.2, "test": 0.2},
-    "dedup": {"near": False, "threshold": 0.8, "permutations": 16, "shingle_words": 5},
-}
+DATA = {**PREPARED, "min_characters": 1, "max_characters": 1000, "split": {"validation": 0.2, "test": 0.2}}
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toy_config import put, refused
 
 from chameleon.core.errors import UserError
 from chameleon.experiment.load import load, load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = [None, *sorted(p.name for p in (ROOT / "configs").glob("*.yaml"))]
-
-
-def put(raw, path, value):
-    """Set the value at a dotted path."""
-    *parents, last = path.split(".")
-    for key in parents:
-        raw = raw.setdefault(key, {})
-    raw[last] = value
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -104,10 +97,7 @@ MISTAKES = {
 def test_a_mistake_is_one_line(raw, name):
     path, value, words = MISTAKES[name]
     put(raw, path, value)
-    with pytest.raises(UserError) as caught:
-        load(raw, "my.yaml")
-    message = str(caught.value)
-    assert "\n" not in message and len(message) < 400
+    message = refused(raw)
     assert not [word for word in words if word not in message], message
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from toy_config import put, refused
 
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.base import kinds
@@ -13,13 +14,6 @@ from chameleon.experiment.load import load
 
 HUB = {"kind": "hf", "path": "set", "split": "train", "text_field": "text", "configs": {"a": "b"}}
 FIELDS = {key: value for key, value in HUB.items() if key != "configs"} | {"domain_field": "year"}
-
-
-def put(raw: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    for key in parents:
-        raw = raw.setdefault(key, {})
-    raw[last] = value
 
 
 MISREAD = {
@@ -89,10 +83,7 @@ def test_what_was_misread_is_said_with_the_remedy(raw: dict[str, Any], name: str
     path, value, words = MISREAD[name]
     raw["scenarios"]["toy"]["methods"].append("regmix")
     put(raw, path, value)
-    with pytest.raises(UserError) as caught:
-        load(raw, "my.yaml")
-    message = str(caught.value)
-    assert "\n" not in message and len(message) < 400
+    message = refused(raw)
     assert not [word for word in words if word not in message], message
 
 

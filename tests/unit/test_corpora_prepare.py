@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from toy_config import PREPARED
 
 from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
@@ -16,12 +17,11 @@ from chameleon.data.corpora.prepare import STEPS, prepare
 
 NEAR = NearDuplicates(threshold=0.8, permutations=64, shingle_words=5)
 DATA = {
+    **PREPARED,
     "min_characters": 20,
     "max_characters": 2000,
-    "max_bytes_per_domain": None,
-    "seed": 0,
     "split": {"validation": 0.2, "test": 0.2},
-    "dedup": {"near": True, "threshold": 0.8, "permutations": 64, "shingle_words": 5},
+    "dedup": {**PREPARED["dedup"], "near": True},
 }
 
 

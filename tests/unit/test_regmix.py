@@ -65,7 +65,7 @@ def test_what_it_foretells_of_other_mixtures():
     told = registry.get("regmix").foretell(inputs(), mixtures)
     means = {label: np.mean(list(law(w).values())) for label, w in mixtures.items()}
     assert sorted(told, key=told.get) == sorted(means, key=means.get)
-    assert registry.get("regmix").foretell(inputs(), {}) == {}
+    assert registry.get("regmix").foretell(inputs(target="books"), mixtures) == {}
 
 
 def distance(p, q):

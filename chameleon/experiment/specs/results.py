@@ -59,9 +59,9 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
     # A proxy of another scenario exists already, and so do its embeddings of the domains it knows: a method
     # that reuses them is charged for what it adds. A model that is to be finetuned is there in any case.
     own = embedder == f"proxy_{scenario}"
-    known = [] if own or embedder is None else cfg.raw["scenarios"][cfg.proxy_of(scenario)]["corpora"]
-    known = known if embedder != f"untrained_{cfg.proxy_of(scenario)}" else []
-    new = [c for c in corpora if own or c not in known]
+    reused = not own and embedder is not None and cfg.embed_with(scenario, label) != "untrained"
+    known = cfg.raw["scenarios"][cfg.proxy_of(scenario)]["corpora"] if reused else []
+    new = [c for c in corpora if c not in known]
     return {
         "embedder": embedder,
         "charged_proxy": own,
