@@ -2,8 +2,8 @@
 
 An online method pays for its measurements with training steps. Beside it this run, on the very mixture that
 it played in all, tells the price of its probes and the order of its segments (its difference to this run)
-from the worth of its mixture (this run's difference to uniform). Its cost counts the other method's weights,
-not the run that it follows.
+from the worth of its mixture (this run's difference to uniform). It is charged for the whole run that it
+follows.
 
 Known differences from the paper: none, no paper proposes it.
 """

@@ -18,7 +18,7 @@ STAGES: dict[str, int] = {
     "fewshot": 1,
     "collect": 3,
     "tables": 3,
-    "figures": 2,
+    "figures": 3,
     "sensitivity": 1,
 }
 

@@ -97,9 +97,12 @@ def _by_method(cfg: Config, jobs: Sequence[Job], durations: Sequence[float], spe
             totals = [0.0] * 4
             for seed in cfg.seeds:
                 weighting = [by_name[n] for n in reached(f"weights {scenario} {label} {seed}", jobs)]
+                followed = what["methods"][label]["follows"]
                 priced = [
-                    (j, s) for j, s in weighting if j.stage in WEIGHTING and _charged(scenario, corpora, j)
-                ]
+                    (j, s) for j, s in weighting
+                    if (j.stage in WEIGHTING and _charged(scenario, corpora, j))
+                    or (j.stage == "base" and j.scenario == scenario and j.method in followed)
+                ]  # fmt: skip
                 base = [by_name[f"{stage} {scenario} {label} {seed}"] for stage in ("base", "evaluate")]
                 # Passes that an online method orders run in the base job but are the price of its weights.
                 ordered = base[0][0].ordered_flops

@@ -156,3 +156,18 @@ def test_what_a_swarm_foretells_of_the_other_mixtures(raw, toy, tmp_path: Path):
         assert found[label] == pytest.approx(3.0 - share, abs=1e-6)
     rows = list(collect.foretold(results))
     assert {row[3:6] for row in rows} == {("foretold_loss", "", label) for label in mixtures}
+
+
+def test_a_control_pays_for_the_run_that_it_follows(raw, tmp_path: Path):
+    cfg = controlled(raw, again={"method": "mean_mixture", "of": "natural"})
+    needs = specs.collect(cfg)["scenarios"]["toy"]["methods"]
+    assert (
+        needs["again"]["follows"] == needs["again"]["uses"] == ["natural"] and not needs["natural"]["follows"]
+    )
+    found = collect.weighting_records(collect.Paths(tmp_path, "toy", "again", 1, None), needs["again"])
+    assert found["followed"] == [tmp_path / "runs/toy/natural/seed1/run.json"]
+    spent = {"tokens": 10, "flops": 100.0, "seconds": 3.0}
+    ordered = {"tokens": 1, "flops": 7.0, "seconds": 2.0}
+    record = {"cost": spent, "validation_cost": ordered, "device": "CPU"}
+    row = collect._summed(("toy", "again", 1), "followed", [record])
+    assert row[4:7] == (11, 107.0, 3.0), "the seconds of its passes are among the run's"

@@ -13,9 +13,10 @@ from tidy_results import DOMAINS, POINTS, frames, perplexity, write
 from chameleon.core.errors import UserError
 from chameleon.reporting import catalogue, figures
 from chameleon.reporting.figures.domains import align
-from chameleon.reporting.figures.style import SPARE
+from chameleon.reporting.figures.style import SPARE, beyond
 from chameleon.reporting.labels import place_labels
 from chameleon.reporting.records import tidy
+from chameleon.reporting.statistics.stats import Estimate
 
 TOY = {"toy": "pretrain"}
 #: Figures with a panel per domain.
@@ -303,3 +304,15 @@ def test_one_seed(tmp_path):
 def test_unknown_scenario(tmp_path):
     with pytest.raises(UserError, match="'x' is not one of toy"):
         figures.make_figures(write(tmp_path), tmp_path / "out", {"x": "pretrain"})
+
+
+def test_a_mean_far_out_leaves_room_for_the_others():
+    """Drawn at the edge; never where few methods are left, nor where the next one is nearly as far out."""
+    near = {
+        name: Estimate(mean, mean - 1, mean + 1, 1.0, 3) for name, mean in zip("abc", (1, -2, 3), strict=True)
+    }
+    wild = Estimate(90.0, -500.0, 700.0, 9.0, 3)
+    assert beyond(near) == (set(), 4.0)
+    assert beyond({**near, "wild": wild}) == ({"wild"}, 4.0)
+    assert beyond({**near, "wild": wild, "as_wild": wild._replace(mean=-80.0)})[0] == set()
+    assert beyond({"a": near["a"], "c": near["c"], "wild": wild})[0] == set()

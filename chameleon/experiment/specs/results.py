@@ -53,7 +53,7 @@ def evaluate(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
 
 def _sources(cfg: Config, scenario: str, label: str) -> Spec:
     """Where one method's files lie, and what its weights are charged for, seed by seed the same."""
-    method, _ = cfg.method(label)
+    method, params = cfg.method(label)
     embedder = cfg.embedder(scenario, label) if needs_embeddings(cfg, label) else None
     corpora = list(dict.fromkeys(cfg.domains(scenario).values()))
     # A proxy of another scenario exists already, and so do its embeddings of the domains it knows: a method
@@ -72,6 +72,7 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
         "runs": {str(s): [r.run_id for r in single_runs(cfg, scenario, label, s)] for s in cfg.seeds},
         "swarm": {str(s): list(swarm_groups(cfg, scenario, label, s)) for s in cfg.seeds},
         "uses": used_methods(cfg, label),
+        "follows": method.follows(params),
     }
 
 

@@ -7,6 +7,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from chameleon.reporting.figures.style import (
     INK,
+    beyond,
     interval_note,
     method_style,
     seeds,
@@ -32,6 +33,11 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
         return statement(f"Scenario {scenario} has no method to compare with {YARDSTICK}.")
     price = {m: 100 * weighting_cost(costs, m) / (base_cost(costs, m) or np.inf) for m in methods}
     known = {m: e for m, e in found.items() if e is not None}
+    far, reach = beyond(known)
+    names = {m: f"{m} ({known[m].mean:+.0f} %)".replace("-", "−") if m in far else m for m in known}
+    # At the edge, without an interval: its number stands beside it.
+    for m in far:
+        known[m] = known[m]._replace(mean=float(np.copysign(1.1 * reach, known[m].mean)), low=None, high=None)
     free = [m for m in known if price[m] < FREE]
     paid = [m for m in known if price[m] >= FREE]
     figure = Figure(figsize=(8.6, 4.8))
@@ -69,7 +75,9 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
         if group:
             points = np.array([(x, known[m].mean) for x, m in zip(xs, group, strict=True)])
             avoid = [(x, end) for x, m in zip(xs, group, strict=True) for end in _along(known[m])]
-            place_labels(figure, axes, points, group, INK, avoid=[np.array(avoid)] if avoid else [])
+            place_labels(
+                figure, axes, points, [names[m] for m in group], INK, avoid=[np.array(avoid)] if avoid else []
+            )
     return figure
 
 

@@ -10,6 +10,7 @@ from chameleon.reporting.figures.style import (
     BAND,
     FAINT,
     INK,
+    beyond,
     handle,
     legend_below,
     method_style,
@@ -54,6 +55,14 @@ def _whisker(axes: Axes, estimate: Estimate, y: float, method: str) -> None:
               markerfacecolor=colour if estimate.excludes_zero else "white")  # fmt: skip
 
 
+def _at_the_edge(axes: Axes, mean: float, edge: float, y: float, method: str) -> None:
+    """Draw a mean that is too far out as its number, at the edge."""
+    _whisker(axes, Estimate(float(np.copysign(edge, mean)), None, None, None, 1), y, method)
+    text = f"{mean:+.0f} % ".replace("-", "−")
+    axes.annotate(text, (np.copysign(edge, mean), y), xytext=(-8 * np.sign(mean), 0), fontsize=8, color=INK,
+                  textcoords="offset points", ha="right" if mean > 0 else "left", va="center")  # fmt: skip
+
+
 def _whiskers(
     scenario: str, metrics: pd.DataFrame, methods: list[str], rows: list[tuple[str, str, str]]
 ) -> Figure:
@@ -92,13 +101,16 @@ def _table(
     widths = [*(2.4 if i == 0 else 1.5 for i in range(len(means))), 0.52 * len(domains)]
     panels = figure.subplots(1, len(widths), sharey=True, width_ratios=widths)
     for axes, (domain, metric, name) in zip(panels, means, strict=False):
+        found = {m: e for m in methods if (e := to_uniform(metrics, m, domain, metric)) is not None}
+        far, reach = beyond(found)
         zero_line(axes, method_style(YARDSTICK)[0], vertical=True)
         for y, method in enumerate(methods):
             if y % 2 == 0:
                 axes.axhspan(y - 0.5, y + 0.5, color=BAND, zorder=0)
-            estimate = to_uniform(metrics, method, domain, metric)
-            if estimate is not None:
-                _whisker(axes, estimate, y, method)
+            if method in far:
+                _at_the_edge(axes, found[method].mean, 1.1 * reach, y, method)
+            elif method in found:
+                _whisker(axes, found[method], y, method)
         axes.set_title(name.replace(", ", ",\n"), fontsize=10)
         axes.set_xlabel("difference (%)")
         axes.tick_params(axis="y", length=0)
@@ -109,7 +121,7 @@ def _table(
         axes.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
     cells = [[cell(to_uniform(metrics, method, d, m)) for d, m in domains] for method in methods]
     heat(panels[-1], cells, methods, [d for d, _ in domains])
-    panels[-1].set_title("perplexity per test domain, against uniform (%)", fontsize=10)
+    panels[-1].set_title("per test domain (%)", fontsize=10)
     panels[-1].set_xlabel("test domain")
     panels[0].set_ylim(len(methods) - 0.5, -0.5)
     panels[0].set_ylabel("method")

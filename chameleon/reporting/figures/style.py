@@ -7,6 +7,7 @@ says, no pyplot state.
 import colorsys
 import hashlib
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from chameleon.core.artifacts import atomic
+from chameleon.reporting.statistics.stats import Estimate
 
 #: One colour and one marker per method in every figure: Okabe and Ito's palette, which readers with any
 #: colour vision can tell apart, and two of Paul Tol's where it runs out. Markers serve print in grey.
@@ -58,6 +60,23 @@ def method_style(method: str) -> tuple[str, str]:
         return spare
     hue, light, saturation = colorsys.rgb_to_hls(*matplotlib.colors.to_rgb(STYLES[max(known, key=len)][0]))
     return matplotlib.colors.to_hex(colorsys.hls_to_rgb(hue, 0.55 * light, saturation)), spare[1]
+
+
+#: A mean so many times as far out as the next one is drawn at the edge of a figure, with its number.
+FAR = 5
+
+
+def beyond(estimates: Mapping[str, Estimate]) -> tuple[set[str], float]:
+    """Return the labels whose means would leave the others no room, and how far out the others reach.
+
+    Controls can be a hundred times as bad as any method: all else would be one line.
+    """
+    order = sorted(estimates, key=lambda label: abs(estimates[label].mean))
+    out = set[str]()
+    while len(order) > 3 and abs(estimates[order[-1]].mean) > FAR * abs(estimates[order[-2]].mean) > 0:
+        out.add(order.pop())
+    ends = [(estimates[m].low, estimates[m].mean, estimates[m].high) for m in order]
+    return out, max((abs(x) for end in ends for x in end if x is not None), default=0.0)
 
 
 def save(figure: Figure, stem: Path, note: str = "") -> None:

@@ -21,7 +21,7 @@ from chameleon.reporting.records.tidy import COLUMNS
 Spec = Mapping[str, Any]
 Row = tuple[Any, ...]
 #: Stages whose cost is the price of a method's weights, in order; then the run that all methods pay.
-WEIGHTING = ("proxy", "embed", "reference", "extra", "swarm", "weights", "validation")
+WEIGHTING = ("proxy", "embed", "reference", "extra", "swarm", "weights", "followed", "validation")
 
 
 class Part(NamedTuple):
@@ -157,9 +157,10 @@ def curves(paths: Paths) -> Iterator[Row]:
 def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) -> Iterator[Row]:
     """Yield the rows of costs.csv. What methods share is counted in full under each that needs it.
 
-    A method that builds on another's weights is charged for them too. Not counted: a proxy, and embeddings of
-    the domains it was trained on, that another scenario left (`charged_proxy`, `charged_corpora`); transfer
-    and finetuning are about reusing them.
+    A method that builds on another's weights is charged for them too, one that waits for another's base run
+    for that run, its validation passes included (their seconds are the run's). Not counted: a proxy, and
+    embeddings of the domains it was trained on, that another scenario left (`charged_proxy`,
+    `charged_corpora`); transfer and finetuning are about reusing them.
     """
     scenario, method, seed = key
     paths = Paths(results, scenario, method, seed, methods[method]["embedder"])
@@ -197,11 +198,16 @@ def weighting_records(paths: Paths, needs: Mapping[str, Any]) -> dict[str, list[
     records["extra"] = [paths.run / "extra" / r / "run.json" for r in needs["runs"][seed]]
     records["swarm"] = [paths.run / "swarm" / f"{part}.run.json" for part in needs["swarm"][seed]]
     records["weights"] = [paths.weights.with_suffix(".run.json")]
+    scenario, _, own = paths.key
+    followed = [Paths(paths.results, scenario, label, own, None) for label in needs.get("follows", ())]
+    records["followed"] = [other.run / "run.json" for other in followed]
     return records
 
 
 def _summed(key: tuple[str, str, int], stage: str, records: list[dict[str, Any]]) -> Row:
     total = {k: math.fsum(r["cost"][k] for r in records) for k in ("tokens", "flops", "seconds")}
+    for k in ("tokens", "flops"):
+        total[k] += math.fsum(r["validation_cost"][k] for r in records if "validation_cost" in r)
     return _cost(key, stage, total, "; ".join(dict.fromkeys(r["device"] for r in records)))
 
 
