@@ -1,13 +1,13 @@
 """Loss per domain on a held-out split that never depends on a mixture.
 
-Every domain contributes the same number of tokens: the first whole blocks of its split, whose documents
-were shuffled once, by seed, when they were tokenised. A block's first token is context only. Perplexity is
-exp(loss); the two are never averaged as if they were one (`summary`).
+Every domain contributes the same number of tokens: whole blocks, spread evenly over its split, so that the
+same number of tokens meets as many documents as the split has. A block's first token is context only.
+Perplexity is exp(loss); the two are never averaged as if they were one (`summary`).
 """
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,31 +20,51 @@ from chameleon.training.model import Decoder
 BATCH = 16
 
 
-def blocks(stream: TokenStream, tokens: int, context: int, where: str) -> np.ndarray:
-    """Return the first blocks of a stream, `tokens // context` x (context + 1) int64.
+class Blocks(NamedTuple):
+    """Token ids, blocks x (context + 1) int64, and the document in which each block begins."""
+
+    ids: np.ndarray
+    documents: np.ndarray
+
+
+def blocks(stream: TokenStream, tokens: int, context: int, where: str) -> Blocks:
+    """Return `tokens // context` whole blocks of a stream, evenly spread over it, in its order.
+
+    The stream is cut into blocks from its start; of these, every so many-th is taken. Where all are asked
+    for, all are taken.
 
     Raises:
         UserError: the split is too short for that many tokens.
     """
     count = tokens // context
-    if count < 1 or count * context + 1 > len(stream):
+    held = (len(stream) - 1) // context
+    if not 1 <= count <= held:
         raise UserError(f"{where}: holds {len(stream)} tokens, but {max(tokens, context) + 1} are asked for")
-    flat = stream.read(0, count * context + 1)
-    return np.stack([flat[i * context : (i + 1) * context + 1] for i in range(count)])
+    starts = np.arange(count) * held // count * context
+    ids = np.stack([stream.read(start, start + context + 1) for start in starts.tolist()])
+    return Blocks(ids, np.searchsorted(stream.offsets, starts, side="right") - 1)
 
 
 @torch.no_grad()
-def domain_loss(model: Decoder, data: np.ndarray) -> float:
-    """Return the mean loss in nats/token of `model` over blocks x (context + 1) token ids."""
+def block_losses(model: Decoder, ids: np.ndarray) -> np.ndarray:
+    """Return the mean loss in nats/token of `model` on each of blocks x (context + 1) token ids, float64."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    total = 0.0
-    for start in range(0, len(data), BATCH):
-        batch = torch.from_numpy(data[start : start + BATCH]).to(device)
-        total += model(batch[:, :-1], batch[:, 1:]).double().sum().item()
+    losses = []
+    for start in range(0, len(ids), BATCH):
+        batch = torch.from_numpy(ids[start : start + BATCH]).to(device)
+        found = model(batch[:, :-1], batch[:, 1:]).double()
+        losses.append(found.view(len(batch), -1).mean(1).cpu().numpy())
     model.train(was_training)
-    return total / (data.shape[0] * (data.shape[1] - 1))
+    return np.concatenate(losses)
+
+
+def by_document(losses: np.ndarray, documents: np.ndarray) -> dict[str, list[float]]:
+    """Return how many blocks begin in each document and their mean loss, in the order of the documents."""
+    _, place, counts = np.unique(documents, return_inverse=True, return_counts=True)
+    means = np.bincount(place, losses) / counts
+    return {"blocks": counts.tolist(), "loss": [round(float(x), 9) for x in means]}
 
 
 def summary(losses: Mapping[str, float]) -> dict[str, Any]:

@@ -120,6 +120,10 @@ def _add_domains(cfg: Config, corpus: str, where: str, seen: dict[str, str]) -> 
 def _check_unseen(cfg: Config, name: str) -> None:
     """Refuse corpora for unseen losses that the scenario sees, or that have a domain of the same name."""
     where, trained = f"scenarios.{name}.unseen", cfg.seen(name)
+    asked = cfg.raw["scenarios"][name].get("unseen")
+    if isinstance(asked, str) and asked != "transfer":
+        hint = f"for a corpus write [{asked}]"
+        raise UserError(f"{cfg.source}: {where}: {asked!r} is not one of transfer; {hint}")
     seen = {domain: corpus for corpus in trained for domain in cfg.domains_of(corpus)}
     others = [corpus for corpus in cfg.raw["corpora"] if corpus not in trained]
     for corpus in cfg.unseen(name):

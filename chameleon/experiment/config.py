@@ -133,7 +133,13 @@ class Config:
 
     def unseen(self, scenario: str) -> list[str]:
         """Return the corpora that base models are tested on and nothing of the scenario sees; often none."""
-        return list(self.raw["scenarios"][scenario].get("unseen") or [])
+        asked = self.raw["scenarios"][scenario].get("unseen") or []
+        if asked != "transfer":
+            return list(asked)
+        seen = self.seen(scenario)
+        built_on = [s for s in self.scenarios if self.kind(s) == "transfer" and self.proxy_of(s) == scenario]
+        later = (c for s in built_on for c in self.raw["scenarios"][s]["corpora"])
+        return list(dict.fromkeys(c for c in later if c not in seen))
 
     def seen(self, scenario: str) -> list[str]:
         """Return the corpora that anything of a scenario is trained on: its own, its proxy's, its start's."""

@@ -167,7 +167,7 @@ def worker(task: Mapping[str, Any]) -> Speed:
     import numpy as np
 
     from chameleon.core.provenance import git_state
-    from chameleon.evaluation.perplexity import domain_loss
+    from chameleon.evaluation.perplexity import block_losses
     from chameleon.stages import common, measure, runs  # noqa: F401  (what a job imports)
     from chameleon.training.device import pick_device, setup_torch
     from chameleon.training.model import ModelShape, flops_per_token
@@ -190,10 +190,10 @@ def worker(task: Mapping[str, Any]) -> Speed:
         seconds[name], training = timed.seconds, timed.training
         found.train[name] = flops_per_token(shape) * tokens / seconds[name]
         data = np.stack([RandomStream(task["vocab"]).read(i, i + shape.context + 1) for i in range(16)])
-        domain_loss(training.model, data)
+        block_losses(training.model, data)
         began, passes = clock(), 0
         while clock() - began < SECONDS / 2:
-            domain_loss(training.model, data)
+            block_losses(training.model, data)
             passes += 1
         done = flops_per_token(shape, training=False) * passes * data.shape[0] * shape.context
         found.forward[name] = done / (clock() - began)

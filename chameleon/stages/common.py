@@ -1,13 +1,15 @@
 """What the jobs that run a model have in common: setting a run up, measuring it, writing it down."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.data.tokens import TokenCorpus
-from chameleon.evaluation.perplexity import blocks, domain_loss
+from chameleon.evaluation.perplexity import block_losses, blocks
 from chameleon.stages.inputs import streams
 from chameleon.training.device import pick_device
 from chameleon.training.loop import Training
@@ -47,19 +49,26 @@ def training(
     )
 
 
+def measured_blocks(
+    model: Decoder, corpora: Mapping[str, TokenCorpus], split: str, tokens: int, cost: Cost
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield (domain, nats/token of every block, document that it begins in) on a split; count the cost."""
+    context = model.shape.context
+    for domain, corpus in corpora.items():
+        ids, documents = blocks(
+            corpus.stream(domain, split), tokens, context, f"domain {domain!r}, split {split!r}"
+        )
+        yield domain, block_losses(model, ids), documents
+        read = len(ids) * context
+        cost.add(read, flops_per_token(model.shape, training=False) * read)
+
+
 def split_losses(
     model: Decoder, corpora: Mapping[str, TokenCorpus], split: str, tokens: int, cost: Cost
 ) -> dict[str, float]:
     """Return nats/token per domain on a split, and count the passes' cost."""
-    context = model.shape.context
-    losses = {}
-    for domain, corpus in corpora.items():
-        data = blocks(corpus.stream(domain, split), tokens, context, f"domain {domain!r}, split {split!r}")
-        losses[domain] = domain_loss(model, data)
-        cost.add(
-            data.shape[0] * context, flops_per_token(model.shape, training=False) * data.shape[0] * context
-        )
-    return losses
+    found = measured_blocks(model, corpora, split, tokens, cost)
+    return {domain: float(losses.mean()) for domain, losses, _ in found}
 
 
 def states_of(recorder: Recorder, folder: Path, every: str) -> States:

@@ -8,8 +8,8 @@ from chameleon.core.provenance import Recorder
 from chameleon.data.tokens import TokenCorpus
 from chameleon.embedding import embed as embeddings
 from chameleon.embedding import files as embedding_files
-from chameleon.evaluation.perplexity import summary
-from chameleon.stages.common import Spec, load_model, split_losses
+from chameleon.evaluation.perplexity import by_document, summary
+from chameleon.stages.common import Spec, load_model, measured_blocks
 from chameleon.stages.inputs import open_corpora
 from chameleon.training.device import setup_torch
 from chameleon.training.model import Decoder, flops_per_token
@@ -40,9 +40,13 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
     recorder = Recorder("evaluate", spec, [*manifests, model_dir / "model.safetensors"], threads=threads)
     recorder.device = setup_torch(threads)
     tested = {**spec["domains"], **spec["kept"], **spec["unseen"]}
-    losses = split_losses(
-        load_model(model_dir), open_corpora(manifests, tested), "test", spec["test_tokens"], recorder.cost
-    )
+    losses: dict[str, float] = {}
+    documents: dict[str, Any] = {}
+    corpora = open_corpora(manifests, tested)
+    found = measured_blocks(load_model(model_dir), corpora, "test", spec["test_tokens"], recorder.cost)
+    for domain, on_blocks, begun_in in found:
+        losses[domain] = float(on_blocks.mean())
+        documents[domain] = by_document(on_blocks, begun_in)
     kept = ("scenario", "scale", "method", "seed", "domains", "test_tokens")
     groups = {
         name: {k: v for k, v in summary({d: losses[d] for d in members}).items() if k.startswith("mean")}
@@ -52,6 +56,7 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
         **{k: spec[k] for k in kept},
         **summary({d: losses[d] for d in spec["domains"]}),
         "groups": groups,
+        "documents": {d: documents[d] for d in spec["domains"]},
         **{
             part: summary({d: losses[d] for d in spec[part]}) if spec[part] else None
             for part in ("kept", "unseen")

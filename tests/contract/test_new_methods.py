@@ -13,7 +13,7 @@ import pytest
 from chameleon.core.artifacts import read_json
 from chameleon.data.sampler import allocate
 from chameleon.data.tokens import TokenCorpus
-from chameleon.evaluation.perplexity import blocks, domain_loss
+from chameleon.evaluation.perplexity import block_losses, blocks
 from chameleon.experiment import specs
 from chameleon.experiment.load import load
 from chameleon.mixing import registry
@@ -58,7 +58,7 @@ def validation_losses(model: Decoder, toy) -> dict[str, float]:
     """Return the loss on the first 64 tokens of every validation split, which no method may train on."""
     corpora = [TokenCorpus(m) for m in toy.manifests]
     return {
-        d: domain_loss(model.eval(), blocks(c.stream(d, "validation"), 64, 16, d))
+        d: block_losses(model.eval(), blocks(c.stream(d, "validation"), 64, 16, d).ids).mean()
         for c in corpora
         for d in c.domains
     }

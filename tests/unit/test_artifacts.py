@@ -59,14 +59,14 @@ def test_reading_bad_json_is_one_line(tmp_path):
 METRICS = {
     "scenario": "s", "scale": "c", "method": "m", "seed": 0, "domains": {"a": "x"}, "test_tokens": 16,
     "loss": {"a": 1.0}, "perplexity": {"a": 2.7}, "mean_perplexity": 2.7, "mean_log_perplexity": 1.0,
-    "groups": {}, "kept": None, "unseen": None,
+    "groups": {}, "documents": {"a": {"blocks": [1], "loss": [1.0]}}, "kept": None, "unseen": None,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"extra": 1}, r"\(top level\): unknown key 'extra'; valid keys: domains, groups, kept, loss"),
+        ({"extra": 1}, r"\(top level\): unknown key 'extra'; valid keys: documents, domains, groups"),
         ({"seed": "0"}, "seed: '0' is not of type 'integer'"),
         ({"perplexity": {"a": 0.5}}, r"perplexity\.a: 0\.5 is less than the minimum of 1"),
     ],

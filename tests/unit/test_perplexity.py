@@ -11,7 +11,7 @@ import torch
 from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
 from chameleon.data.tokens import TokenCorpus
-from chameleon.evaluation.perplexity import BATCH, blocks, domain_loss, summary
+from chameleon.evaluation.perplexity import BATCH, block_losses, blocks, by_document, summary
 from chameleon.experiment import specs
 from chameleon.experiment.load import load
 from chameleon.stages import common, measure
@@ -42,24 +42,43 @@ def test_a_model_that_knows_nothing_has_perplexity_v(toy):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    data = blocks(TokenCorpus(toy.manifests[0]).stream("unique", "test"), 320, 16, "here")
-    loss = domain_loss(model, data)
+    data = blocks(TokenCorpus(toy.manifests[0]).stream("unique", "test"), 320, 16, "here").ids
+    loss = block_losses(model, data).mean()
     assert loss == pytest.approx(math.log(64), rel=1e-7)
     assert summary({"unique": loss})["perplexity"]["unique"] == pytest.approx(64, rel=1e-6)
 
 
-def test_blocks_are_the_first_of_the_split_and_share_border_tokens(toy):
+def test_all_blocks_of_a_split_share_border_tokens(toy):
     stream = TokenCorpus(toy.manifests[0]).stream("unique", "test")
-    data = blocks(stream, 330, 16, "here")
-    assert data.shape == (20, 17), "whole blocks only"
-    np.testing.assert_array_equal(data[:, :-1].ravel(), stream.read(0, 320))
-    np.testing.assert_array_equal(data[:, 1:].ravel(), stream.read(1, 321))
+    ids = blocks(stream, 390, 16, "here").ids
+    assert ids.shape == (24, 17), "whole blocks only"
+    np.testing.assert_array_equal(ids[:, :-1].ravel(), stream.read(0, 384))
+    np.testing.assert_array_equal(ids[:, 1:].ravel(), stream.read(1, 385))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 7, 13, 23, 24])
+def test_blocks_are_spread_evenly_and_know_their_documents(toy, count):
+    stream = TokenCorpus(toy.manifests[0]).stream("unique", "test")
+    found = blocks(stream, 16 * count + 3, 16, "here")
+    everything = blocks(stream, 384, 16, "here")
+    taken = [i * 24 // count for i in range(count)]
+    assert len(set(np.diff(taken))) <= 2, "gaps differ by one block at most"
+    np.testing.assert_array_equal(found.ids, everything.ids[taken])
+    begun = [sum(start <= 16 * i for start in stream.offsets) - 1 for i in taken]
+    assert found.documents.tolist() == begun
+
+
+def test_losses_of_documents_add_up_to_the_mean():
+    losses, documents = np.array([4.0, 2.0, 3.0, 7.0]), np.array([0, 2, 2, 5])
+    found = by_document(losses, documents)
+    assert found == {"blocks": [1, 2, 1], "loss": [4.0, 2.5, 7.0]}
+    assert np.average(found["loss"], weights=found["blocks"]) == losses.mean()
 
 
 @pytest.mark.parametrize(("tokens", "asked"), [(400, 401), (10_000, 10_001), (15, 17)])
 def test_a_split_that_is_too_short_is_refused(toy, tokens, asked):
     stream = TokenCorpus(toy.manifests[0]).stream("unique", "test")
-    assert len(blocks(stream, 399, 16, "here")) == 24
+    assert len(blocks(stream, 399, 16, "here").ids) == 24
     with pytest.raises(UserError, match=f"^here: holds 400 tokens, but {asked} are asked for$"):
         blocks(stream, tokens, 16, "here")
 
@@ -78,7 +97,8 @@ def test_equals_a_plain_transformers_script(toy, raw, checkpoint, tmp_path):
         shards = manifest["domains"][domain]["test"]["shards"]
         ids = np.concatenate([np.fromfile(folder / s["file"], manifest["dtype"]) for s in shards]).astype(int)
         total = 0.0
-        for start in range(0, 320, context):
+        held = (len(ids) - 1) // context
+        for start in [i * held // (320 // context) * context for i in range(320 // context)]:
             window = torch.from_numpy(ids[start : start + context + 1])
             with torch.no_grad():
                 logits = model(window[None, :-1]).logits.double()
@@ -114,11 +134,11 @@ def test_a_loss_that_is_not_finite_is_refused(bad):
 
 
 def test_evaluation_leaves_the_model_as_it_was(toy):
-    data = blocks(TokenCorpus(toy.manifests[0]).stream("unique", "test"), 32, 16, "here")
+    data = blocks(TokenCorpus(toy.manifests[0]).stream("unique", "test"), 32, 16, "here").ids
     model = Decoder(SHAPE).initialise(0).train()
-    domain_loss(model, data)
+    block_losses(model, data)
     assert model.training and all(p.grad is None for p in model.parameters())
-    domain_loss(model.eval(), data)
+    block_losses(model.eval(), data)
     assert not model.training
 
 

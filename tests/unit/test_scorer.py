@@ -8,7 +8,7 @@ import pytest
 import torch
 from fewshot_results import CONTEXT, TEXT, VOCAB, open_scorer, plain, requests, write_results
 
-from chameleon.evaluation.perplexity import domain_loss
+from chameleon.evaluation.perplexity import block_losses
 from chameleon.evaluation.scorer import AnswerTooLong, batches, pack
 
 
@@ -81,7 +81,7 @@ def test_rolling_windows_are_the_blocks_of_our_perplexity(scorer):
     (rolled,) = scorer.loglikelihood_rolling([type("Request", (), {"args": (text,)})])
     stream = np.array([scorer.eot_token_id, *ids[:whole]])
     data = np.stack([stream[i : i + CONTEXT + 1] for i in range(0, whole, CONTEXT)])
-    assert -rolled / whole == pytest.approx(domain_loss(scorer.model, data), rel=1e-6)
+    assert -rolled / whole == pytest.approx(block_losses(scorer.model, data).mean(), rel=1e-6)
 
 
 ROLLING = """\
@@ -122,4 +122,4 @@ def test_perplexity_is_that_of_lm_evals_rolling_log_likelihood(results, scorer, 
     bits = found["results"]["toy_text"]["bits_per_byte,none"] * len(text.encode())
     stream = np.array([scorer.eot_token_id, *ids[:whole]])
     data = np.stack([stream[i : i + CONTEXT + 1] for i in range(0, whole, CONTEXT)])
-    assert bits * math.log(2) / whole == pytest.approx(domain_loss(scorer.model, data), rel=1e-5)
+    assert bits * math.log(2) / whole == pytest.approx(block_losses(scorer.model, data).mean(), rel=1e-5)

@@ -81,6 +81,21 @@ def test_without_any_nothing_is_tested_or_shown(apart: dict[str, Any]) -> None:
         assert cfg.corpora == ["left"]
 
 
+def test_of_transfer_are_the_new_domains_of_what_is_run_on_the_proxy(apart: dict[str, Any]) -> None:
+    apart["scenarios"]["toy"]["unseen"] = "transfer"
+    apart["scenarios"]["more"] = {
+        "kind": "transfer",
+        "corpora": ["left", "right"],
+        "proxy": {"of": "toy"},
+        "base": {"scale": "tiny"},
+        "methods": ["uniform"],
+    }
+    assert load(apart | {"run": ["toy", "more"]}).unseen("toy") == ["right"]
+    assert load(apart | {"run": ["toy", "more"]}).unseen("more") == []
+    assert load(apart | {"run": ["toy"]}).unseen("toy") == [], "nothing is fetched for it"
+    assert load(apart | {"run": ["toy"]}).corpora == ["left"]
+
+
 def jobs(raw: dict[str, Any]) -> dict[str, Any]:
     """Return the specs of all jobs before the tests of the base models, and of those beside them."""
     cfg, found = load(raw), {}

@@ -256,6 +256,7 @@ def evaluate(spec, manifests, model_dir, out):
 
     made = {key: spec[key] for key in ("scenario", "scale", "method", "seed", "domains", "test_tokens")}
     made |= {**measured(spec["domains"])[1], "groups": {g: measured(d)[0] for g, d in spec["groups"].items()}}
+    made["documents"] = {d: {"blocks": [1, 1], "loss": [x, x]} for d, x in made["loss"].items()}
     apart = {part: measured(spec[part])[1] if spec[part] else None for part in ("kept", "unseen")}
     write(out, {**made, **apart})
     spent = cost(spec["test_tokens"] * len(counts), vocabulary)
