@@ -145,7 +145,7 @@ class Scorer(TemplateLM):
         losses = F.cross_entropy(logits, targets, reduction="none").cpu()
         greedy = (logits.argmax(-1) == targets).cpu()
         seen = sum(map(len, batch))
-        self.cost.add(seen, flops_per_token(self.model.shape, training=False) * seen)
+        self.cost.add(seen, flops_per_token(self.model.shape, training=False, length=tokens.shape[1]) * seen)
         start = 0
         for index, ids in answers:
             part = slice(start, start + len(ids))

@@ -160,10 +160,10 @@ class Walk:
             needs=(*(f"tokens {c}" for c in corpora), *needs), **more,
         )  # fmt: skip
 
-    def _pass(self, job: Job, model: Mapping[str, Any], tokens: float, layers: int | None = None) -> None:
-        """Add a pass without gradients over so many tokens."""
+    def _pass(self, job: Job, model: Mapping[str, Any], tokens: float, **read: int | None) -> None:
+        """Add a pass without gradients over so many tokens; `read` as in `model.flops_per_token`."""
         job.tokens += tokens
-        job.forward_flops += self.flops(model, training=False, layers=layers) * tokens
+        job.forward_flops += self.flops(model, training=False, **read) * tokens
 
     def proxy(self, scenario: str, seed: int) -> str:
         spec = specs.proxy(self.cfg, scenario, seed)
@@ -177,9 +177,9 @@ class Walk:
         model = self.cfg.raw["scales"][scale]["model"]
         job = Job(f"embed {embedder} {corpus} {seed}", "embed", scale=scale, fixed="torch", gpus=self.gpus,
                   threads=self.threads["evaluate"], needs=(f"tokens {corpus}", model_job))  # fmt: skip
-        tokens = len(spec["domains"]) * spec["windows"] * (spec["window_length"] or model["context"])
-        middle = (model["n_layer"] + 1) // 2
-        self._pass(job, model, tokens, middle if spec["layer"] is None else spec["layer"])
+        length = spec["window_length"] or model["context"]
+        layer = (model["n_layer"] + 1) // 2 if spec["layer"] is None else spec["layer"]
+        self._pass(job, model, len(spec["domains"]) * spec["windows"] * length, layers=layer, length=length)
         return self._add(job)
 
     def weights(self, scenario: str, label: str, seed: int) -> str:
@@ -289,8 +289,11 @@ class Walk:
                       needs=(needs,))  # fmt: skip
             windows = len(how["domains"]) * how["windows"]
             draws = len(how["window_seeds"]) - 1 + len(how["checkpoints"])
-            self._pass(job, model, windows * draws * how["window_length"], how["layer"])
-            self._pass(job, model, windows * how["window_length"], max(how["layers"]))
-            others = sum(length for length in how["window_lengths"] if length != how["window_length"])
-            self._pass(job, model, windows * others, how["layer"])
+            own, layer = how["window_length"], how["layer"]
+            for times, deep, length in (
+                (draws, layer, own),
+                (1, max(how["layers"]), own),
+                *((1, layer, other) for other in how["window_lengths"] if other != own),
+            ):
+                self._pass(job, model, windows * times * length, layers=deep, length=length)
             self._add(job)

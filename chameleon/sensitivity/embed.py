@@ -96,7 +96,8 @@ def embed_all(
             found[domain] = means_by_layer(model, stream, starts, length, layers)
             tokens = len(starts) * length
             # flops_per_token(layers=0) is 0: looking up embeddings costs nothing.
-            cost.add(tokens, flops_per_token(model.shape, training=False, layers=max(layers)) * tokens)
+            per_token = flops_per_token(model.shape, training=False, layers=max(layers), length=length)
+            cost.add(tokens, per_token * tokens)
         return found
 
     draws: dict[int, dict[str, np.ndarray]] = {}

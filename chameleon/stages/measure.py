@@ -25,7 +25,8 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
     artefact, tokens = embeddings.embed(model, corpus, dict(spec))
     artefact["proxy_sha256"] = recorder.digest(model_dir / "model.safetensors")
     embedding_files.save(out, artefact)
-    per_token = flops_per_token(model.shape, training=False, layers=artefact["layer"])
+    read = {"layers": artefact["layer"], "length": artefact["window_length"]}
+    per_token = flops_per_token(model.shape, training=False, **read)
     recorder.cost.add(tokens, per_token * tokens)
     recorder.extra["domains_embedded"] = artefact["domains"]
     recorder.outputs = [out]

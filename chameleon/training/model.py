@@ -143,16 +143,19 @@ def parameter_count(shape: ModelShape) -> int:
     return shape.n_layer * block + (shape.vocab_size + shape.context) * d + 2 * d
 
 
-def flops_per_token(shape: ModelShape, training: bool = True, layers: int | None = None) -> float:
-    """Return floating-point operations per token at full context (multiply and add counted as two).
+def flops_per_token(
+    shape: ModelShape, training: bool = True, layers: int | None = None, length: int | None = None
+) -> float:
+    """Return floating-point operations per token of sequences of `length` (multiply and add counted as two).
 
     Forward: 2 per weight of every matrix product (the head included unless `layers` stops before it), and
-    4·context·d_model per block for attention, whose masked half is counted as executed. Backward costs
+    4·length·d_model per block for attention, whose masked half is counted as executed. Backward costs
     twice the forward. This is 6ND plus attention plus head; embeddings' look-ups cost nothing.
+    `length` is the full context by default.
     """
     blocks = shape.n_layer if layers is None else layers
     head = 2 * shape.vocab_size * shape.d_model if layers is None else 0
-    forward = blocks * (2 * 12 * shape.d_model**2 + 4 * shape.context * shape.d_model) + head
+    forward = blocks * (2 * 12 * shape.d_model**2 + 4 * (length or shape.context) * shape.d_model) + head
     return float(forward * (3 if training else 1))
 
 

@@ -21,10 +21,16 @@ SHAPES = [
 IDS = ["proxy", "wide"]
 
 
-def counted(shape: ModelShape, training: bool, layers: int | None = None, fused: bool = False) -> float:
-    """Return torch's operations per token of one pass over 4 blocks."""
+def counted(
+    shape: ModelShape,
+    training: bool,
+    layers: int | None = None,
+    fused: bool = False,
+    length: int | None = None,
+) -> float:
+    """Return torch's operations per token of one pass over 4 sequences, whole blocks by default."""
     model = Decoder(shape).initialise(0)
-    tokens = torch.arange(4 * shape.context).view(4, -1) % shape.vocab_size
+    tokens = torch.arange(4 * (length or shape.context)).view(4, -1) % shape.vocab_size
     counter = FlopCounterMode(display=False)
     kernel = SDPBackend.FLASH_ATTENTION if fused else SDPBackend.MATH
     with sdpa_kernel([kernel]), counter, torch.set_grad_enabled(training):
@@ -52,6 +58,8 @@ def test_a_pass_without_gradients_is_counted_exactly(shape):
     assert counted(shape, training=False) == flops_per_token(shape, training=False)
     for layers in (1, shape.n_layer):
         assert counted(shape, False, layers) == flops_per_token(shape, training=False, layers=layers)
+        short = {"layers": layers, "length": shape.context // 4}
+        assert counted(shape, False, **short) == flops_per_token(shape, training=False, **short)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=IDS)
