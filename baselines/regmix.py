@@ -15,7 +15,7 @@ Known differences from the paper:
   finds worse mixtures: on 64 noisy runs of known laws (exponential and power, four seeds each) its answer lay
   0.50 and 1.62 of uniform's distance in loss above the optimum for k = 7, 0.32 and 0.46 for k = 15; that of
   the averaged ones 0.19 and 0.33, 0.20 and 0.30.
-- The swarm is 64 runs by default, not 512. At the CPU scale its models have 2 blocks of width 32 and take 100
+- The swarm is 64 runs by default, not 512. At the CPU scale it is 32 of 2 blocks of width 32, which take 200
   steps; the paper's 1M model has 2 blocks of width 256 and takes 1,000 steps, 1B tokens, at a constant rate.
 - 100,000 candidates are simulated and the best 128 averaged, as in its notebook; the paper says 1,000,000
   and 100.

@@ -13,7 +13,7 @@ Known differences from the paper:
   λ is the code's, 10. Both were chosen at seven domains; `temperature: {at: 5.0, of: 7}` is ours for others.
 - A domain's embedding is the mean over random windows of its train split, equal rows counted once, as in its
   code; the paper's is the mean over the domain.
-- At the CPU scale the proxy is small (4 blocks of width 64, 1,000 steps; the paper's has 82M parameters and
+- At the CPU scale the proxy is small (4 blocks of width 48, 400 steps; the paper's has 82M parameters and
   takes 2,000). One is trained per seed, so intervals include what its seed does to the weights.
 - Which model embeds in finetuning is not known to us; the default config takes the model that is finetuned.
 
