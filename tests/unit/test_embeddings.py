@@ -66,7 +66,8 @@ def test_equals_a_transformers_computation(toy, proxy, raw, tmp_path, changes, l
     assert found["corpus_sha256"] == corpus.sha256 and found["tokenizer_sha256"] == corpus.tokenizer_sha256
     cost = read_json(tmp_path / "left.run.json", "run")["cost"]
     assert cost["tokens"] == 2 * changes["windows"] * length
-    assert cost["flops"] == cost["tokens"] * flops_per_token(SHAPE, training=False, layers=layer, length=length)
+    per_token = flops_per_token(SHAPE, training=False, layers=layer, length=length)
+    assert cost["flops"] == cost["tokens"] * per_token
 
 
 @pytest.mark.parametrize(("blocks", "index"), [(1, 1), (2, 1), (3, 2), (4, 2), (6, 3), (12, 6)])
