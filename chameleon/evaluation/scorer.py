@@ -7,7 +7,7 @@ computed for the tokens of answers only.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lm_eval.api.model import TemplateLM
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chameleon.core.provenance import Cost
-from chameleon.training.model import Block, Decoder, flops_per_token
+from chameleon.training.model import Decoder, flops_per_token
 
 #: Tokens of a forward pass, padding included. Fixed, because a batch's shape decides the last bits of a sum.
 BATCH_TOKENS = 4096
@@ -137,7 +137,8 @@ class Scorer(TemplateLM):
                 columns += [len(p.prefix) - 1, *range(end, end + more)]
                 end += more
         device = self.model.wte.weight.device
-        hidden = _hidden(self.model, tokens.to(device), positions.to(device), segments.to(device))
+        visible = _visible(segments.to(device))
+        hidden = self.model.hidden(tokens.to(device), positions=positions.to(device), mask=visible)
         chosen = hidden[torch.tensor(rows, device=device), torch.tensor(columns, device=device)]
         logits = F.linear(chosen, self.model.wte.weight).float()
         answers = [answer for p in batch for answer in p.answers]
@@ -169,19 +170,10 @@ class Scorer(TemplateLM):
         raise NotImplementedError("tasks that generate text are not scored")
 
 
-def _hidden(model: Decoder, tokens: Tensor, positions: Tensor, segments: Tensor) -> Tensor:
-    """Return `Decoder.hidden` of packed sequences: batch x length x d_model.
+def _visible(segments: Tensor) -> Tensor:
+    """Return which tokens each sees in packed sequences, batch x 1 x length x length.
 
-    A token sees earlier tokens of the prefix and of its own segment.
+    Earlier ones of the prefix (segment 0) and of its own segment.
     """
     mine, theirs = segments[:, :, None], segments[:, None, :]
-    mask = (((theirs == 0) | (theirs == mine)).tril())[:, None]
-    x = model.wte(tokens) + model.wpe(positions)
-    b, t, d = x.shape
-    for block in cast("list[Block]", model.blocks):
-        heads = (b, t, 3, block.n_head, d // block.n_head)
-        q, k, v = block.qkv(block.ln_1(x)).view(heads).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x + block.attn_out(attended.transpose(1, 2).reshape(b, t, d))
-        x = x + block.mlp_out(F.gelu(block.mlp_in(block.ln_2(x)), approximate="tanh"))
-    return model.ln_f(x)
+    return (((theirs == 0) | (theirs == mine)).tril())[:, None]

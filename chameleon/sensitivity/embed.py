@@ -6,6 +6,7 @@ means are kept, so the rest of the study is numpy on small files.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ Spec = Mapping[str, Any]
 Means = dict[int, np.ndarray]
 
 
+def _add_mean(means: list[torch.Tensor], states: torch.Tensor) -> None:
+    means.append(states.mean(dim=1))
+
+
 @torch.no_grad()
 def means_by_layer(
     model: Decoder, stream: TokenStream, starts: np.ndarray, length: int, layers: Sequence[int]
@@ -36,18 +41,16 @@ def means_by_layer(
     The same numbers as `embeddings.window_means` gives layer by layer in float32.
     """
     device = next(model.parameters()).device
-    deepest, last = max(layers), len(model.blocks)
+    deepest = max(layers)
     rows: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
     size = max(1, BATCH_TOKENS[device.type] // length)
     for i in range(0, len(starts), size):
         windows = np.stack([stream.read(int(s), int(s) + length) for s in starts[i : i + size]])
-        x = model.wte(torch.from_numpy(windows).to(device)) + model.wpe.weight[:length]
-        for layer in range(deepest + 1):
-            if layer > 0:
-                x = model.blocks[layer - 1](x)
-            if layer in rows:
-                states = model.ln_f(x) if layer == last else x
-                rows[layer].append(states.mean(dim=1).float().cpu().numpy())
+        means: list[torch.Tensor] = []
+        watch = partial(_add_mean, means)
+        watch(model.hidden(torch.from_numpy(windows).to(device), deepest, watch=watch))
+        for layer, parts in rows.items():
+            parts.append(means[layer].float().cpu().numpy())
     return {layer: np.concatenate(parts) for layer, parts in rows.items()}
 
 

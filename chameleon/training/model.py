@@ -52,10 +52,10 @@ class Block(nn.Module):
         self.mlp_in = nn.Linear(d, 4 * d)
         self.mlp_out = nn.Linear(4 * d, d)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         b, t, d = x.shape
         q, k, v = self.qkv(self.ln_1(x)).view(b, t, 3, self.n_head, d // self.n_head).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         x = x + self.attn_out(attended.transpose(1, 2).reshape(b, t, d))
         return x + self.mlp_out(F.gelu(self.mlp_in(self.ln_2(x)), approximate="tanh"))
 
@@ -92,19 +92,33 @@ class Decoder(nn.Module):
                     parameter.fill_(1.0)
         return self
 
-    def hidden(self, tokens: Tensor, layers: int | None = None) -> Tensor:
+    def hidden(
+        self,
+        tokens: Tensor,
+        layers: int | None = None,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        watch: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
         """Return the residual stream after `layers` blocks, normed after the last (None: all).
 
         Args:
             tokens: batch x length token ids.
+            positions: batch x length; by default every sequence counts from 0.
+            mask: batch x 1 x length x length, true where a token sees another; by default all before it.
+            watch: called with what goes into each of the blocks, from the first on.
 
         Returns:
             batch x length x d_model: `hidden_states[layers]` of transformers, whose last entry is normed too.
         """
-        x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
+        x = self.wte(tokens) + (
+            self.wpe.weight[: tokens.shape[1]] if positions is None else self.wpe(positions)
+        )
         again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in self.blocks[:layers]:
-            x = checkpoint(block, x, use_reentrant=False) if again else block(x)
+            if watch is not None:
+                watch(x)
+            x = checkpoint(block, x, mask, use_reentrant=False) if again else block(x, mask)
         return self.ln_f(x) if layers is None or layers == len(self.blocks) else x
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
