@@ -17,7 +17,7 @@ STAGES: dict[str, int] = {
     "items": 1,
     "fewshot": 1,
     "collect": 3,
-    "tables": 3,
+    "tables": 4,
     "figures": 3,
     "sensitivity": 1,
 }
