@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 #: Tidy files that the tables and figures are made from.
-TIDY: tuple[str, ...] = ("metrics", "weights", "costs", "diagnostics", "curves")
+TIDY: tuple[str, ...] = ("metrics", "weights", "costs", "diagnostics", "curves", "documents")
 KINDS: tuple[str, ...] = ("pretrain", "transfer", "finetune")
 
 #: Tables of every scenario, in reading order, with the kinds of scenarios that have them.

@@ -145,6 +145,7 @@ TIDY = {
     "costs.csv": ("tuned,uniform,0,base", tables("tuned", "costs", "main") | SHOWN),
     "diagnostics.csv": ("toy,chameleon,0,score,blend", tables("toy", "krls")),
     "curves.csv": ("toy,uniform", tables("toy", "weights", "agreement")),
+    "documents.csv": ("toy,natural", tables("toy", "main", "robust")),
 }
 
 

@@ -3,6 +3,8 @@
 What a reader needs to choose a method, in at most eight columns; table `details` has the rest.
 """
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from chameleon.reporting.records.missing import NONE, Gaps
@@ -23,8 +25,10 @@ from chameleon.reporting.statistics.comparisons import (
     to_uniform,
     weighting_cost,
 )
+from chameleon.reporting.statistics.documents import METRIC, Compared
 from chameleon.reporting.statistics.stats import Estimate
 from chameleon.reporting.tables.fewshot import accuracy_cell, by_guessing, normalised, scores_missing
+from chameleon.reporting.tables.losses import against_uniform, covered
 from chameleon.reporting.tables.parts import (
     Cell,
     Table,
@@ -45,10 +49,11 @@ def main(scenario: str, frames: Frames) -> Table:
     domains = tested_domains(metrics)
     same = same_mixture(frames["weights"])
     rank = ranks(metrics, domains, same)
+    compared = against_uniform(frames, gaps)
 
     def cells_of(method: str) -> list[Cell]:
         return [
-            *_perplexity(metrics, method, gaps),
+            *_perplexity(metrics, method, gaps, compared.get(method)),
             *_fewshot(frames, method, gaps),
             _cost(frames, method, gaps),
             _rank(rank.get(method), method, gaps),
@@ -59,24 +64,26 @@ def main(scenario: str, frames: Frames) -> Table:
         return gaps.label(method) + alike
 
     csv, body = by_method(scenario, gaps, cells_of, label)
-    text = f"{body}\n\n{_notes(frames)}{_ranked(frames, gaps, rank)}"
+    text = f"{body}\n\n{_notes(frames, compared)}{_ranked(frames, gaps, rank)}"
     return Table(csv, _caption(scenario, frames, domains, gaps), text)
 
 
-def _perplexity(metrics: pd.DataFrame, method: str, gaps: Gaps) -> list[Cell]:
+def _perplexity(metrics: pd.DataFrame, method: str, gaps: Gaps, mean_loss: Compared | None) -> list[Cell]:
     """Return the mean perplexity, and what differs from uniform: it, the mean loss, that on unseen text."""
     estimate = mean_over_seeds(metrics, method, "mean_perplexity")
     text = plus_minus(estimate, 2, missing=gaps.word(method))
     cells = [Cell("mean perplexity", "mean_perplexity", estimate, "perplexity", text)]
     compared = [
         ("mean_perplexity", "against uniform (%)", "%", 2),
-        ("mean_log_perplexity", "mean log-perplexity against uniform (nats/token)", "nats/token", 4),
+        (METRIC, "mean log-perplexity against uniform (nats/token)", "nats/token", 4),
     ]
     if unseen_domains(metrics):
         heading = "loss on unseen text against uniform (nats/token)"
         compared.append(("mean_unseen_loss", heading, "nats/token", 4))
     for metric, heading, unit, digits in compared:
         apart = None if method == YARDSTICK else to_uniform(metrics, method, "mean", metric)
+        if metric == METRIC:
+            apart = mean_loss and mean_loss.estimate
         text = NONE if method == YARDSTICK else against(apart, digits, gaps, method)
         cells.append(Cell(heading, f"{metric}_to_uniform", apart, unit, text))
     return cells
@@ -115,21 +122,23 @@ def _caption(scenario: str, frames: Frames, domains: list[str], gaps: Gaps) -> s
     )
 
 
-def _notes(frames: Frames) -> str:
+def _notes(frames: Frames, compared: Mapping[str, Compared]) -> str:
     """Return what the columns are, for below the table."""
     metrics = frames["metrics"]
     far = ""
     if unseen_domains(metrics):
         far = "Unseen text: domains that no base model, proxy or weight was made from. "
+    text = covered(compared, "The interval of mean log-perplexity against uniform")
+    text = text and f"{text} Those of all other differences are over seeds. "
     counts = shots(metrics)
     chance = by_guessing(frames, bool(counts) and normalised(metrics, counts[-1]))
     few = chance and (
         f"Few-shot accuracy: unweighted mean over tasks, ± covers other seeds and other items; {chance}. "
     )
     return (
-        f"Means over domains are unweighted. {far}{few}Mean rank: the rank among the distinct mixtures on "
-        "each domain, averaged over the domains (methods of the same mixture share its rank), per seed, then "
-        "averaged over seeds (interval in brackets). Nothing is corrected for the number of methods: "
+        f"Means over domains are unweighted. {text}{far}{few}Mean rank: the rank among the distinct mixtures "
+        "on each domain, averaged over the domains (methods of the same mixture share its rank), per seed, "
+        "then averaged over seeds (interval in brackets). Nothing is corrected for the number of methods: "
         f"{ALONE}.{_floor(frames)}"
     )
 
