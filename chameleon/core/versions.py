@@ -16,8 +16,8 @@ STAGES: dict[str, int] = {
     "evaluate": 3,
     "items": 1,
     "fewshot": 1,
-    "collect": 3,
-    "tables": 3,
+    "collect": 4,
+    "tables": 5,
     "figures": 3,
     "sensitivity": 1,
 }
@@ -79,7 +79,11 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/evaluation/harness.py",
         "chameleon/evaluation/scorer.py",
     ),
-    "collect": ("chameleon/reporting/records/collect.py", "chameleon/evaluation/fewshot_rows.py"),
+    "collect": (
+        "chameleon/reporting/records/collect.py",
+        "chameleon/reporting/records/components.py",
+        "chameleon/evaluation/fewshot_rows.py",
+    ),
     "tables": (
         *_SHOWN,
         "chameleon/reporting/tables/*.py",

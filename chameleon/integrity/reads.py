@@ -16,6 +16,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "costs": ("costs", "tests"),
     "diagnostics": ("krls", "affinity", "pca", "trajectory", "epochs", "foretold", "other"),
     "curves": ("curves",),
+    "documents": ("documents",),
     # Rows of the study's files are not told apart.
     **{name: (name,) for name in study.TIDY},
 }
@@ -26,8 +27,9 @@ QUANTITIES = {"score": "krls", "eigenvalue": "krls", "k_lambda": "krls", "affini
               "heldout_spearman": "foretold"}  # fmt: skip
 
 #: Table or figure of a scenario -> kinds of rows.
-TABLES = {"main": "tested fewshot costs weights", "perplexity": "tested", "difference": "tested",
-          "noise": "tested", "robust": "tested", "unseen": "unseen", "forgetting": "kept",
+TABLES = {"main": "tested documents unseen fewshot costs weights", "details": "tested fewshot",
+          "perplexity": "tested", "difference": "tested", "noise": "tested", "robust": "tested documents",
+          "unseen": "unseen", "forgetting": "kept",
           "weights": "weights curves", "agreement": "weights curves", "proxies": "weights krls affinity",
           "forecast": "foretold tested", "krls": "krls", "epochs": "epochs", "fewshot": "fewshot",
           "costs": "costs tests", "transfer_cost": "costs",

@@ -10,12 +10,13 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 #: Tidy files that the tables and figures are made from.
-TIDY: tuple[str, ...] = ("metrics", "weights", "costs", "diagnostics", "curves")
+TIDY: tuple[str, ...] = ("metrics", "weights", "costs", "diagnostics", "curves", "documents")
 KINDS: tuple[str, ...] = ("pretrain", "transfer", "finetune")
 
 #: Tables of every scenario, in reading order, with the kinds of scenarios that have them.
 TABLES: dict[str, tuple[str, ...]] = {
     "main": KINDS,
+    "details": KINDS,
     "perplexity": KINDS,
     "difference": KINDS,
     "robust": KINDS,
@@ -74,8 +75,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 }
 #: Subcategories under a kind of scenario, in reading order, with what stands there in reading order.
 PARTS: dict[str, tuple[str, ...]] = {
-    "1 Results": ("main", "relative_perplexity", "difference", "perplexity", "robust", "forgetting",
-                  "published"),
+    "1 Results": ("main", "details", "relative_perplexity", "difference", "perplexity", "robust",
+                  "forgetting", "published"),
     "2 Along training, noise": ("learning_curves", "learning_curves_domains", "noise"),
     "3 Weights": ("weights", "agreement", "weights_over_time", "epochs"),
     "4 Why these weights": ("affinity", "krls", "pca", "proxies", "forecast"),

@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from chameleon.reporting.records.tidy import COLUMNS
+
 KINDS = {"pretrain": "pretrain", "transfer": "transfer", "finetune_languages": "finetune",
          "finetune_code": "finetune"}  # fmt: skip
 OLD = ("papers", "books", "news", "messy_web", "code", "qa", "wiki")
@@ -37,7 +39,7 @@ TASKS = {"piqa": 0.5, "siqa": 0.333, "openbookqa": 0.25, "commonsense_qa": 0.2, 
 
 def suite(seeds=(0, 1, 2)) -> dict[str, list[dict]]:
     """Return the rows of all tidy files."""
-    rows: dict[str, list[dict]] = {k: [] for k in ("metrics", "weights", "costs", "diagnostics", "curves")}
+    rows: dict[str, list[dict]] = {k: [] for k in COLUMNS}
     for scenario in KINDS:
         for seed in seeds:
             shared = np.random.default_rng([len(scenario), seed])
@@ -66,6 +68,12 @@ def _run(rows: dict[str, list[dict]], scenario: str, method: str, seed: int, lev
     for d in domains:
         metric("slim", d, "loss", loss[d], "nats/token")
         metric("slim", d, "perplexity", math.exp(loss[d]), "perplexity")
+    text = np.random.default_rng([sum(map(ord, method)), seed, len(domains)])
+    for d in domains:
+        # Three documents of as many blocks; what is beside the domain's loss adds up to nothing.
+        beside = 0.02 * text.normal(size=3)
+        rows["documents"] += [{**head, "domain": d, "document": i, "blocks": 2, "loss": loss[d] + x}
+                              for i, x in enumerate(beside - beside.mean())]  # fmt: skip
     groups = {"mean": domains}
     if scenario == "transfer":
         groups |= {"mean_old": OLD, "mean_new": NEW}

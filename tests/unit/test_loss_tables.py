@@ -71,8 +71,8 @@ def test_the_worst_domain_and_the_mean_without_each(toy, method):
         assert without["mean"] == pytest.approx(sum(seeds) / 3) and without["n"] == 3
     low, high = min(ends, key=ends.get), max(ends, key=ends.get)
     shown = cells(table, method)
-    assert f"({worst})" in shown[1]
-    assert f"(without {low}) to " in shown[2] and shown[2].endswith(f"(without {high})")
+    assert f"({worst})" in shown[3]
+    assert f"(without {low}) to " in shown[4] and shown[4].endswith(f"(without {high})")
     assert low == worst, "without its worst domain a method looks best"
 
 
@@ -80,8 +80,8 @@ def test_one_domain_cannot_be_left_out(tmp_path):
     rows = frames()
     rows["metrics"] = [r for r in rows["metrics"] if r["domain_or_task"] in ("papers", "mean")]
     table = robust("toy", tidy.of_scenario(write(tmp_path, rows), "toy"))
-    assert cells(table, "natural")[2] == "–"
-    assert set(table.csv["quantity"]) == {"mean", "worst_domain"}
+    assert cells(table, "natural")[4] == "–"
+    assert set(table.csv["quantity"]) == {"mean", "text_error", "thinnest_domain", "worst_domain"}
 
 
 def test_uniform_alone_is_compared_with_nothing(tmp_path):

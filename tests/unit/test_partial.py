@@ -67,6 +67,18 @@ def test_with_nothing_undone_the_tidy_files_are_those_of_the_complete_run(finish
         assert (tmp_path / f"{name}.csv").read_bytes() == (finished / f"{name}.csv").read_bytes()
 
 
+def test_losses_by_document_come_to_those_of_the_domains(finished):
+    metrics, documents = (tidy.read(finished, name) for name in ("metrics", "documents"))
+    losses = metrics[metrics["metric"] == "loss"]
+    assert len(losses) == len(documents[["scenario", "method", "domain"]].drop_duplicates()) == 11
+    for _, row in losses.iterrows():
+        same = (documents[k] == row[k] for k in ("scenario", "method", "seed"))
+        mine = documents[pd.concat([*same, documents["domain"] == row["domain_or_task"]], axis=1).all(axis=1)]
+        # 320 tokens in blocks of 16; documents are numbered as they stand in the text.
+        assert mine["blocks"].sum() == 20 and mine["document"].tolist() == list(range(len(mine)))
+        assert (mine["blocks"] * mine["loss"]).sum() / 20 == pytest.approx(row["value"], abs=1e-8)
+
+
 def test_what_lies_there_from_an_earlier_config_is_missing(finished, tmp_path):
     """All its files exist; Snakemake has it still to do."""
     found = collected(finished, tmp_path, chain(finished, "chameleon", "weights"))

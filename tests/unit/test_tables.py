@@ -309,41 +309,6 @@ def test_difference_has_a_second_opinion(tables):
     assert row(frame, method="natural", domain="code")["p_better"] == pytest.approx(0.5)
 
 
-def test_main(tables):
-    frame, text = tables("main")
-
-    def value(method, quantity):
-        return row(frame, method=method, quantity=quantity)["mean"]
-
-    difference, _ = tables("difference")
-    assert value("chameleon", "mean_perplexity_to_uniform") == pytest.approx(
-        row(difference, method="chameleon", metric="mean_perplexity")["mean"])  # fmt: skip
-    assert value("chameleon", "weights_flops_percent_of_base") == pytest.approx(100 * 7 / 60)
-    assert value("uniform", "weights_flops_percent_of_base") == 0
-    # Ranks of three methods on papers, books and code, by hand, seed by seed: natural wins papers and shares
-    # books with uniform; on code it is first, then shares the first place with uniform, then last.
-    ranks = [[(1 + 2.5 + 1) / 3, (2 + 2.5 + 2.5) / 3, (3 + 1 + 2.5) / 3],
-             [(1 + 2.5 + 1.5) / 3, (2 + 2.5 + 1.5) / 3, (3 + 1 + 3) / 3],
-             [(1 + 2.5 + 3) / 3, (2 + 2.5 + 1.5) / 3, (3 + 1 + 1.5) / 3]]  # fmt: skip
-    for i, method in enumerate(("natural", "uniform", "chameleon")):
-        assert value(method, "mean_rank") == pytest.approx(sum(r[i] for r in ranks) / 3)
-    # natural: papers won, books a tie, code won, tied, lost.
-    assert value("natural", "win_rate_against_uniform") == pytest.approx(((2.5 + 2 + 1.5) / 3) / 3)
-    assert value("natural", "share_of_seeds_better") == 1
-    assert value("chameleon", "accuracy_5shot") == pytest.approx(0.45 + 0.2 + 0.01)
-    assert "p_beats_uniform" not in set(frame[frame["method"] == "uniform"]["quantity"])
-    assert cells(text, "natural")[-1] == "3 of 3" and "guessing: 45.0 %" in text
-
-
-def test_main_without_fewshot_has_no_such_columns(tmp_path):
-    rows = frames()
-    rows["metrics"] = [r for r in rows["metrics"] if r["corpus"] != "fewshot"]
-    make_tables(write(tmp_path, rows), tmp_path / "out", TOY)
-    text = (tmp_path / "out" / "toy_main.md").read_text(encoding="utf-8")
-    assert "shots" not in text and "mean rank" in text
-    assert "not tested on few-shot tasks" in (tmp_path / "out" / "toy_fewshot.md").read_text(encoding="utf-8")
-
-
 def test_fewshot(tables):
     frame, text = tables("fewshot")
     found = row(frame, method="chameleon", task="piqa", shots=0, metric="acc")

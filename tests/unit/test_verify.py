@@ -14,7 +14,7 @@ from chameleon.core.errors import UserError
 from chameleon.integrity.verify import Report, verify
 
 #: Tables by what moves them; that of noise over seeds is empty with one seed, as are those of few-shot tasks.
-TESTED = ("main", "perplexity", "difference", "robust")
+TESTED = ("main", "details", "perplexity", "difference", "robust")
 SHOWN = frozenset({"tables/verdicts", "summary"})
 CORPORA = frozenset({"tables/corpora", "tables/licences"})
 
@@ -145,6 +145,7 @@ TIDY = {
     "costs.csv": ("tuned,uniform,0,base", tables("tuned", "costs", "main") | SHOWN),
     "diagnostics.csv": ("toy,chameleon,0,score,blend", tables("toy", "krls")),
     "curves.csv": ("toy,uniform", tables("toy", "weights", "agreement")),
+    "documents.csv": ("toy,natural", tables("toy", "main", "robust")),
 }
 
 
@@ -157,10 +158,10 @@ def test_one_digit_of_a_tidy_file_is_found_with_its_line_and_where_it_comes_from
         assert f", but {results}/" in finding.text and " gives " in finding.text
 
 
-def test_a_digit_of_an_unseen_loss_moves_its_table_alone(results):
+def test_a_digit_of_an_unseen_loss_moves_what_shows_it_alone(results):
     metrics = results / "metrics.csv"
     digit(metrics, "tuned,apart,tiny,chameleon,0,twin_two,unseen_loss")
-    assert wrong(verify(results)) == {str(metrics): tables("tuned", "unseen")}
+    assert wrong(verify(results)) == {str(metrics): tables("tuned", "unseen", "main")}
 
 
 def test_a_missing_file_is_named_and_what_came_from_it(results):
@@ -272,7 +273,7 @@ def test_the_command_prints_a_line_each_and_ends_with_one_if_anything_is_wrong(r
     assert len(lines) == 3 and lines[-1].endswith(": 2 wrong")
     assert lines[0].startswith(f"wrong: {results}/tables/toy_main.csv: changed: ")
     assert (
-        lines[0].endswith("; tables: toy_main") and "; tables: toy_agreement, toy_costs, toy_diff" in lines[1]
+        lines[0].endswith("; tables: toy_main") and "; tables: toy_agreement, toy_costs, toy_det" in lines[1]
     )
 
 

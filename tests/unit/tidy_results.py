@@ -26,6 +26,10 @@ ABOVE = {"uniform": (0.0, 0.01, -0.01), "natural": (0.02, 0.03, 0.01), "chameleo
 SCORES = {"papers": (0.5, 0.6, 0.4), "books": (0.2, 0.1, 0.3), "code": (0.3, 0.3, 0.3)}
 
 
+#: Test documents of every domain: blocks that begin in each, its loss beside the domain's, and how much of a
+#: method's lean (nats/token) is in it. Over all blocks both are nothing.
+BLOCKS, BESIDE, LEANS = (1, 2, 1), (0.3, -0.2, 0.1), (1, 0, -1)
+LEAN = {"uniform": 0.0, "natural": 0.02, "chameleon": 0.04}
 #: Domains that nothing saw, with the loss of uniform; others lie above it, by a hundredth more each seed.
 UNSEEN = {"law": 5.0, "recipes": 4.0}
 FAR = {"uniform": (0, 0), "natural": (-0.1, 0.3), "chameleon": (0.2, 0.1)}
@@ -43,7 +47,7 @@ def perplexity(method: str, domain: str, seed: int) -> float:
 
 def frames(methods=tuple(FACTORS), seeds=SEEDS, scenario: str = "toy") -> dict[str, list[dict]]:
     """Return the rows of the tidy files."""
-    metrics, weights, costs, diagnostics, curves = [], [], [], [], []
+    metrics, weights, costs, diagnostics, curves, documents = [], [], [], [], [], []
     for method in methods:
         for seed in seeds:
             head = {"scenario": scenario, "method": method, "seed": seed}
@@ -76,10 +80,13 @@ def frames(methods=tuple(FACTORS), seeds=SEEDS, scenario: str = "toy") -> dict[s
                     away = math.log(values[d] / perplexity("uniform", d, seed)) * tokens / 1e6
                     curves.append({**head, "step": tokens // 1000, "tokens": tokens, "domain": d,
                                    "loss": 9 - 5 * tokens / 1e6 + away})  # fmt: skip
+            documents += [{**head, "domain": d, "document": i, "blocks": n,
+                           "loss": math.log(values[d]) + BESIDE[i] + LEAN[method] * LEANS[i]}
+                          for d in DOMAINS for i, n in enumerate(BLOCKS)]  # fmt: skip
             if method == "chameleon":
                 diagnostics += [{**head, **row} for row in _krls(seed)]
     return {"metrics": metrics, "weights": weights, "costs": costs, "diagnostics": diagnostics,
-            "curves": curves}  # fmt: skip
+            "curves": curves, "documents": documents}  # fmt: skip
 
 
 def _fewshot(method: str, seed: int) -> list[tuple]:

@@ -1,8 +1,8 @@
 """Gathers what the jobs left into tidy files that anyone can load.
 
 Reads weights, metrics, learning curves, embeddings, few-shot results and run records below a results folder;
-writes `metrics.csv`, `weights.csv`, `curves.csv`, `costs.csv` and `diagnostics.csv`. Tables and figures read
-these files and nothing else (and the corpora's reports).
+writes `metrics.csv`, `documents.csv`, `weights.csv`, `curves.csv`, `costs.csv` and `diagnostics.csv`. Tables
+and figures read these files and nothing else (and the corpora's reports).
 """
 
 import math
@@ -15,6 +15,7 @@ import pandas as pd
 
 from chameleon.core.artifacts import write_csv
 from chameleon.evaluation.fewshot_rows import rows as fewshot_rows
+from chameleon.reporting.records.components import principal_components
 from chameleon.reporting.records.reading import read_json
 from chameleon.reporting.records.tidy import COLUMNS
 
@@ -60,6 +61,7 @@ def parts(spec: Spec, results: Path) -> Iterator[Part]:
                 if needs.get("foretells"):
                     yield Part("diagnostics", paths.key, foretold(paths))
                 yield Part("curves", paths.key, curves(paths))
+                yield Part("documents", paths.key, documents(paths, what))
         if what["fewshot"]:
             yield Part("metrics", (scenario, None, None), fewshot_metrics(results, scenario))
             yield Part("costs", (scenario, None, None), fewshot_costs(results, scenario))
@@ -122,6 +124,18 @@ def metrics(paths: Paths, what: Mapping[str, Any], forgetting: bool = True) -> I
         for domain, corpus in what["unseen"].items():
             yield row(corpus, domain, "unseen_loss", found["unseen"]["loss"][domain], "nats/token")
         yield row("all", "mean", "mean_unseen_loss", found["unseen"]["mean_log_perplexity"], "nats/token")
+
+
+def documents(paths: Paths, what: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of documents.csv: of each document of the test text, in its order, the mean test loss.
+
+    `blocks` is how many blocks of the test begin in it. Only of the scenario's own domains.
+    """
+    found = read_json(paths.metrics, "metrics")["documents"]
+    for domain in what["domains"]:
+        counted = zip(found[domain]["blocks"], found[domain]["loss"], strict=True)
+        for document, (blocks, loss) in enumerate(counted):
+            yield (*paths.key, domain, document, blocks, loss)
 
 
 def start_file(paths: Paths, what: Mapping[str, Any]) -> Path:
@@ -268,25 +282,3 @@ def foretold(paths: Paths) -> Iterator[Row]:
     """Yield what a method expects of its scenario's mixtures."""
     for label, value in read_json(paths.forecast, "forecast")["loss"].items():
         yield (*paths.key, "foretold_loss", "", label, value)
-
-
-def principal_components(embeddings: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centred embeddings' first principal coordinates and their shares of the variance.
-
-    Args:
-        embeddings: k x d.
-
-    Returns:
-        k x count coordinates (zero where there are fewer than `count` directions), and `count` shares. The
-        sign of an axis is fixed: its largest coordinate is positive.
-    """
-    centred = embeddings - embeddings.mean(axis=0)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    points = np.zeros((len(embeddings), count))
-    shares = np.zeros(count)
-    total = float((s**2).sum())
-    for axis in range(min(count, len(s))):
-        column = u[:, axis] * s[axis]
-        points[:, axis] = column * (np.sign(column[np.abs(column).argmax()]) or 1.0)
-        shares[axis] = s[axis] ** 2 / total if total > 0 else 0.0
-    return np.round(points, 9), np.round(shares, 9)

@@ -14,7 +14,10 @@ from chameleon.reporting.records.tidy import MISSING, YARDSTICK, Frames, method_
 #: Parts of a cell: its test results (and with them everything of it), its few-shot scores, its forgetting.
 RUN, FEWSHOT, FORGETTING = PARTS = ("run", "fewshot", "forgetting")
 #: Tables and figures that show more of a run than its test results and weights.
-SHOWN_IN = {FEWSHOT: ("main", "fewshot", "costs", "published", "verdicts"), FORGETTING: ("forgetting",)}
+SHOWN_IN = {
+    FEWSHOT: ("main", "details", "fewshot", "costs", "published", "verdicts"),
+    FORGETTING: ("forgetting",),
+}
 #: What became of it. A cell that waits for one that failed has failed too: nothing but a repair brings it.
 FAILED, NOT_RUN = "failed", "not run"
 #: What stands in a cell that has no number by its nature.

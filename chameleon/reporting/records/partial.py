@@ -81,6 +81,7 @@ def _cell(
         yield "costs", collect.costs(paths.results, paths.key, what["methods"])
         yield "diagnostics", _reasons(paths, what, unfinished)
         yield "curves", collect.curves(paths)
+        yield "documents", collect.documents(paths, what)
     elif unfinished.there(paths.weights) and not what["methods"][paths.key[1]]["online"]:
         # The weights were found, their base run failed; weights that move exist in that run only.
         yield "weights", collect.weights(paths)

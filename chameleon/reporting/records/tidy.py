@@ -1,7 +1,7 @@
 """Read the tidy result files, and the fixed order of methods and domains in tables and figures.
 
-Reads metrics.csv, weights.csv, costs.csv, diagnostics.csv, curves.csv, and missing.csv of a partial report;
-used by tables, figures, verdicts and the summary only.
+Reads metrics.csv, weights.csv, costs.csv, diagnostics.csv, curves.csv, documents.csv, and missing.csv of a
+partial report; used by tables, figures, verdicts and the summary only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,12 @@ COLUMNS = {
     "costs": ("scenario", "method", "seed", "stage", "tokens", "flops", "seconds", "device"),
     "diagnostics": ("scenario", "method", "seed", "quantity", "domain", "other", "value"),
     "curves": ("scenario", "method", "seed", "step", "tokens", "domain", "loss"),
+    "documents": ("scenario", "method", "seed", "domain", "document", "blocks", "loss"),
 }
 #: Columns of missing.csv, which only a partial report has: what was planned and is not there.
 MISSING = ("scenario", "method", "seed", "part", "state", "reason")
-NUMBERS = ("value", "weight", "tokens", "flops", "seconds", "loss")
+NUMBERS = ("value", "weight", "tokens", "flops", "seconds", "blocks", "loss")
+INTEGERS = ("seed", "step", "document")
 #: Reading order: the yardstick, the free baselines, the learned ones, ours, controls; others follow by name.
 METHODS = ("uniform", "natural", "temperature", "unimax", "fixed", "doremi", "doge", "regmix", "aioli",
            "aioli_mean", "aioli_regmix", "chameleon", "chameleon_scaled", "chameleon_retrained",
@@ -40,7 +42,7 @@ Frames = dict[str, pd.DataFrame]
 
 
 def read(results: Path, name: str) -> pd.DataFrame:
-    """Return `results/<name>.csv` with names as text, seed and step as int, the rest as float.
+    """Return `results/<name>.csv` with names as text, INTEGERS as int, NUMBERS as float.
 
     Raises:
         UserError: no such file, other columns, or a cell that is no number where one belongs.
@@ -57,7 +59,7 @@ def read(results: Path, name: str) -> pd.DataFrame:
     if tuple(frame.columns) != columns:
         raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(columns)}")
     for column in frame.columns:
-        if column in NUMBERS or column in ("seed", "step"):
+        if column in NUMBERS or column in INTEGERS:
             try:
                 frame[column] = pd.to_numeric(frame[column]).astype(float if column in NUMBERS else int)
             except (ValueError, TypeError) as error:

@@ -45,6 +45,12 @@ def _index(metrics: pd.DataFrame) -> Index:
     return index
 
 
+def mean_over_seeds(metrics: pd.DataFrame, method: str, metric: str) -> Estimate | None:
+    """Return the mean and interval over seeds of a metric's mean over domains or tasks; None without any."""
+    values = series(metrics, method, "mean", metric)
+    return stats.mean_interval(list(values.values())) if values else None
+
+
 def paired(
     metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str
 ) -> tuple[list[float], list[float]]:

@@ -3,7 +3,8 @@
 What is averaged is always the same thing here: one value per seed, one seed one vote. The intervals are
 Student t intervals for the mean over seeds (a bootstrap interval is given as a second opinion). They say how
 far the mean would move with other seeds; they say nothing about other corpora, scales or test documents
-(`with_item_error` alone adds what other test items would change).
+(`with_item_error` adds what other test items would change, and `with_text_error`, in `documents` beside this,
+what other test documents would).
 """
 
 import math

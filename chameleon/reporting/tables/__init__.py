@@ -1,4 +1,4 @@
-"""Tables of the results: the main table, perplexity, losses, few-shot, costs, weights, noise, verdicts.
+"""Tables of the results: main, details, perplexity, losses, few-shot, costs, weights, noise, verdicts.
 
 Last stage of the flow. Reads the tidy files and results/corpora/*/report.json for the corpus tables; nothing
 else. Writes each table as `.csv` (tidy, full precision), and as `.md` and `.html` (what it shows in a
@@ -20,6 +20,7 @@ from chameleon.reporting.records.tidy import NO_CORPUS, Frames, first_seen
 from chameleon.reporting.tables.agreement import agreement, forecast, proxies
 from chameleon.reporting.tables.corpora import corpus_tables
 from chameleon.reporting.tables.costs import costs, transfer_cost
+from chameleon.reporting.tables.details import details
 from chameleon.reporting.tables.fewshot import fewshot
 from chameleon.reporting.tables.losses import robust, unseen
 from chameleon.reporting.tables.main import main
@@ -40,8 +41,8 @@ def _published(scenario: str, frames: Frames) -> Table:
 
 #: Table of a scenario -> what builds it from the scenario's name and tidy frames.
 BUILDERS: dict[str, Callable[[str, Frames], Table]] = {
-    "main": main, "perplexity": perplexity, "difference": difference, "robust": robust, "unseen": unseen,
-    "forgetting": forgetting, "noise": noise, "weights": weights, "agreement": agreement,
+    "main": main, "details": details, "perplexity": perplexity, "difference": difference, "robust": robust,
+    "unseen": unseen, "forgetting": forgetting, "noise": noise, "weights": weights, "agreement": agreement,
     "proxies": proxies, "forecast": forecast, "krls": krls, "epochs": epochs,
     "fewshot": fewshot, "costs": costs, "transfer_cost": transfer_cost, "published": _published,
 }  # fmt: skip

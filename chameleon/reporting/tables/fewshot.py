@@ -1,18 +1,30 @@
-"""Table of few-shot results: accuracy against guessing, bits per byte of the right answer against uniform."""
+"""Table of few-shot results against guessing and uniform, and the columns that other tables have of them."""
 
 from typing import Any
+
+import pandas as pd
 
 from chameleon.reporting.records.missing import FEWSHOT, NONE, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, markdown, method_order, shots
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import accuracy, beyond_guessing, guessing, series, to_uniform
+from chameleon.reporting.statistics.comparisons import (
+    accuracy,
+    beyond_guessing,
+    guessing,
+    mean_over_seeds,
+    series,
+    to_uniform,
+)
 from chameleon.reporting.statistics.stats import Estimate
-from chameleon.reporting.tables.parts import Table, against, empty, frame, number, plus_minus, seeds
+from chameleon.reporting.tables.parts import Cell, Table, against, empty, frame, number, plus_minus, seeds
 from chameleon.reporting.tables.perplexity import ALONE
 
 COLUMNS = ("scenario method task shots metric mean low high sd n unit chance always_one_answer items "
            "beyond_guessing against_uniform_mean against_uniform_low against_uniform_high "
            "excludes_zero")  # fmt: skip
+
+#: Accuracies: metric -> how a quantity of the csv begins, and how a heading ends.
+ACCURACIES = {"acc": ("accuracy", ""), "acc_norm": ("accuracy_normalised", ", normalised by length")}
 
 
 def fewshot(scenario: str, frames: Frames) -> Table:
@@ -110,3 +122,58 @@ def _row(
     for end in ("mean", "low", "high"):
         row[f"against_uniform_{end}"] = None if against is None else getattr(against, end)
     return row
+
+
+def scores_missing(method: str, gaps: Gaps) -> list[Cell]:
+    """Return the one few-shot cell of a scenario without any scores; no cell if none were planned."""
+    if not any(gaps.lost(m, FEWSHOT) for m in gaps.methods):
+        return []
+    return [Cell("few-shot accuracy (%)", "accuracy", None, "accuracy", gaps.word(method, part=FEWSHOT))]
+
+
+def accuracy_cell(frames: Frames, method: str, metric: str, n: int, gaps: Gaps) -> Cell:
+    """Return the mean accuracy over tasks at n shots, in percent, with its interval for seeds and items.
+
+    Args:
+        frames: tidy frames of the scenario.
+        method: whose.
+        metric: `acc`, or `acc_norm` for the one normalised by the answers' lengths.
+        n: number of shots.
+        gaps: says what is missing.
+    """
+    found = accuracy(frames, method, "mean", metric, n)
+    quantity, said = ACCURACIES[metric]
+    text = gaps.cell(percent(found, gaps.word(method, part=FEWSHOT)), found and found.n, method)
+    return Cell(f"accuracy, {n} shots{said} (%)", f"{quantity}_{n}shot", found, "accuracy", text)
+
+
+def normalised(metrics: pd.DataFrame, n: int) -> bool:
+    """Whether the mean over tasks at n shots has an accuracy normalised by length: every task has one."""
+    rows = metrics[metrics["domain_or_task"] == "mean"]
+    return f"acc_norm_{n}shot" in set(rows["metric"])
+
+
+def by_guessing(frames: Frames, length: bool) -> str:
+    """Return what guessing gives, for below a table with accuracies; empty without few-shot tasks.
+
+    Args:
+        frames: tidy frames of the scenario.
+        length: whether the table has accuracies normalised by length.
+    """
+    chance = guessing(frames).get("mean", (None,))[0]
+    if chance is None:
+        return ""
+    if not length:
+        return f"guessing gives {100 * chance:.1f} %"
+    return (
+        f"guessing gives {100 * chance:.1f} % of raw accuracy, and the same of accuracy normalised by length "
+        "only where an item's answers are equally long"
+    )
+
+
+def bits_cell(metrics: pd.DataFrame, method: str, n: int, gaps: Gaps) -> Cell:
+    """Return the mean over tasks of the right answer's bits per byte at n shots."""
+    estimate = mean_over_seeds(metrics, method, f"bits_per_byte_{n}shot")
+    text = plus_minus(estimate, 3, missing=gaps.word(method, part=FEWSHOT))
+    text = gaps.cell(text, estimate and estimate.n, method)
+    return Cell(f"bits per byte, {n} shots", f"bits_per_byte_{n}shot", estimate, "bits/byte", text)

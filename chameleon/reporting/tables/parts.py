@@ -1,13 +1,16 @@
-"""What all tables are made of: the type, the frame of the csv, and numbers as people read them."""
+"""What all tables are made of: the type, rows of methods, the csv, and numbers as people read them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from chameleon.reporting.records.missing import NONE, RUN, Gaps
-from chameleon.reporting.records.tidy import YARDSTICK
+from chameleon.reporting.records.tidy import YARDSTICK, markdown
 from chameleon.reporting.statistics.stats import Estimate
+
+#: Columns of the csv of a table with a row per method.
+BY_METHOD = "scenario method quantity mean low high sd n unit excludes_zero"
 
 
 class Table(NamedTuple):
@@ -21,6 +24,48 @@ class Table(NamedTuple):
 def frame(rows: Iterable[dict[str, Any]], columns: str) -> pd.DataFrame:
     """Return the rows under `columns` (separated by spaces), also if there are none."""
     return pd.DataFrame(list(rows), columns=columns.split())
+
+
+class Cell(NamedTuple):
+    """One number of a method: its column, its row in the csv (no estimate, no row), its text."""
+
+    heading: str
+    quantity: str
+    estimate: Estimate | None
+    unit: str
+    text: str
+
+
+def by_method(
+    scenario: str, gaps: Gaps, cells_of: Callable[[str], list[Cell]], label: Callable[[str], str]
+) -> tuple[pd.DataFrame, str]:
+    """Return a table with a row per method: the rows of its csv, and its Markdown.
+
+    Args:
+        scenario: of all rows.
+        gaps: has the methods.
+        cells_of: a method's cells, of the same columns for every method.
+        label: what stands in a method's first cell.
+    """
+    rows, body = [], []
+    header: list[str] = []
+    for method in gaps.methods:
+        cells = cells_of(method)
+        header = ["method", *(cell.heading for cell in cells)]
+        body.append([label(method), *(cell.text for cell in cells)])
+        for cell in cells:
+            if cell.estimate is not None:
+                decided = cell.estimate.excludes_zero if cell.quantity.endswith("_to_uniform") else None
+                rows.append({
+                    "scenario": scenario, "method": method, "quantity": cell.quantity,
+                    **cell.estimate._asdict(), "unit": cell.unit, "excludes_zero": decided,
+                })  # fmt: skip
+    return frame(rows, BY_METHOD), markdown(header, body)
+
+
+def single(value: float | None, n: int) -> Estimate | None:
+    """Return a number that is no mean over seeds, or whose spread is not asked for."""
+    return None if value is None else Estimate(value, None, None, None, n)
 
 
 def empty(columns: str, what: str, why: str) -> Table:
@@ -88,6 +133,13 @@ def ranged(estimate: Estimate | None, decimals: int) -> str:
     if estimate.low is None:
         return text
     return f"{text} ({number(estimate.low, decimals)} to {number(estimate.high, decimals)})"
+
+
+def probability(value: float | None) -> str:
+    """Return a probability with three digits, and no certainty that nobody has."""
+    if value is None:
+        return NONE
+    return "> 0.999" if value > 0.999 else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def amount(value: float, unit: str) -> str:

@@ -5,8 +5,7 @@ from typing import Any
 
 from chameleon.reporting.records.missing import Gaps, counted
 from chameleon.reporting.records.tidy import Frames, first_seen, markdown
-from chameleon.reporting.tables.main import probability
-from chameleon.reporting.tables.parts import Table, frame
+from chameleon.reporting.tables.parts import Table, frame, probability
 from chameleon.reporting.verdicts import claims
 from chameleon.reporting.verdicts.budgets import setting
 from chameleon.reporting.verdicts.findings import OPEN, SET, Runs
