@@ -141,9 +141,8 @@ def with_text_error(values: Sequence[float], text: TextError, level: float = sta
     Satterthwaite's ν = (a + b)² / (a² / (n − 1) + b² / (documents − domains)). With one seed there is no
     interval, and without an error of the text that of the seeds alone.
 
-    ν is an approximation: simulated with three seeds and 100 documents the interval at 95 % covers 92.5 to
-    95 %, least where the text's error is a quarter of the seeds'. There ν is above n − 1, and the interval
-    often narrower than that of the seeds alone.
+    ν is an approximation that covers a little too little where the text's error is small: there it exceeds
+    n − 1 and the interval would be narrower than that of the seeds alone, which it never is here.
 
     Args:
         values: n differences, one per seed.
@@ -158,6 +157,7 @@ def with_text_error(values: Sequence[float], text: TextError, level: float = sta
         return estimate
     freedom = (a + b) ** 2 / (a**2 / (estimate.n - 1) + b**2 / text.freedom)
     half = float(scipy.stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(a + b)
+    half = max(half, estimate.half_width or 0.0)
     return estimate._replace(low=estimate.mean - half, high=estimate.mean + half)
 
 

@@ -109,11 +109,6 @@ def covered(compared: Mapping[str, Compared], what: str) -> str:
 def _notes(compared: Mapping[str, Compared]) -> str:
     """Return what the columns on the test text are, for below the table."""
     said = [covered(compared, "The interval of the mean over all domains")]
-    if any(one.covers_text for one in compared.values()):
-        said += [
-            "Its degrees of freedom are those of seeds and documents together, so it may be narrower than "
-            "the one over seeds alone, which table `difference` has."
-        ]
     texts = [one.text for one in compared.values() if one.text is not None]
     if texts:
         thinnest = texts[0].thinnest
