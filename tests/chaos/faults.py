@@ -14,7 +14,7 @@ from killing import Workflow, digests, jobs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Sizes of a disk that is too small, MiB.
-SMALL = (1, 2, 3, 5)
+SMALL = (1, 2, 3)
 Row = tuple[str, int, int]
 
 
@@ -88,7 +88,7 @@ def read_only(workflow: Workflow, expected: dict[str, str], chance: random.Rando
         workflow.clean()
         with disk(folder, "1g"):
             process = workflow.start("--retries", "0")
-            time.sleep(chance.uniform(15, 40))
+            time.sleep(chance.uniform(10, 30))
             remount(folder, "ro", process.pid)
             failed = process.wait() != 0
             remount(folder, "rw")
@@ -102,7 +102,7 @@ def clock(workflow: Workflow, expected: dict[str, str], chance: random.Random) -
     for _ in range(tried):
         workflow.clean()
         process = workflow.start()
-        time.sleep(chance.uniform(20, 60))
+        time.sleep(chance.uniform(10, 40))
         os.killpg(process.pid, 9)
         process.wait()
         time.sleep(1)

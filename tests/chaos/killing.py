@@ -63,7 +63,7 @@ def _stripped(value: object) -> object:
     return [_stripped(v) for v in value] if isinstance(value, list) else value
 
 
-@dataclass
+@dataclass(frozen=True)
 class Workflow:
     """A checkout in which Snakemake runs with a config."""
 
