@@ -1,6 +1,7 @@
 # Reads and checks the config. What decides jobs is plain Python: chameleon.experiment.specs says which there are and
 # what each one is, chameleon.experiment.paths which files it reads.
 import sys
+from functools import cache
 
 from chameleon.core.errors import UserError
 from chameleon.experiment import ending, load, names, paths, specs
@@ -44,11 +45,14 @@ STATES = CFG.states
 
 
 def spec(function, *names):
-    """Return a params function: the JSON spec that `function` makes for the wildcards `names`."""
+    """Return a params function: the JSON spec that `function` makes for the wildcards `names`.
+
+    Each is made once: whenever a job ends, Snakemake asks anew for those of all jobs that wait.
+    """
+    made = cache(lambda *values: specs.dump(function(CFG, *values)))
 
     def params(wildcards):
-        values = [int(wildcards[n]) if n == "seed" else wildcards[n] for n in names]
-        return specs.dump(function(CFG, *values))
+        return made(*(int(wildcards[n]) if n == "seed" else wildcards[n] for n in names))
 
     return params
 
