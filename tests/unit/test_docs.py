@@ -144,7 +144,7 @@ def test_numbers_in_the_documents_are_the_configs() -> None:
     cfg = load_files([ROOT / "config.yaml"])
     tokens = cfg.raw["evaluation"]["test_tokens"]
     assert f"model.config.n_positions, {tokens}  # evaluation.test_tokens" in read("docs/REPRODUCING.md")
-    assert f"Evaluation reads the first {tokens:,} tokens" in read("docs/DECISIONS.md")
+    assert f"Evaluation reads {tokens:,} tokens" in read("docs/DECISIONS.md")
     assert f"| a swarm of {cfg.method('regmix')[1]['num_proxies']} |" in read("docs/METHODS.md")
     base, proxy = (cfg.raw["scales"][name]["train"]["steps"] for name in ("cpu", "cpu_proxy"))
     assert f"the base models take {base} steps" in read("docs/DECISIONS.md")
