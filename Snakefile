@@ -5,16 +5,6 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# Snakemake limits how many jobs it starts in a second. For that it looks at all waiting jobs again one second after
-# every look and after the end of every job, and each look brings another: after n jobs it looks n times a second, and
-# after three hundred it takes most of a core from the jobs. Its default is lifted; a limit of yours stays.
-LIMIT = (
-    workflow.scheduling_settings and workflow.scheduling_settings.max_jobs_per_timespan
-)
-if LIMIT and (LIMIT.max_jobs, LIMIT.timespan) == (100, 1):
-    workflow.scheduling_settings.max_jobs_per_timespan = None
-
-
 configfile: "config.yaml"
 
 

@@ -48,11 +48,8 @@ def test_a_folder_with_blanks_goes_through_the_whole_workflow(checkout: Checkout
     (checkout.root / "my config.yaml").write_text(f"results_dir: '{NAME}'\n")
     before = files(checkout.root)
     config = ("--configfile", str(HERE / "config.yaml"), "my config.yaml")
-    done = checkout.snakemake(f"{NAME}/metrics.csv", "--verbose", *config, **PLAYED)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    # It looks for jobs when one has ended, not all the time (see the Snakefile).
-    assert 0 < said.count("Ready jobs") < 2 * said.count("Finished jobid")
+    done = checkout.snakemake(f"{NAME}/metrics.csv", *config, **PLAYED)
+    assert done.returncode == 0, done.stdout + done.stderr
     new = files(checkout.root) - before
     assert f"{NAME}/metrics.csv" in new and f"{NAME}/logs/collect.log" in new
     assert not [path for path in new if not path.startswith(f"{NAME}/")]
