@@ -52,7 +52,9 @@ def spec(function, *names):
     made = cache(lambda *values: specs.dump(function(CFG, *values)))
 
     def params(wildcards):
-        return made(*(int(wildcards[n]) if n == "seed" else wildcards[n] for n in names))
+        return made(
+            *(int(wildcards[n]) if n == "seed" else wildcards[n] for n in names)
+        )
 
     return params
 
