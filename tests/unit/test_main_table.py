@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from tidy_results import DOMAINS, SEEDS, frames, perplexity, write
+from tidy_results import DOMAINS, SEEDS, cells, frames, perplexity, row, write
 
 from chameleon.reporting.tables import make_tables
 
@@ -22,19 +22,6 @@ def tables(tmp_path_factory):
         return frame, (root / "out" / f"toy_{name}.md").read_text(encoding="utf-8")
 
     return load
-
-
-def row(frame, **where):
-    for column, value in where.items():
-        frame = frame[frame[column] == value]
-    assert len(frame) == 1, where
-    return frame.iloc[0]
-
-
-def cells(markdown: str, first: str) -> list[str]:
-    """Return the cells of the row that begins with `first`."""
-    (line,) = [x for x in markdown.splitlines() if x.startswith(f"| {first} |")]
-    return [c.strip() for c in line.strip("|").split(" | ")]
 
 
 def test_main(tables):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 from suite_results import KINDS, suite
-from tidy_results import DOMAINS, SEEDS, frames, perplexity, write
+from tidy_results import DOMAINS, SEEDS, cells, frames, perplexity, row, write
 
 from chameleon.core.errors import UserError
 from chameleon.reporting import catalogue
@@ -33,19 +33,6 @@ def build(root, **kwargs):
         return frame, (root / "out" / f"{stem}.md").read_text(encoding="utf-8")
 
     return load
-
-
-def row(frame, **where):
-    for column, value in where.items():
-        frame = frame[frame[column] == value]
-    assert len(frame) == 1, where
-    return frame.iloc[0]
-
-
-def cells(markdown: str, first: str) -> list[str]:
-    """Return the cells of the row that begins with `first`."""
-    (line,) = [x for x in markdown.splitlines() if x.startswith(f"| {first} |")]
-    return [c.strip() for c in line.strip("|").split(" | ")]
 
 
 def test_names_are_predictable(tmp_path):

@@ -157,3 +157,17 @@ def write(results: Path, tables: dict[str, list[dict]] | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report))
     return results
+
+
+def row(frame, **where):
+    """Return the only row with these values."""
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    assert len(frame) == 1, where
+    return frame.iloc[0]
+
+
+def cells(markdown: str, first: str) -> list[str]:
+    """Return the cells of the row that begins with `first`."""
+    (line,) = [x for x in markdown.splitlines() if x.startswith(f"| {first} |")]
+    return [c.strip() for c in line.strip("|").split(" | ")]
