@@ -38,6 +38,10 @@ rule all:
         "<results>/summary.html",
 
 
+onstart:
+    starting.unlimited(workflow)
+
+
 # What is there is shown also after a run that failed (no dry run calls this); a complete run removes that again.
 onerror:
     ending.failed(CFG, workflow)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -37,7 +38,9 @@ def test_what_is_asked_is_what_a_pass_reads(raw: dict[str, Any]) -> None:
 
 
 class Stream:
-    """As many tokens as are said."""
+    """As many tokens as are said, all of one document."""
+
+    offsets = np.zeros(1, dtype=np.int64)
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -46,14 +49,12 @@ class Stream:
         return self.length
 
     def read(self, start: int, stop: int) -> Any:
-        import numpy as np
-
         return np.arange(start, stop)
 
 
 def test_just_enough_is_enough_for_the_pass_itself(raw: dict[str, Any]) -> None:
     tokens, _ = specs.asked(load(raw), "left")["test"]
-    assert blocks(Stream(tokens), 320, 16, "x").shape == (20, 17)  # type: ignore[arg-type]
+    assert blocks(Stream(tokens), 320, 16, "x").ids.shape == (20, 17)  # type: ignore[arg-type]
     with pytest.raises(UserError):
         blocks(Stream(tokens - 1), 320, 16, "x")  # type: ignore[arg-type]
 

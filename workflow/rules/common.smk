@@ -4,7 +4,7 @@ import sys
 from functools import cache
 
 from chameleon.core.errors import UserError
-from chameleon.experiment import ending, load, names, paths, specs
+from chameleon.experiment import ending, load, names, paths, specs, starting
 from chameleon.experiment.specs import study
 from chameleon.reporting import catalogue
 from chameleon.sensitivity import catalogue as study_catalogue
