@@ -63,6 +63,7 @@ from chameleon.mixing import (
     Objective,
     RunInputs,
     RunSpec,
+    StepSize,
     UserError,
     check_number,
     check_whole,
@@ -131,6 +132,20 @@ class Doge(Method):
             score_min=p["score_min"],
             score_max=p["score_max"],
         )
+
+    def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
+        """Return the bytes of the gradients, one a domain or block, of the logits and of the target's blocks.
+
+        See `chameleon.methods.reweighting.domain_gradients`: in parts, the gradients are held twice.
+        """
+        own = params["target"] is None and params["target_batch"] == "independent"
+        rows = step.domains + own
+        blocks = step.at_once * (2 if own and step.parts == 1 else 1)
+        groups = blocks if blocks <= 2 * rows + 2 else rows
+        held = groups * step.number + (4 * rows if step.parts > 1 else 0)
+        more = (blocks - step.at_once) * step.length * step.token_bytes
+        logits = blocks * step.length * step.vocabulary * step.number
+        return float(held * step.parameters + more + logits)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the run's average weights, and zero for the target."""

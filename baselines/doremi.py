@@ -54,6 +54,7 @@ from chameleon.mixing import (
     Objective,
     RunInputs,
     RunSpec,
+    StepSize,
     check_flag,
     check_number,
     check_whole,
@@ -120,6 +121,15 @@ class Doremi(Method):
             smoothing=params["smoothing"],
             reference_behaviour=params["reference_behaviour"],
         )
+
+    def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
+        """Return the bytes of the reference model and of the logits that both models' token losses take.
+
+        In parts, the reference has read the batch before the proxy's logits are kept. In 16 bits their
+        gradient is a matrix of its own.
+        """
+        logits = step.at_once * step.length * step.vocabulary * step.number
+        return 4.0 * step.parameters + logits * (2 if step.parts == 1 or step.number == 2 else 1)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the answer of the first round that settled, or of the last."""

@@ -41,7 +41,9 @@ class Naive:
             at += p.numel()
 
 
-def naive(model: Decoder, tokens: Tensor, targets: Tensor, owners: Sequence[int]) -> Naive:
+def naive(
+    model: Decoder, tokens: Tensor, targets: Tensor, owners: Sequence[int], at_once: int | None = None
+) -> Naive:
     """One forward and backward pass per domain over its own blocks. Arguments as for `captured`."""
     parameters = list(model.parameters())
     rows, block_losses = [], torch.zeros(len(tokens), device=tokens.device, dtype=torch.float64)

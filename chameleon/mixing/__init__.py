@@ -18,6 +18,7 @@ from chameleon.mixing.types import (
     RunResult,
     RunSpec,
     StepInfo,
+    StepSize,
     TrainingState,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "Segment",
     "Stage",
     "StepInfo",
+    "StepSize",
     "TrainingState",
     "UserError",
     "check_flag",

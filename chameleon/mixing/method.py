@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
-from chameleon.mixing.types import MethodInputs, MethodResult, RunInputs, RunSpec, StepInfo, TrainingState
+from chameleon.mixing.types import (
+    MethodInputs,
+    MethodResult,
+    RunInputs,
+    RunSpec,
+    StepInfo,
+    StepSize,
+    TrainingState,
+)
 
 
 class Objective(Protocol):
@@ -111,6 +119,10 @@ class MixingMethod(Protocol):
         """Return the objective of a run whose spec asks for one."""
         ...
 
+    def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
+        """Return what a step under the objective holds beyond a plain step's memory, for `chameleon plan`."""
+        ...
+
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the schedule; an online method's has one stage, where its controller starts."""
         ...
@@ -157,6 +169,9 @@ class Method:
 
     def objective(self, inputs: RunInputs) -> Objective:
         raise NotImplementedError(f"{type(self).__name__} asks for an objective but defines none")
+
+    def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
+        return 0.0
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         raise NotImplementedError(f"{type(self).__name__} must define weights()")

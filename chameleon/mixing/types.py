@@ -3,6 +3,7 @@
 Imports no torch: the workflow reads methods while it builds its DAG.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,8 @@ class StepInfo:
         draw: returns so many blocks of the train splits, drawn for this step alone and independent of the
             batch (tokens, targets: blocks x context; name of each block's domain). The domains come in turns,
             so that every one has as many blocks, or one less. Its FLOPs are the objective's to count.
+        parts: in how many the recipe wants a batch worked on (`grad_accumulation`), because the passes over
+            all of it would not fit into the device's memory.
     """
 
     step: int
@@ -112,6 +115,37 @@ class StepInfo:
     learning_rate: float
     grad_clip: float
     draw: "Callable[[int], tuple[Tensor, Tensor, list[str]]]" = _nothing_to_draw
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class StepSize:
+    """What the memory of a run's step depends on; see `Method.objective_bytes`.
+
+    Attributes:
+        blocks: of a batch.
+        length: tokens of a block.
+        parts: in how many passes the batch is worked on.
+        domains: k.
+        parameters: of the model.
+        vocabulary: of the model.
+        number: bytes of a number in the passes, 4 or 2.
+        token_bytes: what a pass keeps of a token until its backward pass, logits apart.
+    """
+
+    blocks: int
+    length: int
+    parts: int
+    domains: int
+    parameters: int
+    vocabulary: int
+    number: int
+    token_bytes: int
+
+    @property
+    def at_once(self) -> int:
+        """Blocks of one pass."""
+        return math.ceil(self.blocks / self.parts)
 
 
 @dataclass(frozen=True)

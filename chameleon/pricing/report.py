@@ -5,7 +5,7 @@ from typing import Any
 
 from chameleon.experiment import specs
 from chameleon.experiment.config import Config
-from chameleon.pricing import text
+from chameleon.pricing import memory, text
 from chameleon.pricing.jobs import STAGES, Job, Walk
 from chameleon.pricing.objectives import objective_runs
 from chameleon.pricing.schedule import makespan, reached, seconds
@@ -61,6 +61,7 @@ def render(
         _table(["scenario", "method", "weights: FLOPs", "weights: hours", "base: FLOPs", "base: hours"],
                _by_method(cfg, jobs, durations, speed), left=2),
     ]  # fmt: skip
+    lines += ["", "Memory of a training job at its peak:", _memory(cfg, jobs)]
     if speed.train and speed.origin.startswith("measured"):
         shown = ", ".join(f"{n} {speed.train[n] / 1e9:.1f}/{speed.forward[n] / 1e9:.1f}" for n in speed.train)
         start = f"{speed.start or 0:.1f} s to start a job"
@@ -86,6 +87,14 @@ def _by_stage(jobs: Sequence[Job], durations: Sequence[float]) -> list[list[str]
             disk, spent = sum(j.disk for j, _ in mine), sum(s for _, s in mine)
             rows.append([stage, str(len(mine)), _short(tokens), f"{flops:.2e}", _bytes(disk), _hours(spent)])
     return rows
+
+
+def _memory(cfg: Config, jobs: Sequence[Job]) -> str:
+    rows = [
+        [n.scale, n.objective or "plain", _short(n.parameters), str(n.blocks), _bytes(n.bytes)]
+        for n in memory.needs(cfg, jobs, text.vocabulary(cfg.raw["tokenizer"]))
+    ]
+    return _table(["scale", "objective", "parameters", "blocks at once", "memory"], rows, left=2)
 
 
 def _by_method(cfg: Config, jobs: Sequence[Job], durations: Sequence[float], speed: Speed) -> list[list[str]]:

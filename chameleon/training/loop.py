@@ -256,10 +256,11 @@ class Training:
         tokens = self._read(batch)
         total = 0.0
         if self._objective is not None:
-            # Domains of a batch belong together in an objective: accumulation would change what it sees.
+            # The domains of a batch belong together in an objective: it sees all, and divides the passes.
             info = StepInfo(
-                step, recipe.steps, factor, recipe.lr * factor, recipe.grad_clip, partial(self._draw, step)
-            )
+                step, recipe.steps, factor, recipe.lr * factor, recipe.grad_clip, partial(self._draw, step),
+                parts=recipe.grad_accumulation,
+            )  # fmt: skip
             with self.engine.autocast(self.device):
                 total = self._objective.step(
                     self.model, tokens[:, :-1], tokens[:, 1:], [d for d, _ in batch], info

@@ -34,9 +34,13 @@ def summed_loss(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     return loss
 
 
+def chunk_rows(device: str) -> int:
+    """Return the rows of a chunk of logits: it stays in a CPU's cache, or in little memory on a GPU."""
+    return 128 if device == "cpu" else 4096
+
+
 def _chunks(x: Tensor) -> list[slice]:
-    """Cut the rows so that a chunk of logits stays in a CPU's cache, or in little memory on a GPU."""
-    size = 128 if x.device.type == "cpu" else 4096
+    size = chunk_rows(x.device.type)
     return [slice(i, i + size) for i in range(0, len(x), size)]
 
 

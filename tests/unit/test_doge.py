@@ -212,6 +212,26 @@ def test_step_size_follows_the_schedule():
     )
 
 
+@pytest.mark.parametrize("target_batch", ["independent", "same"])
+def test_a_batch_in_parts_gives_the_same_weights_and_gradient(target_batch):
+    tokens = torch.randint(32, (9, 17), generator=torch.Generator().manual_seed(0))
+
+    def draw(count):
+        return tokens[-count:, :-1], tokens[-count:, 1:], ["a", "b", "a", "b", "a"][:count]
+
+    proxy, found = Decoder(SHAPE).initialise(0), []
+    for parts in (1, 2, 5):
+        objective = DogeObjective(["a", "b"], step_size=0.02, target_batch=target_batch)
+        info = StepInfo(0, 10, lr_factor=0.5, learning_rate=0.01, grad_clip=1.0, draw=draw, parts=parts)
+        mean = objective.step(proxy, tokens[:5, :-1], tokens[:5, 1:], ["a", "b", "a", "b", "a"], info)
+        found.append((mean, objective.moving.alpha, [p.grad.clone() for p in proxy.parameters()]))
+    for mean, alpha, gradient in found[1:]:
+        assert mean == pytest.approx(found[0][0], rel=1e-6)
+        np.testing.assert_allclose(alpha, found[0][1], rtol=1e-5)
+        for got, want in zip(gradient, found[0][2], strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     "changes, names, words",
     [

@@ -56,6 +56,22 @@ def test_captured_equals_one_pass_per_domain(owners, dtype, tolerance):
     assert float(found.block_losses.sum()) == pytest.approx(float(expected.block_losses.sum()), rel=1e-6)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+@pytest.mark.parametrize("owners", OWNERS.values(), ids=OWNERS)
+def test_several_passes_add_up_to_one(owners, at_once):
+    net = model(torch.float64)
+    tokens, targets = batch(len(owners), length=11)
+    whole, parts = (captured(net, tokens, targets, owners, n) for n in (None, at_once))
+    np.testing.assert_allclose(parts.gram(), whole.gram(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(parts.block_losses, whole.block_losses)
+    weights = np.linspace(0.1, 1.0, len(set(owners)))
+    whole.combine(weights)
+    wanted = gradients(net)
+    parts.combine(weights)
+    for want, got in zip(wanted, gradients(net), strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-12)
+
+
 def test_every_parameter_counts():
     """The products are those of the plain gradient of one domain's loss, all parameters included."""
     net, (tokens, targets) = model(torch.float64), batch(2)
@@ -91,12 +107,13 @@ def test_leaves_the_model_as_it_was():
     assert not any(m._forward_hooks for m in net.modules())
 
 
-def test_bfloat16_autocast_stays_near():
+@pytest.mark.parametrize("at_once", [None, 2])
+def test_bfloat16_autocast_stays_near(at_once):
     net, (tokens, targets) = model(torch.float32), batch(4)
     owners = [0, 1, 1, 2]
     exact = naive(net, tokens, targets, owners).gram()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = captured(net, tokens, targets, owners)
+        found = captured(net, tokens, targets, owners, at_once)
         products = found.gram()
         found.combine(np.array([0.2, 0.5, 0.3]))
     scale = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))

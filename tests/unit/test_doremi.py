@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,24 @@ def test_gradient_weighs_domain_means():
     assert mean == pytest.approx(losses.mean().item(), rel=1e-6)
     assert objective.extra_flops == flops_per_token(SHAPE, training=False) * 48
     assert all(p.grad is None for p in reference.parameters())
+
+
+def test_a_batch_in_parts_gives_the_same_weights_and_gradient():
+    proxy, reference = Decoder(SHAPE).initialise(0), Decoder(SHAPE).initialise(1)
+    tokens = torch.randint(32, (5, 17), generator=torch.Generator().manual_seed(0))
+    found = []
+    for parts in (1, 2, 5):
+        objective = DoremiObjective(["a", "b"], None, reference=reference)
+        info = replace(INFO, parts=parts)
+        mean = objective.step(proxy, tokens[:, :-1], tokens[:, 1:], ["b", "a", "b", "a", "a"], info)
+        found.append((mean, objective, [p.grad.clone() for p in proxy.parameters()]))
+        proxy.zero_grad()
+    for mean, objective, gradient in found[1:]:
+        assert mean == pytest.approx(found[0][0], rel=1e-6)
+        np.testing.assert_allclose(objective.moving.alpha, found[0][1].moving.alpha, rtol=1e-5)
+        for got, want in zip(gradient, found[0][2], strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-7)
+        assert objective.extra_flops == 2 * found[0][1].extra_flops, "one more forward pass"
 
 
 @pytest.mark.parametrize("reference_behaviour", [False, True])

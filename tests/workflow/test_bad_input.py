@@ -5,6 +5,8 @@ import json
 import pytest
 from checkout import Checkout, make_checkout
 
+from chameleon import cli
+
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
@@ -66,16 +68,35 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_one_clear_line(checkout: Checkout, name: str) -> None:
-    text, words = CASES[name]
-    done = checkout.snakemake("--configfile", *checkout.overlay(text)[1:])
-    assert done.returncode != 0
-    output = done.stdout + done.stderr
+#: Through Snakemake: what it reads itself first, would hand to a shell, or alone knows.
+WHOLE = ("unknown_key", "weights_of_another_tokenizer", "laughter", "results_with_two_commands",
+         "results_of_two_lines", "results_not_writable")  # fmt: skip
+
+
+def judge(checkout: Checkout, name: str, code: int, output: str) -> None:
+    assert code != 0
     errors = [line for line in output.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, output
-    assert not [word for word in words if word not in errors[0]], errors[0]
+    assert not [word for word in CASES[name][1] if word not in errors[0]], errors[0]
     assert "Traceback" not in output
     assert not (checkout.root / "results").exists(), "a job ran"
     assert not (checkout.root / "ran").exists(), "a part of the config was run"
     assert not list(checkout.root.glob("~*"))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_one_clear_line(checkout: Checkout, name: str) -> None:
+    done = checkout.snakemake("--configfile", *checkout.overlay(CASES[name][0])[1:])
+    judge(checkout, name, done.returncode, done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in WHOLE])
+def test_one_clear_line_of_check(
+    checkout: Checkout, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The workflow reads its files by the same functions (`workflow/rules/common.smk`), seconds later."""
+    monkeypatch.chdir(checkout.root)
+    files = ["config.yaml", *checkout.overlay(CASES[name][0])[1:]]
+    code = cli.main(["check", "--configfile", *files])
+    printed = capsys.readouterr()
+    judge(checkout, name, code, printed.out + printed.err)

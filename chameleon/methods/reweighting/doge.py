@@ -7,6 +7,7 @@ own it holds g_j itself, whose square ⟨g_j, g_j⟩ is mostly the variance of a
 `baselines/doge.py` says what the runs are and which settings are the default; this is what a proxy run does.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,8 @@ class DogeObjective:
             tokens, targets = torch.cat([tokens, more]), torch.cat([targets, their_targets])
             owners += [len(present)] * blocks
             self.extra_flops += flops_per_token(model.shape) * more.numel()
-        gradients = captured(model, tokens, targets, owners)
+        at_once = math.ceil(blocks / info.parts) if info.parts > 1 else None
+        gradients = captured(model, tokens, targets, owners, at_once)
         eta = info.learning_rate if self.step_size is None else self.step_size * info.lr_factor
         weights = self.update(gradients.gram(), present, eta)
         gradients.combine(np.append(weights, 0.0) if self.independent else weights)

@@ -17,7 +17,7 @@ Used by `chameleon.methods.reweighting.doge`; reads and writes nothing.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ class Captured:
         self.block_losses = self.look_up = tokens.new_empty(0)
         size = len(self.groups)
         self._products = torch.zeros(size, size, dtype=torch.float64, device=tokens.device)
+        self._of_passes = 0.0
 
     def add(self, layer: nn.Linear | nn.LayerNorm, x: Tensor, d: Tensor) -> None:
         """Take a layer's input and the gradient at its output, while they are warm in the cache."""
@@ -75,10 +76,35 @@ class Captured:
             self._multiply(self._sums(look_up))  # positions
             self._multiply_tied(*head)
 
+    def add_up(self, passes: Iterable["Captured"]) -> None:
+        """Take what several passes left, each over some of the blocks, as one row per domain."""
+        m = len(self.groups)
+        losses: list[Tensor] = []
+        for one in passes:
+            rows = one.block_rows
+            of_groups = rows if one.per_block else torch.arange(len(one.groups), device=rows.device)
+            if not losses:
+                # Sums, in a format that does not forget the later ones' digits.
+                self.matrices = [(p, _zeros(m, g), wide) for p, g, wide in one.matrices]
+                self.vectors = [(p, _zeros(m, g)) for p, g in one.vectors]
+                self.look_up = _zeros(m, one.look_up)
+            for (_, total, _), (_, part, _) in zip(self.matrices, one.matrices, strict=True):
+                total.index_add_(0, of_groups, part.to(total.dtype))
+            for (_, vector), (_, part) in zip(self.vectors, one.vectors, strict=True):
+                vector.index_add_(0, rows, part.to(vector.dtype))
+            self.look_up.index_add_(0, rows, one.look_up.to(self.look_up.dtype))
+            losses.append(one.block_losses)
+            self._of_passes += one.extra_flops()
+        self.block_losses = torch.cat(losses)
+        for _, total, _ in self.matrices:
+            self._multiply(total)
+        self._multiply(torch.cat([g for _, g in self.vectors], dim=1))
+        self._multiply(self.look_up)
+
     def extra_flops(self) -> float:
         """Return what this computes beyond a plain step: Gram matrix, and the weighted sums."""
         g, parameters = len(self.groups), parameter_count(self.model.shape)
-        return 2.0 * g * (g + 1) * parameters
+        return 2.0 * g * (g + 1) * parameters + self._of_passes
 
     def gram(self) -> np.ndarray:
         """Return ⟨g_i, g_j⟩ over all parameters, m × m float64."""
@@ -140,18 +166,32 @@ class Captured:
                 vector.grad = part.clone()
 
 
-def captured(model: Decoder, tokens: Tensor, targets: Tensor, owners: Sequence[int]) -> Captured:
+def captured(
+    model: Decoder, tokens: Tensor, targets: Tensor, owners: Sequence[int], at_once: int | None = None
+) -> Captured:
     """Run one forward and one backward pass of Σ_i ℓ_i and keep what the per-domain gradients need.
 
     Args:
         model: its `.grad`s are left alone until `combine`.
         tokens, targets: blocks x length.
         owners: row (0 to m - 1) of every block; ℓ_i is the mean loss over the tokens of row i's blocks.
+        at_once: blocks of one pass, where all would not fit into memory; None: all of them. The m × P numbers
+            are held once more while passes are added up.
     """
     order = np.argsort(np.asarray(owners), kind="stable")
     rows = torch.from_numpy(np.asarray(owners)[order]).to(tokens.device)
     index = torch.from_numpy(order).to(tokens.device)
-    tokens, targets = tokens[index], targets[index]
+    counts = torch.bincount(rows)
+    given = (tokens[index], targets[index], rows, counts[rows] * tokens.shape[1])
+    if at_once is None or at_once >= len(tokens):
+        return _pass(model, *given)
+    out = Captured(model, tokens, torch.arange(len(counts), device=rows.device))
+    out.add_up(_pass(model, *part) for part in zip(*(x.split(at_once) for x in given), strict=True))
+    return out
+
+
+def _pass(model: Decoder, tokens: Tensor, targets: Tensor, rows: Tensor, sizes: Tensor) -> Captured:
+    """Return what a pass over blocks sorted by `rows` leaves; `sizes`: tokens of each block's row in all."""
     out = Captured(model, tokens, rows)
     with _recording(model, out):
         x = F.embedding(tokens, model.wte.weight) + model.wpe.weight[: tokens.shape[1]]
@@ -159,12 +199,17 @@ def captured(model: Decoder, tokens: Tensor, targets: Tensor, owners: Sequence[i
         for block in model.blocks:
             hidden = block(hidden)
         hidden = model.ln_f(hidden)
-        sizes = torch.bincount(rows)[rows] * tokens.shape[1]
         losses, head, at_hidden = _head(hidden.detach(), model.wte.weight, targets, sizes)
         torch.autograd.backward(hidden, at_hidden.to(hidden.dtype))
     assert x.grad is not None
     out.finish(losses, head, x.grad)
     return out
+
+
+def _zeros(rows: int, like: Tensor) -> Tensor:
+    """Return rows of zeros, each as one of `like`, in float32 or wider."""
+    dtype = like.dtype if like.dtype in WIDE else torch.float32
+    return torch.zeros(rows, *like.shape[1:], dtype=dtype, device=like.device)
 
 
 @contextlib.contextmanager

@@ -139,13 +139,23 @@ class DoremiObjective:
         reference = self._reference if info.step and self._reference is not None else self._load(model)
         if info.step == 0 and self.reference_behaviour:
             self.excess[:] = np.log(model.shape.vocab_size)
-        losses = model(tokens, targets)
+        parts = list(zip(tokens.chunk(info.parts), targets.chunk(info.parts), strict=True))
+        # The weights depend on the whole batch. Where its graph would not fit, its losses come first and then
+        # the passes again, part by part.
+        with torch.set_grad_enabled(info.parts == 1):
+            losses = torch.cat([model(*part) for part in parts])
         with torch.no_grad():
-            excess = (losses.detach() - reference(tokens, targets)).clamp_(min=0).sum(1)
+            others = torch.cat([reference(*part) for part in parts])
+            excess = (losses.detach() - others).clamp_(min=0).sum(1)
         counts = np.full(len(tokens), float(tokens.shape[1]))
         factors = self.update(excess.double().cpu().numpy(), counts, self.moving.rows(domains))
         weights = torch.from_numpy(factors).to(losses)
-        (losses.sum(1) * weights).sum().backward()
+        if info.parts == 1:
+            (losses.sum(1) * weights).sum().backward()
+        else:
+            for part, factor in zip(parts, weights.chunk(info.parts), strict=True):
+                (model(*part).sum(1) * factor).sum().backward()
+            self.extra_flops += flops_per_token(model.shape, training=False) * tokens.numel()
         self.extra_flops += flops_per_token(reference.shape, training=False) * tokens.numel()
         return float(losses.detach().mean())
 

@@ -1,0 +1,91 @@
+"""Peak memory of training steps, measured and as `chameleon plan` counts it.
+
+Every row is a process of its own that trains two steps; its largest resident size counts. Run: `make bench`,
+or `python benchmarks/memory.py [ROW ...]`. Takes some minutes: a step of 684M parameters is long on a CPU.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+from typing import Any
+
+import torch
+
+from chameleon.core.provenance import cpu_name
+from chameleon.methods.reweighting.doge import DogeObjective
+from chameleon.methods.reweighting.doremi import DoremiObjective
+from chameleon.mixing import MixtureSchedule
+from chameleon.mixing.registry import get
+from chameleon.pricing.memory import peak_bytes, step_size
+from chameleon.pricing.speed import RandomStream
+from chameleon.training.loop import Training
+from chameleon.training.model import Decoder, ModelShape
+from chameleon.training.recipe import Recipe
+
+VOCABULARY = 50_257
+DOMAINS = [f"d{i}" for i in range(7)]
+CPU = {"optimizer": "muon", "lr": 0.02, "adam_lr": 0.02}
+PAPER = {"optimizer": "adamw", "lr": 5e-4}
+#: Name -> shape, recipe, objective.
+ROWS: dict[str, tuple[ModelShape, dict[str, Any], str]] = {
+    "cpu, 8 blocks": (ModelShape(3, 3, 96, 128, 2048), CPU | {"batch_size": 8}, ""),
+    "cpu, 128 blocks": (ModelShape(3, 3, 96, 128, 2048), CPU | {"batch_size": 128}, ""),
+    "82M, 4 blocks": (ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4}, ""),
+    "82M, 4 in 4 parts": (
+        ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4, "grad_accumulation": 4}, ""),
+    "82M, 4 blocks, doremi": (ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4}, "doremi"),
+    "82M, 4 in 4 parts, doremi": (
+        ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4, "grad_accumulation": 4}, "doremi"),
+    "82M, 4 blocks, doge": (ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4}, "doge"),
+    "82M, 4 in 4 parts, doge": (
+        ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4, "grad_accumulation": 4}, "doge"),
+    "684M, 2 blocks, checkpointing": (
+        ModelShape(36, 24, 1200, 512, VOCABULARY),
+        PAPER | {"batch_size": 2, "activation_checkpointing": True}, ""),
+}  # fmt: skip
+
+
+def expected(name: str) -> float:
+    """Return the bytes that the plan would print."""
+    shape, train, method = ROWS[name]
+    step = step_size(shape, train, len(DOMAINS), "fp32")
+    more = get(method).objective_bytes(get(method).defaults, step) if method else 0.0
+    return peak_bytes(shape, train, step, "cpu", more)
+
+
+def measured(name: str) -> float:
+    """Return the largest resident size of this process after two steps, in bytes."""
+    shape, train, method = ROWS[name]
+    torch.set_num_threads(2)
+    even = MixtureSchedule.static(dict.fromkeys(DOMAINS, 1 / len(DOMAINS)))
+    streams: Any = dict.fromkeys(DOMAINS, RandomStream(shape.vocab_size))
+    objective: Any = None
+    if method == "doremi":
+        objective = DoremiObjective(DOMAINS, None, reference=Decoder(shape).initialise(1))
+    elif method:
+        objective = DogeObjective(DOMAINS, step_size=5e-4)
+    training = Training(shape, Recipe(**train, steps=2), streams, 0, 0, label="")
+    training.play(even, objective=objective)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--one", choices=ROWS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(measured(args.one))
+        return
+    print(f"{cpu_name()}; torch {torch.__version__}; float32; largest resident size after two steps")
+    print(f"{'step':32} {'measured, GB':>12} {'plan, GB':>9} {'plan / measured':>16}")
+    for name in args.rows or ROWS:
+        command = [sys.executable, __file__, "--one", name]
+        found = float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        wanted = expected(name)
+        print(f"{name:32} {found / 1e9:12.2f} {wanted / 1e9:9.2f} {wanted / found:16.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

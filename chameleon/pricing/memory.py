@@ -1,0 +1,98 @@
+"""How much memory a training job takes at its peak: weights, gradients, optimizer, activations, head.
+
+Counted from what `chameleon.training` keeps, tensor by tensor; benchmarks/memory.py holds it against measured
+peaks. The peak is where a backward pass begins, when all activations are there (and the gradients of earlier
+parts, where a batch is worked on in parts), or where the optimizer steps.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from chameleon.experiment.config import Config
+from chameleon.mixing.types import StepSize
+from chameleon.pricing.jobs import Job
+from chameleon.training.losses import chunk_rows
+from chameleon.training.model import ModelShape, parameter_count
+
+#: What a process holds before it has a model: the interpreter, torch and this package (resident, CPU build).
+PROCESS = 0.28e9
+
+
+def step_size(shape: ModelShape, train: Mapping[str, Any], domains: int, precision: str) -> StepSize:
+    """Return the sizes of a step.
+
+    Of a block, a pass keeps per token and unit of width its input and the middle of its residual stream
+    (which stay float32), both norms' outputs, q, k, v, attention's answer, and 4 + 4 about the GELU. The last
+    norm's input and output come on top.
+
+    Args:
+        shape: of the model.
+        train: the recipe, `scales.<name>.train`.
+        domains: k.
+        precision: "fp32" or "bf16", that the job runs in.
+    """
+    number = 2 if precision == "bf16" else 4
+    block = 2 * 4 + 14 * number
+    blocks = shape.n_layer * 4 + block if train.get("activation_checkpointing") else shape.n_layer * block
+    return StepSize(
+        blocks=int(train["batch_size"]), length=shape.context, parts=int(train.get("grad_accumulation", 1)),
+        domains=domains, parameters=parameter_count(shape), vocabulary=shape.vocab_size, number=number,
+        token_bytes=(blocks + 4 + number) * shape.d_model,
+    )  # fmt: skip
+
+
+def peak_bytes(
+    shape: ModelShape, train: Mapping[str, Any], step: StepSize, device: str, objective: float = 0.0
+) -> float:
+    """Return the peak bytes of a training job on its device; on a CPU with what the process holds.
+
+    Args:
+        shape: of the model.
+        train: its recipe.
+        step: from `step_size`.
+        device: "cpu" or "cuda"; it decides how many logits are there at a time.
+        objective: what a method's objective holds beyond a plain step (`Method.objective_bytes`).
+    """
+    p, d, tokens = step.parameters, shape.d_model, step.at_once * step.length
+    matrices = 12 * d * d * shape.n_layer
+    state = 4 * matrices + 8 * (p - matrices) if train["optimizer"] == "muon" else 8 * p
+    copies = 2 * p if step.number == 2 else 0
+    gradients = 4 * p if step.parts > 1 else 0
+    # Gradients at both sides of the last GELU, at the head's inputs and of its matrix (as it was kept, and
+    # times what comes from above), and a chunk of logits.
+    begin = tokens * d * 9 * step.number + 2 * 4 * shape.vocab_size * d
+    chunk = min(tokens, chunk_rows(device)) * shape.vocab_size * (4 + (2 if step.number == 2 else 0))
+    backward = gradients + copies + tokens * step.token_bytes + begin + chunk + objective
+    return float(4 * p + state + max(4 * p, backward) + (PROCESS if device == "cpu" else 0))
+
+
+class Need(NamedTuple):
+    """What training jobs of one kind need; `objective`: label of the method whose objective they have."""
+
+    scale: str
+    objective: str
+    parameters: int
+    blocks: int
+    bytes: float
+
+
+def needs(cfg: Config, jobs: Sequence[Job], vocab: int) -> list[Need]:
+    """Return the memory of every kind of training job: by scale and objective, the largest of scenarios."""
+    device = "cuda" if cfg.raw.get("gpus_per_job") else "cpu"
+    found: dict[tuple[str, str], Need] = {}
+    for scale, key in sorted({(job.scale, job.objective) for job in jobs if job.train_flops}):
+        given = cfg.raw["scales"][scale]
+        shape, train = ModelShape(**given["model"], vocab_size=vocab), given["train"]
+        asked = train.get("precision", "fp32")
+        # `auto` may choose bf16 on a CPU too; float32 takes more.
+        chosen = "bf16" if asked == "bf16" or (asked == "auto" and device == "cuda") else "fp32"
+        scenario, _, label = key.partition(" ")
+        step = step_size(shape, train, len(cfg.domains(scenario)) if key else 1, chosen)
+        more = 0.0
+        if key:
+            method, params = cfg.method(label)
+            more = method.objective_bytes(params, step)
+        need = Need(scale, label, step.parameters, step.at_once, peak_bytes(shape, train, step, device, more))
+        if (kept := found.get((scale, label))) is None or kept.bytes < need.bytes:
+            found[scale, label] = need
+    return list(found.values())

@@ -1,0 +1,75 @@
+"""The memory that the plan prints: what a pass keeps is counted tensor by tensor and held against torch's."""
+
+import pytest
+import torch
+
+from chameleon.experiment.load import load
+from chameleon.mixing.registry import get
+from chameleon.pricing import memory
+from chameleon.pricing.jobs import Job
+from chameleon.training.model import Decoder, ModelShape, parameter_count
+
+SHAPE = ModelShape(n_layer=3, n_head=2, d_model=32, context=64, vocab_size=96)
+TRAIN = {"optimizer": "adamw", "lr": 0.01, "batch_size": 8, "steps": 2}
+
+
+def kept(net: Decoder, tokens: torch.Tensor) -> int:
+    """Return the bytes that autograd keeps of the hidden states' pass, weights apart."""
+    own = {p.untyped_storage().data_ptr() for p in net.parameters()}
+    found: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        hidden = net.hidden(tokens)
+    found[hidden.untyped_storage().data_ptr()] = hidden.untyped_storage().nbytes()
+    return sum(found.values())
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_a_pass_keeps_of_a_token(again: bool) -> None:
+    net = Decoder(SHAPE).initialise(0)
+    net.checkpointing = again
+    tokens = torch.randint(96, (8, 64), generator=torch.Generator().manual_seed(0))
+    step = memory.step_size(SHAPE, TRAIN | {"activation_checkpointing": again}, 2, "fp32")
+    counted = step.token_bytes * tokens.numel()
+    if again:  # while one block is computed again, its activations are there too
+        counted -= 16 * 4 * SHAPE.d_model * tokens.numel()
+    # Besides: token ids, means and deviations of the norms, attention's normalisers.
+    assert counted <= kept(net, tokens) <= 1.08 * counted
+
+
+def test_weights_gradients_and_state_are_the_floor() -> None:
+    p = parameter_count(SHAPE)
+    step = memory.step_size(SHAPE, TRAIN | {"batch_size": 1}, 2, "fp32")
+    assert memory.peak_bytes(SHAPE, TRAIN, step, "cuda") >= 16 * p
+    muon = memory.peak_bytes(SHAPE, TRAIN | {"optimizer": "muon"}, step, "cuda")
+    assert memory.peak_bytes(SHAPE, TRAIN, step, "cuda") - muon == 4 * 12 * 32**2 * 3, "one state a matrix"
+
+
+@pytest.mark.parametrize("name", ["doremi", "doge"])
+def test_parts_make_an_objective_smaller(name: str) -> None:
+    method, found = get(name), []
+    for parts in (1, 4):
+        train = TRAIN | {"batch_size": 64, "grad_accumulation": parts}
+        step = memory.step_size(SHAPE, train, 7, "fp32")
+        found.append(
+            memory.peak_bytes(SHAPE, train, step, "cuda", method.objective_bytes(method.defaults, step))
+        )
+    assert found[1] < 0.4 * found[0]
+
+
+def test_every_kind_of_training_job_has_its_line(raw) -> None:
+    raw["scenarios"]["toy"]["methods"] = ["uniform", "doge"]
+    jobs = [
+        Job("base", "base", scale="tiny", train_flops=1.0),
+        Job("proxy", "extra", scale="tiny", train_flops=1.0, objective="toy doge"),
+        Job("test", "evaluate", scale="tiny", forward_flops=1.0),
+    ]
+    plain, doge = memory.needs(load(raw), jobs, 64)
+    assert (plain.objective, doge.objective) == ("", "doge") and plain.scale == doge.scale == "tiny"
+    assert doge.bytes > plain.bytes > memory.PROCESS and plain.blocks == doge.blocks
