@@ -139,7 +139,7 @@ class Doge(Method):
         See `chameleon.methods.reweighting.domain_gradients`: in parts, the gradients are held twice.
         """
         own = params["target"] is None and params["target_batch"] == "independent"
-        rows = step.domains + own
+        rows = min(step.domains, step.blocks) + own
         blocks = step.at_once * (2 if own and step.parts == 1 else 1)
         groups = blocks if blocks <= 2 * rows + 2 else rows
         held = groups * step.number + (4 * rows if step.parts > 1 else 0)

@@ -46,12 +46,12 @@ import numpy as np
 from chameleon.core.seeds import generator
 from chameleon.methods.regression import mixtures, models
 from chameleon.methods.regression.propose import CANDIDATES, TOP, propose
+from chameleon.methods.regression.rows import rows
 from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
     MixtureSchedule,
-    RunResult,
     RunSpec,
     UserError,
     check_number,
@@ -155,11 +155,11 @@ class RegMix(Method):
         names, params = sorted(inputs.domains), inputs.params
         if len(names) == 1:
             return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
-        runs, x, y = _swarm(inputs)
-        if len(runs) < MINIMUM_RUNS:  # bounds so tight that there were no more mixtures
+        x, y = rows(inputs.runs, names, params["target"])
+        if len(x) < MINIMUM_RUNS:  # bounds so tight that there were no more mixtures
             best = dict(zip(names, x[y.mean(axis=1).argmin()].tolist(), strict=True))
             schedule = MixtureSchedule.static({d: best[d] for d in inputs.domains})
-            return MethodResult(schedule, {"regression": "none: too few runs", "runs": len(runs)})
+            return MethodResult(schedule, {"regression": "none: too few runs", "runs": len(x)})
         model = models.fit(params["regression"], x, y)
         shuffle = generator(inputs.seed, "regmix", "folds")
         held_out = models.cross_validate(params["regression"], x, y, params["folds"], shuffle)
@@ -178,9 +178,9 @@ class RegMix(Method):
         diagnostics: dict[str, Any] = {
             "regression": model.name,
             "target": params["target"],
-            "runs": len(runs),
+            "runs": len(x),
             "runs_asked": params["num_proxies"],
-            "folds": min(params["folds"], len(runs)),
+            "folds": min(params["folds"], len(x)),
             "heldout_mse": models.mean_squared_error(held_out, y.mean(axis=1)),
             "predicted_loss": found.predicted,
             "best_swarm_loss": float(y.mean(axis=1).min()),
@@ -198,24 +198,12 @@ class RegMix(Method):
         None where the swarm is too small to fit, or where one domain's loss is the target: what base models
         come to is given as a mean over domains.
         """
-        runs, x, y = _swarm(inputs)
-        if len(runs) < MINIMUM_RUNS or inputs.params["target"] != "mean":
+        x, y = rows(inputs.runs, sorted(inputs.domains), inputs.params["target"])
+        if len(x) < MINIMUM_RUNS or inputs.params["target"] != "mean":
             return {}
         model = models.fit(inputs.params["regression"], x, y)
         asked = [[mixture.get(d, 0.0) for d in sorted(inputs.domains)] for mixture in mixtures.values()]
         return dict(zip(mixtures, model.predict(np.array(asked)).tolist(), strict=True))
-
-
-def _swarm(inputs: MethodInputs) -> tuple[list[RunResult], np.ndarray, np.ndarray]:
-    """Return the runs by id, their mixtures (runs x domains, by name) and losses (runs x targets)."""
-    names, target = sorted(inputs.domains), inputs.params["target"]
-    runs = [inputs.runs[key] for key in sorted(inputs.runs)]
-    x = np.array([[run.weights.get(d, 0.0) for d in names] for run in runs])
-    return (
-        runs,
-        x,
-        np.array([[run.losses[d] for d in (names if target == "mean" else [target])] for run in runs]),
-    )
 
 
 def _prior(given: Any, names: list[str]) -> np.ndarray:

@@ -100,7 +100,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "test-mixtures": {**_FILE, "help": "CSV of runs that the fit does not see"},
         "test-losses": {**_FILE, "help": "CSV of their losses"},
         "target": {"required": True, "help": "column of the losses, in full or by its domain"},
-        "model": {"default": "lightgbm", "help": "lightgbm (default), linear or log_linear"},
+        "model": {"default": "lightgbm", "help": "lightgbm (default), linear, log_linear or olmix"},
         "prior": {**_FILE, "help": "JSON {domain: share} to search around (default: mean)"},
         "candidates": {"type": int, "default": 100_000, "help": "mixtures to simulate (default 100000)"},
         "top": {"type": int, "default": 128, "help": "candidates to average (default 128)"},

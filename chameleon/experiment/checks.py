@@ -165,7 +165,7 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
         except UserError as error:
             raise UserError(f"{cfg.source}: {here}: {error}") from error
         _check_runs(cfg, name, label, here)
-        for other in [*method.uses(params), *method.follows(params)]:
+        for other in [*method.uses(params), *method.follows(params), *method.reads(params)]:
             _pick(cfg, other, f"{here} uses", dict.fromkeys(scenario["methods"]))
         _check_uses(cfg, label, here)
         if cfg.embed_with(name, label) == "base" and cfg.kind(name) != "finetune":
@@ -216,7 +216,7 @@ def _check_uses(cfg: Config, label: str, where: str) -> None:
     seen, waiting = set[str](), [label]
     while waiting:
         method, params = cfg.method(waiting.pop())
-        for other in [*method.uses(params), *method.follows(params)]:
+        for other in [*method.uses(params), *method.follows(params), *method.reads(params)]:
             if other == label:
                 raise UserError(f"{cfg.source}: {where}: builds on its own weights, by its parameters")
             if other not in seen:

@@ -94,12 +94,17 @@ def played(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
 
 
 def extra_results(cfg: Config, scenario: str, method: str, seed: str) -> list[str]:
-    """Results of the runs that a method needs before it can answer: single ones, then parts of a swarm."""
-    of, folder = (cfg, scenario, method, int(seed)), _run(scenario, method, seed)
-    return [
-        *(f"{folder}/extra/{run.run_id}/result.json" for run in specs.single_runs(*of)),
-        *(f"{folder}/swarm/{group}.json" for group in specs.swarm_groups(*of)),
-    ]
+    """Results of the runs that a method needs before it can answer, those of others that it reads last.
+
+    Of each method single ones come first, then parts of a swarm.
+    """
+    registered, params = cfg.method(method)
+    found = []
+    for label in (method, *registered.reads(params)):
+        of, folder = (cfg, scenario, label, int(seed)), _run(scenario, label, seed)
+        found += [f"{folder}/extra/{run.run_id}/result.json" for run in specs.single_runs(*of)]
+        found += [f"{folder}/swarm/{group}.json" for group in specs.swarm_groups(*of)]
+    return found
 
 
 def after_results(cfg: Config, scenario: str, method: str, seed: str, run: str) -> list[str]:

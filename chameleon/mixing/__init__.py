@@ -5,7 +5,7 @@ that methods share, `registry` how methods are found. Imports no torch.
 """
 
 from chameleon.core.errors import UserError, choices
-from chameleon.mixing.method import Controller, Method, MixingMethod, Objective
+from chameleon.mixing.method import Controller, Method, MixingMethod, Objective, Observer
 from chameleon.mixing.parameters import check_flag, check_label, check_number, check_whole, is_number
 from chameleon.mixing.registry import register
 from chameleon.mixing.schedule import MixtureSchedule, Stage
@@ -31,6 +31,7 @@ __all__ = [
     "MixingMethod",
     "MixtureSchedule",
     "Objective",
+    "Observer",
     "RunInputs",
     "RunResult",
     "RunSpec",

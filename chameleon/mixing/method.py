@@ -8,7 +8,7 @@ Imports no torch: the workflow reads methods while it builds its DAG.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +63,10 @@ class Objective(Protocol):
 
 
 class Controller(Protocol):
-    """The moving part of an online method: asked for the next segment until the steps are used up."""
+    """The moving part of an online method: asked for the next segment until the steps are used up.
+
+    It may be an `Observer` too.
+    """
 
     def next_segment(self, state: TrainingState) -> tuple[int, dict[str, float]]:
         """Return (number of steps >= 1, weights) to train next."""
@@ -75,6 +78,26 @@ class Controller(Protocol):
 
     def restore(self, state: Any) -> None:
         """Go on from what `state` returned, in a controller that was made anew for the same run."""
+        ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """What a controller may be besides: told of the training losses of every step, at no extra pass.
+
+    The loss of every token is kept for it instead of a sum made chunk by chunk, and the step is not compiled:
+    the same gradient but for rounding, in more memory. Steps under an `Objective` are not observed. What it
+    was told belongs to its `state`.
+    """
+
+    def observe(self, step: int, losses: dict[str, float]) -> None:
+        """Take note of a step that has just been done.
+
+        Args:
+            step: optimizer steps done so far, this one included.
+            losses: mean loss (nats/token) of the blocks of each domain in the step's batch, before the step
+                moved the model; a domain absent from the batch is absent here.
+        """
         ...
 
 
@@ -105,6 +128,13 @@ class MixingMethod(Protocol):
 
     def follows(self, params: Mapping[str, Any]) -> list[str]:
         """Return the labels of the methods of the same scenario whose base runs must be done before."""
+        ...
+
+    def reads(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the labels of the methods of the same scenario whose extra runs this one reads too.
+
+        A swarm is trained once and charged to every method that fits a law to it.
+        """
         ...
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
@@ -159,6 +189,9 @@ class Method:
         return []
 
     def follows(self, params: Mapping[str, Any]) -> list[str]:
+        return []
+
+    def reads(self, params: Mapping[str, Any]) -> list[str]:
         return []
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:

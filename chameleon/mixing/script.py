@@ -14,7 +14,8 @@ class ScriptedController:
     """Plays `script`, which yields segments and is sent the state after each.
 
     Its state is all that it was told, losses included: told again, the script comes to the same place. So it
-    must depend on nothing else (draws of its own come from `MethodInputs.seed`).
+    must depend on nothing else (draws of its own come from `MethodInputs.seed`). What an `Observer` is told
+    of every step is not told again: a script that observes needs a state of its own.
     """
 
     def __init__(self) -> None:

@@ -161,6 +161,7 @@ class MethodInputs:
         token_budget: tokens that the base run trains on.
         embeddings: k x d float64, rows in the order of `domains`; None unless required.
         runs: results of `extra_runs` by run id.
+        read: results of the extra runs of the methods named by `Method.reads`, by label and run id.
         others: weights of the methods named by `Method.uses`, by label (the first stage of a schedule).
         played: shares of the blocks that the base runs of the methods named by `Method.follows` drew from
             each domain, by label.
@@ -174,6 +175,7 @@ class MethodInputs:
     total_steps: int
     embeddings: np.ndarray | None = None
     runs: Mapping[str, RunResult] = field(default_factory=dict)
+    read: Mapping[str, Mapping[str, RunResult]] = field(default_factory=dict)
     others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     played: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     start: Mapping[str, float] | None = None

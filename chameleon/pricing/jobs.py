@@ -190,10 +190,11 @@ class Walk:
         needs = [f"tokens {c}" for c in corpora]
         if specs.needs_embeddings(cfg, label):
             needs += [self.embed(cfg.embedder(scenario, label), c, seed) for c in corpora]
-        for run in specs.single_runs(cfg, scenario, label, seed):
-            needs.append(self._extra(scenario, label, seed, run))
-        for group in specs.swarm_groups(cfg, scenario, label, seed):
-            needs.append(self._swarm(scenario, label, seed, group))
+        for owner in (label, *method.reads(params)):
+            for run in specs.single_runs(cfg, scenario, owner, seed):
+                needs.append(self._extra(scenario, owner, seed, run))
+            for group in specs.swarm_groups(cfg, scenario, owner, seed):
+                needs.append(self._swarm(scenario, owner, seed, group))
         needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
         needs += [self.base(scenario, other, seed) for other in method.follows(params)]
         swarm = any(r.swarm for r in specs.extra_runs(cfg, scenario, label, seed))

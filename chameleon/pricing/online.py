@@ -8,7 +8,7 @@ import numpy as np
 
 from chameleon.experiment import specs
 from chameleon.experiment.config import Config
-from chameleon.mixing.types import MethodInputs, TrainingState
+from chameleon.mixing.types import MethodInputs, RunResult, TrainingState
 
 
 def validation_passes(cfg: Config, scenario: str, label: str, seed: int) -> int:
@@ -24,6 +24,7 @@ def validation_passes(cfg: Config, scenario: str, label: str, seed: int) -> int:
         domains, dict.fromkeys(domains, 10**6), params, spec["online"]["method_seed"], steps,
         token_budget=steps * spec["train"]["batch_size"] * spec["model"]["context"],
         others=dict.fromkeys(method.uses(params), even), start=even,
+        read={other: _made_up(cfg, scenario, other, seed) for other in method.reads(params)},
     )  # fmt: skip
     passes, step = 0, 0
     realised = dict.fromkeys(domains, 1)
@@ -42,3 +43,13 @@ def validation_passes(cfg: Config, scenario: str, label: str, seed: int) -> int:
     except (KeyError, TypeError, ValueError, AttributeError):
         return passes
     return passes
+
+
+def _made_up(cfg: Config, scenario: str, label: str, seed: int) -> dict[str, RunResult]:
+    """Return results for a method's extra runs, the lower the more a run had of a domain."""
+    even = dict.fromkeys(cfg.domains(scenario), 1 / len(cfg.domains(scenario)))
+    found = {}
+    for run in specs.extra_runs(cfg, scenario, label, seed):
+        weights = run.weights or even
+        found[run.run_id] = RunResult(weights, {d: 5 - w for d, w in weights.items()}, None)
+    return found

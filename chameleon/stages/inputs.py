@@ -71,7 +71,7 @@ def method_inputs(
             recipe from which they follow.
         corpora: domain -> its tokens.
         embeddings: embedding files, one per corpus; empty unless required.
-        runs: folders of extra runs and files of swarm parts.
+        runs: folders of extra runs and files of swarm parts, those that `reads` in the spec names among them.
         others: weights files of the methods that this one uses.
         played: mixture files of the base runs that this one follows.
     """
@@ -93,11 +93,20 @@ def method_inputs(
         total_steps=steps,
         token_budget=budget,
         embeddings=embedding_files.load(embeddings, domains) if embeddings else None,
-        runs=run_results(runs),
+        runs=run_results([path for path in runs if _owner(path) not in spec.get("reads", ())]),
+        read={
+            label: run_results([path for path in runs if _owner(path) == label])
+            for label in spec.get("reads", ())
+        },
         others=weights,
         # results/runs/<scenario>/<label>/seed<n>/mixture.json
         played={path.parents[1].name: shares_played(path) for path in played},
     )
+
+
+def _owner(path: Path) -> str:
+    """Return the label whose run this is: .../<label>/seed<n>/{extra/<run>, swarm/<part>.json}."""
+    return path.parents[2].name
 
 
 def shares_played(path: Path) -> dict[str, float]:

@@ -145,7 +145,12 @@ def train(
     if spec["online"] is not None:
         online = spec["online"]
         inputs = method_inputs(
-            {**spec, "params": online["params"], "seeds": {"method": online["method_seed"]}},
+            {
+                **spec,
+                "params": online["params"],
+                "seeds": {"method": online["method_seed"]},
+                "reads": online.get("reads", []),
+            },
             corpora,
             list(embeddings),
             list(runs),

@@ -20,11 +20,12 @@ from chameleon.core.provenance import Cost
 from chameleon.core.seeds import generator
 from chameleon.data.sampler import MixtureSampler, batches
 from chameleon.data.tokens import TokenStream
-from chameleon.mixing.method import Controller, Objective
+from chameleon.mixing.method import Controller, Objective, Observer
 from chameleon.mixing.schedule import MixtureSchedule, Stage
 from chameleon.mixing.types import StepInfo, TrainingState
 from chameleon.training import divergence, engine
 from chameleon.training.device import pick_device
+from chameleon.training.losses import domain_means
 from chameleon.training.model import Decoder, ModelShape, flops_per_token
 from chameleon.training.progress import Progress
 from chameleon.training.recipe import Rates, Recipe, optimizers
@@ -86,7 +87,7 @@ class Training:
 
         Args:
             schedule: weights by step.
-            controller: of an online method; asked for segments instead.
+            controller: of an online method; asked for segments instead. An `Observer` is told of every step.
             validation_losses: what the controller may order.
             objective: computes the gradients instead of the mean loss of the batch.
             watch: called after so many steps with the model and the tokens trained on so far.
@@ -97,7 +98,8 @@ class Training:
             Diverged: the loss is not finite or has exploded; the last good state is kept.
             Interrupted: a signal came; the state is saved.
         """
-        self._prepare(objective)
+        observer = controller if objective is None and isinstance(controller, Observer) else None
+        self._prepare(objective, observer)
         self._carried = dict(carried or {})
         for name, part in (("objective", objective), ("controller", controller)):
             if part is not None:
@@ -114,15 +116,16 @@ class Training:
             self.cost.add(0, objective.extra_flops)
         return self.model
 
-    def _prepare(self, objective: Objective | None) -> None:
+    def _prepare(self, objective: Objective | None, observer: Observer | None) -> None:
         recipe = self.recipe
         self._optimizers = optimizers(dict(self.model.named_parameters()), recipe, self.engine.precision)
         self._rates = Rates(self._optimizers)
         self.model.train()
-        self._objective = objective
-        if objective is not None and self.engine.compiled:
-            # Objectives reach into the model, layer by layer.
-            self.engine = replace(self.engine, compiled=False, reason="the method's own objective")
+        self._objective, self._observer = objective, observer
+        # Objectives reach into the model, layer by layer; a controller is told what the summed loss hides.
+        own = "objective" if objective is not None else "controller observes every step" if observer else ""
+        if own and self.engine.compiled:
+            self.engine = replace(self.engine, compiled=False, reason=f"the method's own {own}")
         part = math.ceil(recipe.batch_size / recipe.grad_accumulation)
         example = torch.zeros(part, self.shape.context + 1, dtype=torch.long, device=self.device)
         self.engine, self._summed = self.engine.prepared(self.model, example)
@@ -254,7 +257,7 @@ class Training:
         factor = recipe.learning_rate(step)
         self._rates.set(factor)
         tokens = self._read(batch)
-        total = 0.0
+        total, observed = 0.0, []
         if self._objective is not None:
             # The domains of a batch belong together in an objective: it sees all, and divides the passes.
             info = StepInfo(
@@ -267,7 +270,12 @@ class Training:
                 )
         for part in tokens.chunk(recipe.grad_accumulation) if self._objective is None else ():
             with self.engine.autocast(self.device):
-                loss = self._summed(part[:, :-1], part[:, 1:]) / (len(tokens) * context)
+                if self._observer is None:
+                    loss = self._summed(part[:, :-1], part[:, 1:]) / (len(tokens) * context)
+                else:
+                    means = self.model(part[:, :-1], part[:, 1:]).mean(1)
+                    loss = means.sum() / len(tokens)
+                    observed += means.tolist()
             loss.backward()
             total += float(loss.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.grad_clip))
@@ -279,4 +287,6 @@ class Training:
         count = len(tokens) * context
         self.cost.add(count, flops_per_token(self.shape) * count)
         self.rows.append((step + 1, self.cost.tokens, recipe.lr * factor, total, norm))
+        if self._observer is not None:
+            self._observer.observe(step + 1, domain_means(observed, [d for d, _ in batch]))
         return total

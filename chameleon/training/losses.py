@@ -4,6 +4,8 @@ Neither form makes float32 logits of a whole batch in bfloat16, or a second matr
 and writes nothing; used by `model` and `stacked`.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,6 +24,19 @@ def token_losses(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     """
     losses: Tensor = _TokenLosses.apply(x, weight, targets)
     return losses
+
+
+def domain_means(losses: Sequence[float], domains: Sequence[str]) -> dict[str, float]:
+    """Return the mean of a batch's losses over the blocks of each domain that is in it, by name.
+
+    Args:
+        losses: of each block, nats/token. The blocks are of one length.
+        domains: name of each block's domain.
+    """
+    found: dict[str, list[float]] = {}
+    for loss, domain in zip(losses, domains, strict=True):
+        found.setdefault(domain, []).append(loss)
+    return {domain: math.fsum(found[domain]) / len(found[domain]) for domain in sorted(found)}
 
 
 def summed_loss(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

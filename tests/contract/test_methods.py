@@ -90,6 +90,19 @@ def trained(method, run, domains, params, seed, earlier):
     return {} if objective is None else json.loads(dumps(objective.outcome()))
 
 
+def losses(weights):
+    """Return made-up losses: the more of a domain, the lower its own."""
+    return {
+        d: 4.0 + 0.1 * (DOMAINS.index(d) if d in DOMAINS else 0) - math.log1p(w) for d, w in weights.items()
+    }
+
+
+def read_runs(label, domains, seed=5):
+    """Return the runs of a method that another one reads."""
+    made = registry.get(label).extra_runs(tuple(domains), parameters(label, domains), seed)
+    return {run.run_id: RunResult(dict(run.weights), losses(run.weights), None) for run in made}
+
+
 @pytest.fixture
 def solve(model_dir):
     """Return a function that runs a method at once and returns its result."""
@@ -105,19 +118,22 @@ def solve(model_dir):
                 earlier = {key: runs[key] for key in run.after}
                 outcome = trained(method, run, domains, params, seed, earlier)
                 weights = weights or uniform
-            # The more of a domain, the lower its loss.
-            losses = {d: 4.0 + 0.1 * DOMAINS.index(d) - math.log1p(w) for d, w in weights.items()}
-            runs[run.run_id] = RunResult(dict(weights), losses, None if run.swarm else model_dir, outcome)
+            runs[run.run_id] = RunResult(
+                dict(weights), losses(weights), None if run.swarm else model_dir, outcome
+            )
         del runs[REFERENCE]
         rows = X[[DOMAINS.index(d) for d in domains]] if "embeddings" in method.requires else None
         mixture = {d: (1 + DOMAINS.index(d)) / sum(1 + DOMAINS.index(e) for e in domains) for d in domains}
         others, played = (dict.fromkeys(f(params), mixture) for f in (method.uses, method.follows))
+        read = {label: read_runs(label, domains) for label in method.reads(params)}
         inputs = MethodInputs(
-            tuple(domains), dict(COUNTS), params, seed, STEPS, rows, runs, others, played, token_budget=BUDGET
-        )
-        before = copy.deepcopy((inputs.token_counts, inputs.params, inputs.runs))
+            tuple(domains), dict(COUNTS), params, seed, STEPS, rows, runs, read, others, played,
+            token_budget=BUDGET,
+        )  # fmt: skip
+        before = copy.deepcopy((inputs.token_counts, inputs.params, inputs.runs, inputs.read))
         result = method.weights(inputs)
-        assert (inputs.token_counts, inputs.params, inputs.runs) == before, "inputs are read only"
+        found = (inputs.token_counts, inputs.params, inputs.runs, inputs.read)
+        assert found == before, "inputs are read only"
         return result
 
     return solve
@@ -248,8 +264,9 @@ def test_a_controller_plays_a_run(name, toy):
     params = parameters(name, domains)
     start_weights = dict.fromkeys(domains, 1 / len(domains))
     others = dict.fromkeys(method.uses(params), start_weights)
+    read = {label: read_runs(label, domains) for label in method.reads(params)}
     inputs = MethodInputs(
-        domains, counts, params, 3, STEPS, others=others, start=start_weights, token_budget=BUDGET
+        domains, counts, params, 3, STEPS, read=read, others=others, start=start_weights, token_budget=BUDGET
     )
     start = MixtureSchedule.static(start_weights)
     played = []

@@ -63,18 +63,19 @@ def kill(monkeypatch):
 def config(raw, method):
     raw["seeds"] = [0]
     raw["scenarios"]["toy"]["proxy"]["steps"] = 6
-    raw["scenarios"]["toy"]["methods"] = list(dict.fromkeys(["uniform", method]))
+    params = registry.parameters(method, PARAMS.get(method, {}), "here")
+    needed = ["uniform", *registry.get(method).reads(params), method]
+    raw["scenarios"]["toy"]["methods"] = list(dict.fromkeys(needed))
     raw["scenarios"]["toy"]["fewshot"] = False
     raw["evaluation"] |= {"curve_points": [0.5, 1.0], "curve_tokens": 64}
     raw["scales"]["tiny"]["train"]["steps"] = 20
-    raw["method_params"] = {k: v for k, v in PARAMS.items() if k == method}
+    raw["method_params"] = {k: v for k, v in PARAMS.items() if k in needed}
     return load(raw)
 
 
 def play(cfg, toy, out: Path, label: str, train):
     """Do all jobs of a method; `train` calls a training job's function with its arguments."""
     tokens, proxy, run = toy.manifests, out / "proxy", out / "run"
-    extra = specs.extra_runs(cfg, "toy", label, 0)
     train(runs.proxy, specs.proxy(cfg, "toy", 0), tokens, toy.tokenizer, proxy, 1)
     embeddings = []
     if specs.needs_embeddings(cfg, label):
@@ -83,18 +84,20 @@ def play(cfg, toy, out: Path, label: str, train):
             spec = specs.embed(cfg, "proxy_toy", corpus, 0)
             measure.embed(spec, [manifest], proxy / "model", embeddings[-1], 1)
     made = []
-    for one in (r for r in extra if not r.swarm):
-        spec, after = (
-            specs.extra_run(cfg, "toy", label, 0, one.run_id),
-            [out / "extra" / name for name in one.after if name != "reference"],
-        )
-        made.append(out / "extra" / one.run_id)
-        more = {"after": after, "reference": proxy if "reference" in one.after else None}
-        train(runs.extra_run, spec, tokens, toy.tokenizer, made[-1], 1, **more)
-    for group in specs.swarm_groups(cfg, "toy", label, 0):
-        made.append(out / "swarm" / f"{group}.json")
-        train(swarm, specs.swarm(cfg, "toy", label, 0, group), tokens, made[-1], 1)
-    weights, (method, params) = out / "weights.json", cfg.method(label)
+    method, params = cfg.method(label)
+    for owner in (label, *method.reads(params)):
+        # As the workflow lays them out: a job tells from the path whose run it reads.
+        folder = out / "runs" / owner / "seed0"
+        for one in specs.single_runs(cfg, "toy", owner, 0):
+            spec = specs.extra_run(cfg, "toy", owner, 0, one.run_id)
+            after = [folder / "extra" / name for name in one.after if name != "reference"]
+            made.append(folder / "extra" / one.run_id)
+            more = {"after": after, "reference": proxy if "reference" in one.after else None}
+            train(runs.extra_run, spec, tokens, toy.tokenizer, made[-1], 1, **more)
+        for group in specs.swarm_groups(cfg, "toy", owner, 0):
+            made.append(folder / "swarm" / f"{group}.json")
+            train(swarm, specs.swarm(cfg, "toy", owner, 0, group), tokens, made[-1], 1)
+    weights = out / "weights.json"
     others, played = [], []
     for other in method.uses(params):
         others.append(out / "weights" / f"{other}.json")

@@ -126,6 +126,8 @@ def test_forgetting_needs_one_test_set(three):
 RUNS = {
     "scale": ({"method": "regmix", "scale": "tinny"}, "methods: mine: scale: 'tinny' is not one of tiny"),
     "no name": ({"method": "regmix", "scale": 3}, "methods: mine: scale: 3 is not the name of a scale"),
+    "no such runs": ({"method": "olmix", "swarm": "regmax"}, "methods: mine uses: 'regmax' is not one of"),
+    "own runs": ({"method": "olmix", "swarm": "mine"}, "methods: mine: builds on its own weights"),
     "circle": ({"method": "aioli", "prior": "mine"}, "methods: mine: builds on its own weights"),
     "value": ({"method": "doge", "mu": -1}, "my.yaml: scenarios.small.methods: mine: method doge: mu: -1"),
     "switch": ({"method": "chameleon", "centre": "yes"}, "chameleon.centre: 'yes' is not true or false"),
@@ -142,8 +144,8 @@ def test_a_method_that_cannot_run_is_refused_beforehand(three, name):
 
 
 def test_a_method_pays_for_the_weights_it_builds_on(three, tmp_path):
-    """Aioli on RegMix, and RegMix on its own swarm; what two stages share is paid once."""
-    three["scenarios"]["small"]["methods"] += ["regmix", "upon"]
+    """Aioli on RegMix, and RegMix on its own swarm, which Olmix reads; what two stages share is paid once."""
+    three["scenarios"]["small"]["methods"] += ["regmix", "upon", "olmix"]
     three["method_params"] |= {
         "regmix": {"num_proxies": 4},
         "upon": {"method": "aioli", "prior": "regmix", "prior_steps": 2},
@@ -152,6 +154,7 @@ def test_a_method_pays_for_the_weights_it_builds_on(three, tmp_path):
     cfg = load(three)
     methods = specs.collect(cfg)["scenarios"]["small"]["methods"]
     assert methods["upon"]["uses"] == ["regmix"] and methods["regmix"]["uses"] == []
+    assert methods["olmix"]["reads"] == ["regmix"] and methods["olmix"]["uses"] == []
 
     def record(path, flops):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +171,7 @@ def test_a_method_pays_for_the_weights_it_builds_on(three, tmp_path):
         given |= {"git": {"commit": None, "dirty": None}, "started": "", "finished": "", **empty}
         path.write_text(json.dumps(given), encoding="utf-8")
 
-    for label, flops in (("regmix", 10.0), ("upon", 1.0)):
+    for label, flops in (("regmix", 10.0), ("upon", 1.0), ("olmix", 3.0)):
         run = tmp_path / "runs/small" / label / "seed0"
         record(run / "run.json", 1000.0)
         record(tmp_path / "weights/small" / label / "seed0.run.json", flops)
@@ -177,10 +180,12 @@ def test_a_method_pays_for_the_weights_it_builds_on(three, tmp_path):
             record(run / "swarm" / f"{part}.run.json", 100.0)
     rows = {
         label: {row[3]: row[5] for row in costs(tmp_path, ("small", label, 0), methods)}
-        for label in ("regmix", "upon")
+        for label in ("regmix", "upon", "olmix")
     }
     assert rows["regmix"] == {"swarm": 200.0, "weights": 10.0, "base": 1000.0, "evaluate": 7.0}
     assert rows["upon"] == {"swarm": 200.0, "weights": 11.0, "base": 1000.0, "evaluate": 7.0}
+    # Whoever reads the runs pays for them, and for nothing that RegMix makes of them.
+    assert rows["olmix"] == {"swarm": 200.0, "weights": 3.0, "base": 1000.0, "evaluate": 7.0}
 
 
 def test_another_model_cannot_be_finetuned(three):

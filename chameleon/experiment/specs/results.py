@@ -73,6 +73,7 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
         "swarm": {str(s): list(swarm_groups(cfg, scenario, label, s)) for s in cfg.seeds},
         "uses": used_methods(cfg, label),
         "follows": method.follows(params),
+        "reads": method.reads(params),
     }
 
 

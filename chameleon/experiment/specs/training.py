@@ -122,6 +122,13 @@ def method_seed(scenario: str, label: str, seed: int) -> int:
     return derive(seed, "method", scenario, label)
 
 
+def reads(cfg: Config, label: str) -> Spec:
+    """What a spec says of the methods whose runs a method reads; of most methods nothing."""
+    method, params = cfg.method(label)
+    found = method.reads(params)
+    return {"reads": found} if found else {}
+
+
 def curve_steps(cfg: Config, scenario: str, steps: int) -> list[int]:
     """Steps after which a base run is evaluated, from `evaluation.curve_points` (fractions of the run)."""
     points = cfg.evaluation(scenario).get("curve_points", [])
@@ -138,6 +145,7 @@ def train(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "params": params,
         "method_seed": method_seed(scenario, label, seed),
         "validation_tokens": evaluation.get("controller_tokens", evaluation["validation_tokens"]),
+        **reads(cfg, label),
     }
     base = training(cfg, scenario, seed, "base")
     given = cfg.raw["scenarios"][scenario]["base"]

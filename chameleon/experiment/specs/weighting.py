@@ -4,7 +4,7 @@ from chameleon.core.seeds import derive
 from chameleon.core.versions import STAGES
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs.base import Spec
-from chameleon.experiment.specs.training import method_seed, training
+from chameleon.experiment.specs.training import method_seed, reads, training
 
 
 def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
@@ -53,6 +53,7 @@ def weights(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "token_budget": _tokens(base),
         "tokenizer_fingerprint": cfg.tokenizer_fingerprint,
         "version": STAGES["weights"],
+        **reads(cfg, label),
     }
 
 

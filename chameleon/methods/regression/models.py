@@ -1,7 +1,7 @@
-"""Regressions from mixture to loss: LightGBM and linear (RegMix), log-linear (the law of Data Mixing Laws).
+"""Regressions from mixture to loss: LightGBM and linear (RegMix), and the laws of `laws`.
 
 Second step of mixture regression, between the swarm and the search. Pure functions of arrays; LightGBM and
-scipy are imported when first used. All three answer byte for byte the same for the same rows in the same
+scipy are imported when first used. All answer byte for byte the same for the same rows in the same
 order of columns: LightGBM runs on one thread in its deterministic mode.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from chameleon.core.errors import UserError, choices
+from chameleon.methods.regression.laws import LogLinear, PositiveFloor, shares
 
 #: RegMix's `regression.ipynb`. It stops early on its test set, which leaks; we train all 1,000 rounds.
 REFERENCE_PARAMETERS: dict[str, Any] = {
@@ -75,7 +76,7 @@ class LightGBM:
         return np.concatenate([np.asarray(self._booster.predict(p, num_threads=1)) for p in parts])
 
     def importance(self) -> np.ndarray:
-        return _shares(np.asarray(self._booster.feature_importance("gain"), dtype=float))
+        return shares(np.asarray(self._booster.feature_importance("gain"), dtype=float))
 
 
 class Linear:
@@ -102,55 +103,7 @@ class Linear:
         return self._level + (mixtures - self._mean) @ self.coefficients
 
     def importance(self) -> np.ndarray:
-        return _shares(np.abs(self.coefficients - self._mean @ self.coefficients) * self._spread)
-
-
-class LogLinear:
-    """L(p) = c + exp(Σ_j t_j p_j): a floor and an exponential of the weights (Data Mixing Laws, 2403.16952).
-
-    The law's factor in front of the exponential is left out: weights sum to one, so it only shifts every t_j.
-    Fitted with the soft-L1 loss, which a few diverged runs do not drag along, from several floors below the
-    lowest loss, each with t by least squares on log(L − c); the best end is taken.
-    `importance` is as in `Linear`.
-    """
-
-    name = "log_linear"
-    #: Floors to start from: the lowest loss less this many times the range of the losses.
-    STARTS = (0.05, 0.3, 1.0, 3.0)
-
-    def __init__(self, mixtures: np.ndarray, losses: np.ndarray) -> None:
-        from scipy.optimize import least_squares
-
-        low, spread = float(losses.min()), float(np.ptp(losses))
-        self._mean, self._spread = mixtures.mean(axis=0), mixtures.std(axis=0)
-        if spread == 0:
-            self.floor, self.exponents = low - 1.0, np.zeros(mixtures.shape[1])
-        else:
-            scale = float(losses.std())
-
-            def residuals(free: np.ndarray) -> np.ndarray:
-                return (free[0] + _exp(mixtures @ free[1:]) - losses) / scale
-
-            def jacobian(free: np.ndarray) -> np.ndarray:
-                slope = _exp(mixtures @ free[1:])[:, None] * mixtures
-                return np.concatenate([np.ones((len(losses), 1)), slope], axis=1) / scale
-
-            options: dict[str, Any] = {"loss": "soft_l1", "f_scale": 0.3, "max_nfev": 300}
-            ends = []
-            for start in self.STARTS:
-                floor = low - start * spread
-                exponents = np.linalg.lstsq(mixtures, np.log(losses - floor), rcond=None)[0]
-                first = np.concatenate([[floor], exponents])
-                ends.append(least_squares(residuals, first, jacobian, **options))
-            best = min(ends, key=lambda end: float(end.cost))
-            self.floor, self.exponents = float(best.x[0]), best.x[1:]
-        self.parameters = {"floor": self.floor}
-
-    def predict(self, mixtures: np.ndarray) -> np.ndarray:
-        return self.floor + _exp(mixtures @ self.exponents)
-
-    def importance(self) -> np.ndarray:
-        return _shares(np.abs(self.exponents - self._mean @ self.exponents) * self._spread)
+        return shares(np.abs(self.coefficients - self._mean @ self.coefficients) * self._spread)
 
 
 class Mean:
@@ -164,10 +117,12 @@ class Mean:
         return np.mean([part.predict(mixtures) for part in self._parts], axis=0)
 
     def importance(self) -> np.ndarray:
-        return _shares(np.mean([part.importance() for part in self._parts], axis=0))
+        return shares(np.mean([part.importance() for part in self._parts], axis=0))
 
 
-MODELS: dict[str, Callable[..., Regression]] = {m.name: m for m in (LightGBM, Linear, LogLinear)}
+MODELS: dict[str, Callable[..., Regression]] = {
+    m.name: m for m in (LightGBM, Linear, LogLinear, PositiveFloor)
+}
 
 
 def fit(name: str, mixtures: np.ndarray, losses: np.ndarray, **parameters: Any) -> Regression:
@@ -243,13 +198,3 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
 def mean_squared_error(predicted: np.ndarray, true: np.ndarray) -> float:
     """Return the mean of the squared differences (squared nats for losses)."""
     return float(np.mean((predicted - true) ** 2))
-
-
-def _exp(values: np.ndarray) -> np.ndarray:
-    # A step of the fit may wander where exp overflows.
-    return np.exp(np.clip(values, -50.0, 50.0))
-
-
-def _shares(values: np.ndarray) -> np.ndarray:
-    total = values.sum()
-    return values / total if total > 0 else np.zeros_like(values)

@@ -31,7 +31,12 @@ RC: Any = {
 MOST_BARS = 30
 #: Effects smaller than this share of the largest have no direction worth a colour.
 FLAT = 0.01
-NAMES = {"lightgbm": "LightGBM", "linear": "linear regression", "log_linear": "log-linear law"}
+NAMES = {
+    "lightgbm": "LightGBM",
+    "linear": "linear regression",
+    "log_linear": "log-linear law",
+    "olmix": "log-linear law, positive floor",
+}
 
 
 def draw_fit(path: Path, target: str, model: str, held_out: "HeldOut") -> None:

@@ -23,6 +23,8 @@ Spec = Mapping[str, Any]
 Row = tuple[Any, ...]
 #: Stages whose cost is the price of a method's weights, in order; then the run that all methods pay.
 WEIGHTING = ("proxy", "embed", "reference", "extra", "swarm", "weights", "followed", "validation")
+#: Those of them that are runs which another method may read.
+RUNS = ("reference", "extra", "swarm")
 
 
 class Part(NamedTuple):
@@ -171,8 +173,9 @@ def curves(paths: Paths) -> Iterator[Row]:
 def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) -> Iterator[Row]:
     """Yield the rows of costs.csv. What methods share is counted in full under each that needs it.
 
-    A method that builds on another's weights is charged for them too, one that waits for another's base run
-    for that run, its validation passes included (their seconds are the run's). Not counted: a proxy, and
+    A method that builds on another's weights is charged for them too, one that reads another's extra runs for
+    those, one that waits for another's base run for that run, its validation passes included (their seconds
+    are the run's). Not counted: a proxy, and
     embeddings of the domains it was trained on, that another scenario left (`charged_proxy`,
     `charged_corpora`); transfer and finetuning are about reusing them.
     """
@@ -180,11 +183,16 @@ def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) 
     paths = Paths(results, scenario, method, seed, methods[method]["embedder"])
     # Stage -> files; a file that two of them need is paid once.
     records: dict[str, dict[Path, None]] = {stage: {} for stage in WEIGHTING}
-    for label in (method, *methods[method]["uses"]):
+    builds_on = (method, *methods[method]["uses"])
+    charged: list[tuple[str, tuple[str, ...]]] = [(label, WEIGHTING) for label in builds_on]
+    # Of a method whose runs are read, the runs, but not what it makes of them.
+    charged += [(other, RUNS) for label in builds_on for other in methods[label]["reads"]]
+    for label, stages in charged:
         own = Paths(results, scenario, label, seed, methods[label]["embedder"])
         for stage, files in weighting_records(own, methods[label]).items():
             paid = {file for found in records.values() for file in found}
-            records[stage] |= dict.fromkeys(file for file in files if file not in paid)
+            wanted = files if stage in stages else []
+            records[stage] |= dict.fromkeys(file for file in wanted if file not in paid)
     run = read_json(paths.run / "run.json", "run")
     ordered = run.get("validation_cost", {"tokens": 0, "flops": 0, "seconds": 0})
     for stage, found in records.items():

@@ -1,0 +1,115 @@
+"""UtiliMax: as useful as possible for every task, spread against risk, no domain repeated too often.
+
+Held et al., "Optimizing pretraining data mixtures with LLM-estimated utility" (2025, arXiv 2501.11747). Small
+runs, each on one domain alone, say how useful domain i is for task j: U_ij in [0, 1]. The weights minimise
+‖wᵀU − 1‖₂ + risk(w) over the simplex with C w_i / n_i ≤ max_epochs (C: tokens of the base run, n_i: tokens of
+the domain's train split). Tasks are the domains' own validation losses. The problem is convex; its numerics
+are in `chameleon.methods.utilities`, and the diagnostics hold a bound on what the answer misses.
+
+Reads the runs of another method of the scenario (`experts`) and adds none; costs them and a second.
+
+Known differences from the paper:
+- The risk is k · ‖w‖₂², times `risk`. That term is unverified: it is that of a third party's code, and the
+  paper's own is not known to us. It is least at uniform and large beside the distance, so that weights stay
+  near uniform; without it (`risk: 0`) the distance decides alone, and a domain that is best at everything
+  takes all that its cap allows.
+- The normalisation of utilities is ours, as the paper's is not known to us: per task, from 0 for the expert
+  of the highest loss to 1 for that of the lowest. A task on which the experts hardly differ so counts as much
+  as one on which they differ a lot, their noise included.
+- The tasks are the domains' validation losses. Other tasks, and utilities that a language model estimates
+  (the paper's MEDU), are not here.
+- `max_epochs: 4` is ours: about where repeated text begins to be worth less than fresh text (Muennighoff et
+  al., arXiv 2305.16264). The paper's value is not known to us.
+- Experts read the whole train splits: those of small domains repeat less text than the base run would.
+- Caps that leave no mixture are refused, as the problem then has no answer; with one domain there is nothing
+  to choose, and its cap is not looked at.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chameleon.methods import utilities
+from chameleon.mixing import (
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    UserError,
+    check_label,
+    check_number,
+    register,
+)
+
+
+@register
+class UtiliMax(Method):
+    """The portfolio of domains of least distance from full utility, with risk and caps on epochs."""
+
+    name = "utilimax"
+    version = 1
+    defaults = {
+        "experts": "single_domain",  # label of the method with one run per domain
+        "risk": 1.0,  # factor of k · ‖w‖₂² (unverified); 0: no such term
+        "max_epochs": 4.0,  # passes over a domain's train split (the paper's value is unknown)
+    }
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Raise UserError for a parameter outside its range."""
+        check_label("method_params.utilimax.experts", params["experts"])
+        check_number("method_params.utilimax.risk", params["risk"], least=0, most=1000)
+        check_number("method_params.utilimax.max_epochs", params["max_epochs"], above=0)
+
+    def reads(self, params: Mapping[str, Any]) -> list[str]:
+        return [params["experts"]]
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Return the portfolio.
+
+        Diagnostics: `utility` (domain -> task -> U_ij), `distance` ‖wᵀU − 1‖₂, `objective`, `gap` (how far
+        the objective may lie above its minimum) and `capped`, the domains at their cap.
+
+        Raises:
+            UserError: the caps leave no mixture, a domain has no tokens, or one has no expert.
+            ValueError: no token budget was given.
+        """
+        names, params = sorted(inputs.domains), inputs.params
+        if len(names) == 1:
+            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+        caps = _caps(names, inputs)
+        where = f"method utilimax: experts: {params['experts']!r}"
+        losses = utilities.expert_losses(inputs.read[params["experts"]], names, where)
+        utility = utilities.utilities(losses)
+        found = utilities.invest(utility, caps, params["risk"] * len(names))
+        weights = dict(zip(names, found.weights.tolist(), strict=True))
+        at_cap = (caps < 1) & (found.weights >= caps * (1 - utilities.ROUNDING))
+        diagnostics = {
+            "utility": {
+                d: dict(zip(names, row, strict=True)) for d, row in zip(names, utility.tolist(), strict=True)
+            },
+            "distance": found.distance,
+            "objective": found.objective,
+            "gap": found.gap,
+            "capped": [name for name, full in zip(names, at_cap, strict=True) if full],
+        }
+        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+
+
+def _caps(names: list[str], inputs: MethodInputs) -> np.ndarray:
+    """Return the domains' largest weights (k); they leave at least one mixture."""
+    budget, epochs = inputs.token_budget, inputs.params["max_epochs"]
+    if budget <= 0:
+        raise ValueError(f"utilimax needs the base run's token budget, got {budget!r}")
+    counts = np.array([inputs.token_counts[d] for d in names], dtype=np.float64)
+    if (counts <= 0).any():
+        raise UserError(f"utilimax: domain {names[int(counts.argmin())]} has no train tokens")
+    caps = utilities.epoch_caps(counts, budget, epochs)
+    if caps.sum() < 1 - utilities.ROUNDING:
+        held, least = int(counts.sum()), math.ceil(1e3 * budget / counts.sum()) / 1e3
+        raise UserError(
+            f"method utilimax: max_epochs: {epochs:g} passes over {held} train tokens are less than the base "
+            f"run's {budget} tokens; valid: at least {least:g}"
+        )
+    return caps if caps.sum() >= 1 else caps / caps.sum()

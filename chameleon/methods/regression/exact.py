@@ -1,0 +1,109 @@
+"""The mixture of lowest loss under a law, exactly: a convex problem over the simplex, with caps.
+
+    minimise  mean_i exp(t_i · p) + λ KL(p ‖ q)   over p ≥ 0, Σp = 1, p ≤ cap
+
+An exponential of a linear function is convex, so is their mean, and the divergence makes it strictly so. The
+answer is accepted only with a small duality gap: how much a linear lower bound leaves to be gained over the
+same set (the Frank-Wolfe gap). Pure functions; scipy is imported when first used.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from chameleon.core.errors import UserError
+
+#: What a solution may leave to be gained (nats/token).
+GAP = 1e-6
+#: Below this a weight counts as this in a logarithm.
+FLOOR = 1e-12
+
+
+def minimise(
+    exponents: np.ndarray, natural: np.ndarray, strength: float = 0.0, caps: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the k weights.
+
+    Args:
+        exponents: m x k, t_i of every target.
+        natural: q, k weights of sum 1 (Olmix: shares of the tokens at hand).
+        strength: λ.
+        caps: most of each weight; None: 1.
+
+    Raises:
+        UserError: the caps leave less than a whole mixture.
+        ArithmeticError: no solution within GAP was found.
+    """
+    k = exponents.shape[1]
+    upper = np.ones(k) if caps is None else np.minimum(caps, 1.0)
+    if upper.sum() < 1:
+        raise UserError(f"the caps on the weights sum to {upper.sum():.3g}: less than a whole mixture")
+    q = np.maximum(natural, FLOOR)
+
+    def value(p: np.ndarray) -> float:
+        safe = np.maximum(p, FLOOR)
+        return float(np.exp(exponents @ p).mean() + strength * (p * np.log(safe / q)).sum())
+
+    def slope(p: np.ndarray) -> np.ndarray:
+        towards: np.ndarray = (np.exp(exponents @ p)[:, None] * exponents).mean(axis=0)
+        return towards + strength * (np.log(np.maximum(p, FLOOR) / q) + 1)
+
+    return solve(value, slope, upper, [within(q / q.sum(), upper), within(np.full(k, 1 / k), upper)])
+
+
+def solve(
+    value: Callable[[np.ndarray], float],
+    slope: Callable[[np.ndarray], np.ndarray],
+    upper: np.ndarray,
+    starts: list[np.ndarray],
+) -> np.ndarray:
+    """Return the minimum of a convex function over the simplex below `upper`.
+
+    Args:
+        value, slope: the function and its gradient (k).
+        upper: k caps of sum 1 or more.
+        starts: mixtures that keep the caps.
+
+    Raises:
+        ArithmeticError: the best end leaves more than GAP to be gained.
+    """
+    from scipy.optimize import minimize
+
+    ends = []
+    for start in starts:
+        found = minimize(
+            value, start, jac=slope, method="SLSQP", bounds=[(0.0, float(u)) for u in upper],
+            constraints=[{"type": "eq", "fun": lambda p: p.sum() - 1.0, "jac": np.ones_like}],
+            options={"ftol": 1e-14, "maxiter": 2000},
+        )  # fmt: skip
+        ends.append(within(np.clip(found.x, 0.0, upper), upper))
+    best = min(ends, key=value)
+    if (left := gap(best, slope(best), upper)) > GAP:
+        raise ArithmeticError(f"the search for the best mixture ended {left:.2g} nats/token above a bound")
+    return best
+
+
+def gap(p: np.ndarray, slope: np.ndarray, upper: np.ndarray) -> float:
+    """Return slope · (p − s) for the mixture s below `upper` that makes it largest."""
+    left, s = 1.0, np.zeros_like(p)
+    for j in np.argsort(slope, kind="stable"):
+        s[j] = min(left, upper[j])
+        left -= s[j]
+    return float(slope @ (p - s))
+
+
+def within(p: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Return a mixture with what lies above the caps handed to the other weights, in proportion to them."""
+    p = p / p.sum()
+    while (over := p > upper).any():
+        held = np.where(over | (p == upper), upper, 0.0)
+        free = np.where(held > 0, 0.0, p)
+        if free.sum() == 0:  # all that had weight is at its cap: the rest shares what is left
+            free = np.where(held > 0, 0.0, upper)
+        p = held + free * (1 - held.sum()) / free.sum()
+    return p
+
+
+def caps(counts: np.ndarray, budget: float, epochs: float | None) -> np.ndarray | None:
+    """Return r N_j / R, the weight at which a domain is read `epochs` times; None without a cap."""
+    return None if epochs is None else epochs * counts / budget

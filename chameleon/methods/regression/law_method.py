@@ -1,0 +1,113 @@
+"""What the methods share that fit a law to a swarm and take its minimum: Data Mixing Laws, Olmix."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chameleon.core.seeds import generator
+from chameleon.methods.regression import exact, models
+from chameleon.methods.regression.laws import LogLinear
+from chameleon.methods.regression.rows import MEAN, rows
+from chameleon.mixing import (
+    Method,
+    MethodInputs,
+    MethodResult,
+    MixtureSchedule,
+    UserError,
+    check_label,
+    check_number,
+    check_whole,
+    choices,
+)
+
+#: Fewer runs than this cannot be fitted and checked.
+MINIMUM_RUNS = 3
+
+
+class LawMethod(Method):
+    """The mixture where the mean of one law per domain is lowest, fitted to another method's swarm.
+
+    A divergence from the natural shares may be added to the mean, and caps on passes over a domain.
+    """
+
+    #: Key of `models.MODELS`.
+    law = ""
+    foretells = True
+    defaults: Mapping[str, Any] = {
+        "swarm": "regmix",  # label of the method of the same scenario whose runs are read
+        "target": MEAN,  # or a domain
+        "divergence": 0.0,  # λ of the Kullback-Leibler divergence from the shares of the tokens at hand
+        "repetitions": None,  # most passes over a domain's train split in the base run; None: no cap
+        "folds": 8,  # of the cross-validation
+    }
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Raise UserError for an unknown target and numbers out of range."""
+        check_label(f"method {self.name}: swarm", params["swarm"])
+        if params["target"] not in (MEAN, *domains):
+            raise UserError(f"method {self.name}: target: {choices(params['target'], [MEAN, *domains])}")
+        check_number(f"method {self.name}: divergence", params["divergence"], least=0)
+        check_number(f"method {self.name}: repetitions", params["repetitions"], above=0, optional=True)
+        check_whole(f"method {self.name}: folds", params["folds"], 2, most=10_000)
+
+    def reads(self, params: Mapping[str, Any]) -> list[str]:
+        return [params["swarm"]]
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Fit, and find the minimum.
+
+        `diagnostics` hold the rank correlation of held-out predictions with the runs' losses
+        (`heldout_spearman`, absent if either is constant), the predicted and the best measured loss
+        (nats/token), how many runs were read and how many the Olmix paper advises, and the domains at their
+        cap.
+
+        Raises:
+            UserError: the caps leave less than a whole mixture.
+        """
+        names, params = sorted(inputs.domains), inputs.params
+        if len(names) == 1:
+            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+        x, y = rows(inputs.read[params["swarm"]], names, params["target"])
+        counts = np.array([float(inputs.token_counts[d]) for d in names])
+        natural, caps = counts / counts.sum(), exact.caps(counts, inputs.token_budget, params["repetitions"])
+        if len(x) < MINIMUM_RUNS:
+            best = dict(zip(names, x[y.mean(axis=1).argmin()].tolist(), strict=True))
+            schedule = MixtureSchedule.static({d: best[d] for d in inputs.domains})
+            return MethodResult(schedule, {"law": "none: too few runs", "runs": len(x)})
+        laws = self._laws(x, y)
+        try:
+            exponents = np.array([law.exponents for law in laws])
+            found = exact.minimise(exponents, natural, params["divergence"], caps)
+        except UserError as error:
+            raise UserError(f"method {self.name}: repetitions: {params['repetitions']!r}: {error}") from error
+        shuffle = generator(inputs.seed, "law", "folds")
+        held_out = models.cross_validate(self.law, x, y, params["folds"], shuffle)
+        correlation = models.spearman(held_out, y.mean(axis=1))
+        tight = [] if caps is None else np.flatnonzero(found >= caps - 1e-9).tolist()
+        diagnostics: dict[str, Any] = {
+            "law": self.law,
+            "runs": len(x),
+            "runs_advised": 3 * (len(names) + 1),
+            "predicted_loss": float(np.mean([law.predict(found[None])[0] for law in laws])),
+            "best_swarm_loss": float(y.mean(axis=1).min()),
+            "heldout_mse": models.mean_squared_error(held_out, y.mean(axis=1)),
+            "at_cap": [names[i] for i in tight],
+            **({} if correlation is None else {"heldout_spearman": correlation}),
+        }
+        weights = dict(zip(names, found.tolist(), strict=True))
+        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+
+    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Return the laws' mean loss of other mixtures; nothing where one domain's loss is the target."""
+        names, params = sorted(inputs.domains), inputs.params
+        x, y = rows(inputs.read[params["swarm"]], names, params["target"])
+        if len(x) < MINIMUM_RUNS or params["target"] != MEAN:
+            return {}
+        asked = np.array([[mixture.get(d, 0.0) for d in names] for mixture in mixtures.values()])
+        expected = np.mean([law.predict(asked) for law in self._laws(x, y)], axis=0)
+        return dict(zip(mixtures, expected.tolist(), strict=True))
+
+    def _laws(self, x: np.ndarray, y: np.ndarray) -> list[LogLinear]:
+        found = [models.fit(self.law, x, column) for column in y.T]
+        return [law for law in found if isinstance(law, LogLinear)]

@@ -1,0 +1,156 @@
+"""What UtiliMax and Skill-It make of one run per domain ("experts"), and UtiliMax's convex problem.
+
+`baselines/utilimax.py` and `baselines/skill_it.py` say what the runs are. Pure functions of arrays whose rows
+and columns are the domains in one order, the callers' sorted names; read and write nothing, import no torch.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from chameleon.core.errors import UserError
+from chameleon.mixing import RunResult
+
+#: Rounds the tip of the norm's cone off, where it has no gradient; moves the objective by no more than this.
+SMOOTHING = 1e-7
+#: A start whose answer may be above the minimum by more than this is followed by another; the most that the
+#: best may be above it. Both in multiples of the risk's factor where that is above one.
+ENOUGH, MOST = 1e-6, 1e-4
+#: A weight this close to its cap counts as capped; caps that miss a sum of one by less miss it by rounding.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """A mixture of least objective.
+
+    Attributes:
+        weights: k, on the simplex, none above its cap.
+        distance: ‖wᵀU − 1‖₂.
+        objective: the distance plus the risk.
+        gap: proven bound on how far `objective` lies above its minimum.
+    """
+
+    weights: np.ndarray
+    distance: float
+    objective: float
+    gap: float
+
+
+def expert_losses(runs: Mapping[str, RunResult], names: list[str], where: str) -> np.ndarray:
+    """Return L (k x k, nats/token): row i the losses, on every domain, of the run trained on domain i alone.
+
+    Several runs on the same domain alone are averaged; runs on mixtures are left out.
+
+    Args:
+        runs: results by run id.
+        names: k domains, which give the order of rows and columns.
+        where: the parameter that chose the runs, as the user would write it, and its value.
+
+    Raises:
+        UserError: a domain without a run of its own.
+    """
+    rows = []
+    for name in names:
+        alone = [runs[key] for key in sorted(runs) if runs[key].weights.get(name) == 1]
+        if not alone:
+            raise UserError(f"{where} has no run on {name} alone; name a method such as single_domain")
+        rows.append([math.fsum(run.losses[d] for run in alone) / len(alone) for d in names])
+    return np.array(rows, dtype=np.float64)
+
+
+def utilities(losses: np.ndarray) -> np.ndarray:
+    """Return U (k x tasks, in [0, 1]): (worst_j − L_ij) / (worst_j − best_j), by columns.
+
+    The best expert of a task has 1, the worst 0. A task on which all are alike has 1 throughout: it is served
+    whatever the mixture, and plays no part.
+    """
+    best, worst = losses.min(axis=0), losses.max(axis=0)
+    differ = worst > best
+    return np.where(differ, (worst - losses) / np.where(differ, worst - best, 1.0), 1.0)
+
+
+def epoch_caps(counts: np.ndarray, budget: float, max_epochs: float) -> np.ndarray:
+    """Return the largest weights w_i ≤ 1 with budget · w_i / counts_i ≤ max_epochs (tokens; k)."""
+    return np.minimum(1.0, max_epochs * counts / budget)
+
+
+def project(point: np.ndarray, caps: np.ndarray) -> np.ndarray:
+    """Return the nearest w with 0 ≤ w ≤ caps and sum 1; `caps` sum to at least one.
+
+    w = clip(point − τ, 0, caps): its sum falls linearly between the τ at which an entry meets a bound.
+    """
+    taus = np.unique(np.concatenate([point - caps, point]))
+    sums = np.clip(point - taus[:, None], 0, caps).sum(axis=1)
+    return np.clip(point - np.interp(-1.0, -sums, taus), 0, caps)
+
+
+def invest(utility: np.ndarray, caps: np.ndarray, risk: float) -> Portfolio:
+    """Minimise ‖wᵀU − 1‖₂ + risk · ‖w‖₂² over the simplex with 0 ≤ w ≤ caps.
+
+    The problem is convex, so that SLSQP's answer is held against a lower bound of the minimum: the
+    objective's tangent at w is nowhere above the objective, and its minimum over the mixtures is found by
+    filling up the domains in the order of their gradients. Without risk several mixtures may be best; the one
+    found from the mixture nearest to uniform is taken, where domains that are alike weigh alike.
+
+    Args:
+        utility: U, k x tasks.
+        caps: k numbers of at most one that sum to at least one.
+        risk: factor of the squared norm, at least 0.
+
+    Raises:
+        ArithmeticError: no start came within MOST of the bound.
+    """
+    k, best, scale = len(caps), None, max(1.0, risk)
+    even = project(np.full(k, 1 / k), caps)
+    starts = [even, *(project(0.5 * even + 0.5 * corner, caps) for corner in np.eye(k))]
+    for start in starts:
+        found = _descend(utility, caps, risk, start)
+        if best is None or found.gap < best.gap:
+            best = found
+        if best.gap <= ENOUGH * scale:
+            break
+    assert best is not None
+    if best.gap > MOST * scale:
+        raise ArithmeticError(f"the mixture found may lie {best.gap:.2g} above the least objective")
+    return best
+
+
+def _descend(utility: np.ndarray, caps: np.ndarray, risk: float, start: np.ndarray) -> Portfolio:
+    from scipy.optimize import minimize
+
+    scale = max(1.0, risk)
+
+    def value_and_slope(w: np.ndarray) -> tuple[float, np.ndarray]:
+        short = w @ utility - 1
+        if not risk:  # half the squared distance has the same minimiser and a gradient everywhere
+            return 0.5 * float(short @ short), utility @ short
+        norm = math.sqrt(float(short @ short) + SMOOTHING**2)
+        value, slope = norm + risk * float(w @ w), utility @ short / norm + 2 * risk * w
+        return value / scale, slope / scale
+
+    answer = minimize(
+        value_and_slope, start, jac=True, method="SLSQP", bounds=[(0.0, c) for c in caps],
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
+        options={"ftol": 1e-16, "maxiter": 1000},
+    )  # fmt: skip
+    weights = project(answer.x, caps)
+    slope = scale * value_and_slope(weights)[1]
+    gap = max(0.0, float(slope @ (weights - _lowest(slope, caps))))
+    distance = float(np.linalg.norm(weights @ utility - 1))
+    if risk:
+        gap += SMOOTHING
+    else:
+        gap = distance - math.sqrt(max(0.0, distance**2 - 2 * gap))
+    return Portfolio(weights, distance, distance + risk * float(weights @ weights), gap)
+
+
+def _lowest(slope: np.ndarray, caps: np.ndarray) -> np.ndarray:
+    """Return the mixture within the caps of the least slope · w."""
+    order = np.argsort(slope, kind="stable")
+    filled = np.diff(np.minimum(np.cumsum(caps[order]), 1.0), prepend=0.0)
+    found = np.empty_like(filled)
+    found[order] = filled
+    return found
