@@ -39,7 +39,7 @@ rule all:
 
 
 onstart:
-    starting.unlimited(workflow)
+    starting.began(Path(CFG.results), workflow)
 
 
 # What is there is shown also after a run that failed (no dry run calls this); a complete run removes that again.

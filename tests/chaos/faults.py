@@ -13,8 +13,8 @@ from pathlib import Path
 from killing import Workflow, digests, jobs_of
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Sizes of a disk that is too small, MiB.
-SMALL = (1, 2, 3)
+#: Sizes of a disk that is too small, in what the results take.
+SMALL = (0.3, 0.5, 0.8)
 Row = tuple[str, int, int]
 
 
@@ -67,13 +67,18 @@ def _said(workflow: Workflow) -> str:
     return (workflow.root / "said.log").read_text(encoding="utf-8", errors="replace")
 
 
-def full_disk(workflow: Workflow, expected: dict[str, str]) -> Row:
-    """A disk that fills up, and gets larger."""
+def taken(folder: Path) -> int:
+    """Return the KiB that a folder takes in pages of 4 KiB."""
+    return sum(4 * -(-p.stat().st_size // 4096) for p in folder.rglob("*") if p.is_file())
+
+
+def full_disk(workflow: Workflow, expected: dict[str, str], whole: int) -> Row:
+    """A disk that fills up, and gets larger; `whole`: KiB that the results take."""
     survived, folder = 0, workflow.root / workflow.results
-    for size in SMALL:
+    for part in SMALL:
         workflow.clean()
         (workflow.root / "said.log").unlink(missing_ok=True)
-        with disk(folder, f"{size}m"):
+        with disk(folder, f"{int(part * whole)}k"):
             failed = workflow.start("--retries", "0").wait() != 0
             clear = "No space left" in _said(workflow) and "error: " in _said(workflow)
             remount(folder, "size=1g")
@@ -126,13 +131,13 @@ def by_tests(name: str, *selection: str) -> Row:
 
 def all_of(workflow: Workflow, expected: dict[str, str]) -> Iterator[Row]:
     """Try every fault."""
-    chance = random.Random(1)
+    chance, whole = random.Random(1), taken(workflow.root / workflow.results)
     yield by_tests("states truncated, with a flipped bit, of another run",
                    "tests/contract/test_resume.py", "-k", "damaged or another")  # fmt: skip
     yield by_tests("cache damaged, download cut off", "tests/unit/test_fetch.py")
     yield clock(workflow, expected, chance)
     if may_mount(workflow.root):
-        yield full_disk(workflow, expected)
+        yield full_disk(workflow, expected, whole)
         yield read_only(workflow, expected, chance)
     else:
         print("no right to mount disks here: full and read-only disks were not tried", flush=True)

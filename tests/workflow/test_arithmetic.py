@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +52,20 @@ def test_jobs_are_chosen_when_one_has_ended_and_at_no_other_time(told: tuple[Che
     """With Snakemake's default limit of submissions they were chosen 407 to 622 times for these 74 jobs."""
     _, said = told
     assert said.count("Ready jobs") <= said.count("Finished jobid") + 1 > 50
+
+
+def test_a_clock_that_was_a_day_ahead_holds_nothing_up(done: Checkout) -> None:
+    """Snakemake would fail the next job for ever: its output is older than its input."""
+    results = done.root / "results"
+    before = numbers(results)
+    late = min(results.glob("metrics/*/*/seed?.json"))
+    (results / "metrics.csv").unlink()
+    tomorrow = time.time() + 86_400
+    os.utime(late, (tomorrow, tomorrow))
+    run = done.snakemake(*RUN, **ENV)
+    said = run.stdout + run.stderr
+    assert run.returncode == 0 and f"{late.relative_to(done.root)}: dated in the future" in said, said
+    assert numbers(results) == before and done.plan(*RUN, **ENV) == {}
 
 
 def flat(nested: Mapping[str, Any]) -> dict[str, Fraction]:

@@ -2,6 +2,7 @@
 # what each one is, chameleon.experiment.paths which files it reads.
 import sys
 from functools import cache
+from pathlib import Path
 
 from chameleon.core.errors import UserError
 from chameleon.experiment import ending, load, names, paths, specs, starting
