@@ -4,6 +4,7 @@ Reads `results/corpora/{corpus}/{domain}.parquet` and the tokenizer; writes per 
 `{split}-00000.bin` shards and `{split}.offsets.npy` (document starts), and `manifest.json` last.
 """
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +88,12 @@ def _encode(encode_batch: Callable[..., Any], texts: list[str], eot: int) -> Ite
             yield np.array([*encoding.ids, eot])
 
 
+def _write(path: Path, data: bytes) -> None:
+    """Write a file. NumPy's own writing says on a full disk how much it wrote, but not why no more."""
+    with open(path, "wb") as handle:
+        handle.write(data)
+
+
 def write_split(
     documents: Iterable[np.ndarray], out_dir: Path, stem: str, dtype: str, shard_tokens: int
 ) -> dict[str, Any]:
@@ -107,7 +114,7 @@ def write_split(
             part, stream = stream[:shard_tokens], stream[shard_tokens:]
             name = f"{stem}-{len(shards):05d}.bin"
             with atomic(out_dir / name) as temporary:
-                part.astype(dtype).tofile(temporary)
+                _write(temporary, part.astype(dtype).tobytes())
             shards.append({"file": name, "tokens": len(part), "sha256": sha256_file(out_dir / name)})
         waiting, held = [stream], len(stream)
 
@@ -119,8 +126,10 @@ def write_split(
         if held >= shard_tokens:
             flush(final=False)
     flush(final=True)
-    with atomic(out_dir / f"{stem}.offsets.npy") as temporary, open(temporary, "wb") as handle:
-        np.save(handle, np.array(starts, dtype="<i8"))
+    packed = io.BytesIO()
+    np.save(packed, np.array(starts, dtype="<i8"))
+    with atomic(out_dir / f"{stem}.offsets.npy") as temporary:
+        _write(temporary, packed.getvalue())
     return {"tokens": total, "documents": len(starts), "shards": shards, "offsets": f"{stem}.offsets.npy"}
 
 

@@ -1,12 +1,16 @@
 """Token shards: what is written is what is read, across shard borders, and edits are noticed."""
 
+import contextlib
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from chameleon.core.errors import UserError
+from chameleon.data import tokens
 from chameleon.data.tokenizer import END_OF_TEXT, load_tokenizer, train_tokenizer
 from chameleon.data.tokens import SPLITS, TokenCorpus, tokenize
 
@@ -145,3 +149,16 @@ def test_an_empty_split_is_one_line(built, tmp_path):
     with pytest.raises(UserError, match=r"red\.parquet: no documents in split 'test'"):
         tokenize(spec, tmp_path, built / "tokenizer", tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path, monkeypatch):
+    """The command line turns this into one line; NumPy would say `6697 requested and 2048 written`."""
+
+    @contextlib.contextmanager
+    def full(path):
+        yield Path("/dev/full")
+
+    monkeypatch.setattr(tokens, "atomic", full)
+    with pytest.raises(OSError) as caught:
+        tokens.write_split([np.arange(5000)], tmp_path, "test", "<u2", 10**6)
+    assert caught.value.errno == errno.ENOSPC
