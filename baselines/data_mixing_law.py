@@ -19,7 +19,7 @@ Known differences from its code:
 - The minimum is proven by a duality gap; the port searches by Nelder-Mead over a softmax.
 """
 
-from chameleon.methods.regression.law_method import LawMethod
+from chameleon.methods.laws.method import LawMethod
 from chameleon.mixing import register
 
 

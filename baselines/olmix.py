@@ -21,7 +21,7 @@ Known differences from its code:
   are `regmix`'s search and `swarm_best`.
 """
 
-from chameleon.methods.regression.law_method import LawMethod
+from chameleon.methods.laws.method import LawMethod
 from chameleon.mixing import register
 
 

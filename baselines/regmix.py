@@ -46,7 +46,7 @@ import numpy as np
 from chameleon.core.seeds import generator
 from chameleon.methods.regression import mixtures, models
 from chameleon.methods.regression.propose import CANDIDATES, TOP, propose
-from chameleon.methods.regression.rows import rows
+from chameleon.methods.rows import rows
 from chameleon.mixing import (
     Method,
     MethodInputs,

@@ -8,7 +8,7 @@ Known differences from the paper: none, no paper proposes it; Olmix's code has i
 from collections.abc import Mapping
 from typing import Any
 
-from chameleon.methods.regression.rows import MEAN, rows
+from chameleon.methods.rows import MEAN, rows
 from chameleon.mixing import (
     Method,
     MethodInputs,

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from chameleon.methods import utilities
+from chameleon.methods.capped import epoch_caps
 from chameleon.mixing import (
     Method,
     MethodInputs,
@@ -105,7 +106,7 @@ def _caps(names: list[str], inputs: MethodInputs) -> np.ndarray:
     counts = np.array([inputs.token_counts[d] for d in names], dtype=np.float64)
     if (counts <= 0).any():
         raise UserError(f"utilimax: domain {names[int(counts.argmin())]} has no train tokens")
-    caps = utilities.epoch_caps(counts, budget, epochs)
+    caps = epoch_caps(counts, budget, epochs)
     if caps.sum() < 1 - utilities.ROUNDING:
         held, least = int(counts.sum()), math.ceil(1e3 * budget / counts.sum()) / 1e3
         raise UserError(

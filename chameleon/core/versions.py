@@ -24,6 +24,12 @@ STAGES: dict[str, int] = {
 
 #: What several stages pass through: setting a run up, reading what earlier jobs left.
 _RUNS = ("chameleon/stages/common.py", "chameleon/stages/inputs.py")
+#: What the methods share that learn from other methods' runs.
+_LAWS = (
+    "chameleon/methods/regression/laws.py",
+    "chameleon/methods/laws/method.py",
+    "chameleon/methods/rows.py",
+)
 _SHOWN = (
     "chameleon/reporting/records/tidy.py",
     "chameleon/reporting/records/missing.py",
@@ -62,11 +68,16 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/methods/regression/mixtures.py",
         "chameleon/methods/regression/models.py",
         "chameleon/methods/regression/propose.py",
+        *_LAWS,
+        "chameleon/methods/capped.py",
+        "chameleon/methods/laws/exact.py",
+        "chameleon/methods/utilities.py",
     ),
     "forecast": (
         "chameleon/stages/inputs.py",
         "chameleon/stages/weighting.py",
         "chameleon/methods/regression/models.py",
+        *_LAWS,
     ),
     "evaluate": ("chameleon/evaluation/perplexity.py", *_RUNS, "chameleon/stages/measure.py"),
     "items": (

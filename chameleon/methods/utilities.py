@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chameleon.core.errors import UserError
+from chameleon.methods import capped
 from chameleon.mixing import RunResult
 
 #: Rounds the tip of the norm's cone off, where it has no gradient; moves the objective by no more than this.
@@ -72,21 +73,6 @@ def utilities(losses: np.ndarray) -> np.ndarray:
     return np.where(differ, (worst - losses) / np.where(differ, worst - best, 1.0), 1.0)
 
 
-def epoch_caps(counts: np.ndarray, budget: float, max_epochs: float) -> np.ndarray:
-    """Return the largest weights w_i ≤ 1 with budget · w_i / counts_i ≤ max_epochs (tokens; k)."""
-    return np.minimum(1.0, max_epochs * counts / budget)
-
-
-def project(point: np.ndarray, caps: np.ndarray) -> np.ndarray:
-    """Return the nearest w with 0 ≤ w ≤ caps and sum 1; `caps` sum to at least one.
-
-    w = clip(point − τ, 0, caps): its sum falls linearly between the τ at which an entry meets a bound.
-    """
-    taus = np.unique(np.concatenate([point - caps, point]))
-    sums = np.clip(point - taus[:, None], 0, caps).sum(axis=1)
-    return np.clip(point - np.interp(-1.0, -sums, taus), 0, caps)
-
-
 def invest(utility: np.ndarray, caps: np.ndarray, risk: float) -> Portfolio:
     """Minimise ‖wᵀU − 1‖₂ + risk · ‖w‖₂² over the simplex with 0 ≤ w ≤ caps.
 
@@ -104,8 +90,8 @@ def invest(utility: np.ndarray, caps: np.ndarray, risk: float) -> Portfolio:
         ArithmeticError: no start came within MOST of the bound.
     """
     k, best, scale = len(caps), None, max(1.0, risk)
-    even = project(np.full(k, 1 / k), caps)
-    starts = [even, *(project(0.5 * even + 0.5 * corner, caps) for corner in np.eye(k))]
+    even = capped.project(np.full(k, 1 / k), caps)
+    starts = [even, *(capped.project(0.5 * even + 0.5 * corner, caps) for corner in np.eye(k))]
     for start in starts:
         found = _descend(utility, caps, risk, start)
         if best is None or found.gap < best.gap:
@@ -136,21 +122,12 @@ def _descend(utility: np.ndarray, caps: np.ndarray, risk: float, start: np.ndarr
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-16, "maxiter": 1000},
     )  # fmt: skip
-    weights = project(answer.x, caps)
+    weights = capped.project(answer.x, caps)
     slope = scale * value_and_slope(weights)[1]
-    gap = max(0.0, float(slope @ (weights - _lowest(slope, caps))))
+    gap = capped.gap(weights, slope, caps)
     distance = float(np.linalg.norm(weights @ utility - 1))
     if risk:
         gap += SMOOTHING
     else:
         gap = distance - math.sqrt(max(0.0, distance**2 - 2 * gap))
     return Portfolio(weights, distance, distance + risk * float(weights @ weights), gap)
-
-
-def _lowest(slope: np.ndarray, caps: np.ndarray) -> np.ndarray:
-    """Return the mixture within the caps of the least slope · w."""
-    order = np.argsort(slope, kind="stable")
-    filled = np.diff(np.minimum(np.cumsum(caps[order]), 1.0), prepend=0.0)
-    found = np.empty_like(filled)
-    found[order] = filled
-    return found

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from chameleon.core.errors import UserError
-from chameleon.methods.regression import exact, models
+from chameleon.methods.capped import project
+from chameleon.methods.laws import exact
+from chameleon.methods.regression import models
 from chameleon.methods.regression.mixtures import swarm_mixtures
 from chameleon.mixing import MethodInputs, registry
 from chameleon.mixing.types import RunResult
@@ -74,7 +76,7 @@ def test_no_candidate_is_better(k, capped, strength):
     near = np.abs(found + rng.normal(scale=0.02, size=(20_000, k)))
     others = np.concatenate([others, near / near.sum(1, keepdims=True)])
     if caps is not None:
-        others = np.array([exact.within(p, caps) for p in others[::20]])
+        others = np.array([project(p, caps) for p in others[::20]])
     assert value(found) <= value(others).min() + 1e-6
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chameleon.core.errors import UserError
-from chameleon.methods import utilities
+from chameleon.methods import capped, utilities
 from chameleon.mixing import registry
 from chameleon.mixing.types import MethodInputs, RunResult
 
@@ -51,7 +51,7 @@ def noisy(seed=0, k=4):
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda c: f"epochs{c['max_epochs']}")
 def test_recorded_solutions(case):
-    caps = utilities.epoch_caps(np.array(case["sizes"]), case["budget"], case["max_epochs"])
+    caps = capped.epoch_caps(np.array(case["sizes"]), case["budget"], case["max_epochs"])
     found = utilities.invest(np.array(case["U"]), caps, len(caps))
     assert found.weights == pytest.approx(case["w"], abs=1e-7)
     assert found.objective == pytest.approx(case["objective"], abs=1e-9)
@@ -86,11 +86,11 @@ def test_the_gap_is_small_where_the_norm_has_no_gradient(k, factor):
 
 
 def test_projection_onto_capped_mixtures():
-    assert utilities.project(np.array([0.5, 0.5]), np.ones(2)) == pytest.approx([0.5, 0.5])
-    assert utilities.project(np.array([2.0, 0.0, 0.0]), np.ones(3)) == pytest.approx([1, 0, 0])
-    assert utilities.project(np.full(3, 1 / 3), np.array([0.1, 1, 1])) == pytest.approx([0.1, 0.45, 0.45])
+    assert capped.project(np.array([0.5, 0.5]), np.ones(2)) == pytest.approx([0.5, 0.5])
+    assert capped.project(np.array([2.0, 0.0, 0.0]), np.ones(3)) == pytest.approx([1, 0, 0])
+    assert capped.project(np.full(3, 1 / 3), np.array([0.1, 1, 1])) == pytest.approx([0.1, 0.45, 0.45])
     full = np.array([0.25, 0.75])
-    assert utilities.project(np.array([9.0, -9.0]), full) == pytest.approx(full)
+    assert capped.project(np.array([9.0, -9.0]), full) == pytest.approx(full)
 
 
 def test_utilities_are_shares_of_the_way_from_worst_to_best():

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from chameleon.core.seeds import generator
-from chameleon.methods.regression import exact, models
+from chameleon.methods.capped import epoch_caps
+from chameleon.methods.laws import exact
+from chameleon.methods.regression import models
 from chameleon.methods.regression.laws import LogLinear
-from chameleon.methods.regression.rows import MEAN, rows
+from chameleon.methods.rows import MEAN, rows
 from chameleon.mixing import (
     Method,
     MethodInputs,
@@ -70,7 +72,8 @@ class LawMethod(Method):
             return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
         x, y = rows(inputs.read[params["swarm"]], names, params["target"])
         counts = np.array([float(inputs.token_counts[d]) for d in names])
-        natural, caps = counts / counts.sum(), exact.caps(counts, inputs.token_budget, params["repetitions"])
+        natural, most = counts / counts.sum(), params["repetitions"]
+        caps = None if most is None else epoch_caps(counts, inputs.token_budget, most)
         if len(x) < MINIMUM_RUNS:
             best = dict(zip(names, x[y.mean(axis=1).argmin()].tolist(), strict=True))
             schedule = MixtureSchedule.static({d: best[d] for d in inputs.domains})

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from chameleon.core.errors import UserError
+from chameleon.methods.capped import gap, project
 
 #: What a solution may leave to be gained (nats/token).
 GAP = 1e-6
@@ -48,7 +49,7 @@ def minimise(
         towards: np.ndarray = (np.exp(exponents @ p)[:, None] * exponents).mean(axis=0)
         return towards + strength * (np.log(np.maximum(p, FLOOR) / q) + 1)
 
-    return solve(value, slope, upper, [within(q / q.sum(), upper), within(np.full(k, 1 / k), upper)])
+    return solve(value, slope, upper, [project(q / q.sum(), upper), project(np.full(k, 1 / k), upper)])
 
 
 def solve(
@@ -76,34 +77,8 @@ def solve(
             constraints=[{"type": "eq", "fun": lambda p: p.sum() - 1.0, "jac": np.ones_like}],
             options={"ftol": 1e-14, "maxiter": 2000},
         )  # fmt: skip
-        ends.append(within(np.clip(found.x, 0.0, upper), upper))
+        ends.append(project(found.x, upper))
     best = min(ends, key=value)
     if (left := gap(best, slope(best), upper)) > GAP:
         raise ArithmeticError(f"the search for the best mixture ended {left:.2g} nats/token above a bound")
     return best
-
-
-def gap(p: np.ndarray, slope: np.ndarray, upper: np.ndarray) -> float:
-    """Return slope · (p − s) for the mixture s below `upper` that makes it largest."""
-    left, s = 1.0, np.zeros_like(p)
-    for j in np.argsort(slope, kind="stable"):
-        s[j] = min(left, upper[j])
-        left -= s[j]
-    return float(slope @ (p - s))
-
-
-def within(p: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Return a mixture with what lies above the caps handed to the other weights, in proportion to them."""
-    p = p / p.sum()
-    while (over := p > upper).any():
-        held = np.where(over | (p == upper), upper, 0.0)
-        free = np.where(held > 0, 0.0, p)
-        if free.sum() == 0:  # all that had weight is at its cap: the rest shares what is left
-            free = np.where(held > 0, 0.0, upper)
-        p = held + free * (1 - held.sum()) / free.sum()
-    return p
-
-
-def caps(counts: np.ndarray, budget: float, epochs: float | None) -> np.ndarray | None:
-    """Return r N_j / R, the weight at which a domain is read `epochs` times; None without a cap."""
-    return None if epochs is None else epochs * counts / budget
