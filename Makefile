@@ -100,7 +100,7 @@ check: $(READY)
 chaos: $(READY)
 	PYTHONPATH=tests/workflow python tests/chaos/chaos.py $(ARGS)
 
-## make bench      the timing scripts in benchmarks/ (a quarter of an hour; quiet machine); rewrites docs/PERFORMANCE.md
+## make bench      the timing scripts in benchmarks/ (half an hour; quiet machine); rewrites docs/PERFORMANCE.md
 bench: $(READY)
 	python benchmarks/run_all.py $(ARGS)
 
