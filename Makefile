@@ -96,7 +96,7 @@ check: $(READY)
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-## make chaos      kills, full and read-only disks, damaged files under a smoke-sized run (an hour)
+## make chaos      kills, full and read-only disks, damaged files under a smoke-sized run (an hour or two)
 chaos: $(READY)
 	PYTHONPATH=tests/workflow python tests/chaos/chaos.py $(ARGS)
 

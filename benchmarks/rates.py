@@ -23,8 +23,6 @@ MIXTURES = ("uniform", "natural", "chameleon")
 
 def validation_loss(results: str, mixture: str, rates: tuple[float, float]) -> float:
     """Return the mean over domains of the validation loss (nats/token) after a base run."""
-    import torch
-
     from chameleon.core.seeds import derive
     from chameleon.data.tokens import TokenCorpus
     from chameleon.evaluation.perplexity import block_losses, blocks
@@ -35,7 +33,6 @@ def validation_loss(results: str, mixture: str, rates: tuple[float, float]) -> f
     from chameleon.training.model import ModelShape
 
     setup_torch(1)
-    torch.set_num_threads(1)
     config: dict[str, Any] = yaml.safe_load(Path("config.yaml").read_text())
     scale = config["scales"][SCALE]
     tokens = TokenCorpus(Path(results) / "tokens" / CORPUS / "manifest.json")

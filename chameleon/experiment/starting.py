@@ -44,7 +44,8 @@ def unlimited(workflow: Any) -> None:
 def date_now(results: Path) -> list[Path]:
     """Date every file in a folder that lies in the future now; return them.
 
-    What was made of them is older, and so made again: Snakemake has decided so by then.
+    What was made of them is older, and so made again, unless Snakemake knows their content: that is decided
+    by then.
     """
     now, found = time.time(), []
     for folder, _, names in os.walk(results):

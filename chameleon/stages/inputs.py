@@ -106,7 +106,7 @@ def method_inputs(
 
 def _owner(path: Path) -> str:
     """Return the label whose run this is: .../<label>/seed<n>/{extra/<run>, swarm/<part>.json}."""
-    return path.parents[2].name
+    return path.parent.parent.parent.name
 
 
 def shares_played(path: Path) -> dict[str, float]:

@@ -7,14 +7,12 @@ answer is accepted only with a small duality gap: how much a linear lower bound 
 same set (the Frank-Wolfe gap). Pure functions; scipy is imported when first used.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from chameleon.core.errors import UserError
 from chameleon.methods.capped import gap, project
 
-#: What a solution may leave to be gained (nats/token).
+#: What a solution may leave to be gained (nats/token), in multiples of the objective where that is above one.
 GAP = 1e-6
 #: Below this a weight counts as this in a logarithm.
 FLOOR = 1e-12
@@ -35,6 +33,8 @@ def minimise(
         UserError: the caps leave less than a whole mixture.
         ArithmeticError: no solution within GAP was found.
     """
+    from scipy.optimize import minimize
+
     k = exponents.shape[1]
     upper = np.ones(k) if caps is None else np.minimum(caps, 1.0)
     if upper.sum() < 1:
@@ -49,36 +49,15 @@ def minimise(
         towards: np.ndarray = (np.exp(exponents @ p)[:, None] * exponents).mean(axis=0)
         return towards + strength * (np.log(np.maximum(p, FLOOR) / q) + 1)
 
-    return solve(value, slope, upper, [project(q / q.sum(), upper), project(np.full(k, 1 / k), upper)])
-
-
-def solve(
-    value: Callable[[np.ndarray], float],
-    slope: Callable[[np.ndarray], np.ndarray],
-    upper: np.ndarray,
-    starts: list[np.ndarray],
-) -> np.ndarray:
-    """Return the minimum of a convex function over the simplex below `upper`.
-
-    Args:
-        value, slope: the function and its gradient (k).
-        upper: k caps of sum 1 or more.
-        starts: mixtures that keep the caps.
-
-    Raises:
-        ArithmeticError: the best end leaves more than GAP to be gained.
-    """
-    from scipy.optimize import minimize
-
     ends = []
-    for start in starts:
+    for start in (q / q.sum(), np.full(k, 1 / k)):
         found = minimize(
-            value, start, jac=slope, method="SLSQP", bounds=[(0.0, float(u)) for u in upper],
+            value, project(start, upper), jac=slope, method="SLSQP", bounds=[(0.0, float(u)) for u in upper],
             constraints=[{"type": "eq", "fun": lambda p: p.sum() - 1.0, "jac": np.ones_like}],
             options={"ftol": 1e-14, "maxiter": 2000},
         )  # fmt: skip
         ends.append(project(found.x, upper))
     best = min(ends, key=value)
-    if (left := gap(best, slope(best), upper)) > GAP:
+    if (left := gap(best, slope(best), upper)) > GAP * max(1.0, value(best)):
         raise ArithmeticError(f"the search for the best mixture ended {left:.2g} nats/token above a bound")
     return best

@@ -175,9 +175,8 @@ def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) 
 
     A method that builds on another's weights is charged for them too, one that reads another's extra runs for
     those, one that waits for another's base run for that run, its validation passes included (their seconds
-    are the run's). Not counted: a proxy, and
-    embeddings of the domains it was trained on, that another scenario left (`charged_proxy`,
-    `charged_corpora`); transfer and finetuning are about reusing them.
+    are the run's). Not counted: a proxy, and embeddings of the domains it was trained on, that another
+    scenario left (`charged_proxy`, `charged_corpora`); transfer and finetuning are about reusing them.
     """
     scenario, method, seed = key
     paths = Paths(results, scenario, method, seed, methods[method]["embedder"])
