@@ -62,6 +62,8 @@ class Ado(Method):
 
     name = "ado"
     version = 1
+    kind = "online"
+    sees = ("token counts", "training losses")
     online = True
     defaults = {
         "variant": "authors",

@@ -8,7 +8,7 @@ p ∝ exp(η Σ_i A_ij) until the next round. Probes are real training steps, so
 is validation passes, in (1 + k · lp_rounds) per round, counted with the base run.
 
 Needs nothing before base training, unless `prior` names a method on whose weights the run starts (the paper's
-restricted setting). Writes nothing: the training loop records every segment played.
+restricted setting).
 
 Known differences from the paper:
 - The settings of short runs are ours; the paper's stand at the class. A run of 5,000 steps and more, the
@@ -22,16 +22,13 @@ Known differences from the paper:
   them, as in its code.
 
 Known differences from its code:
-- The run plays a tenth of its steps on the starting mixture before the first round (`prior_steps`). Its code
-  has no such steps without a prior; a short run's first steps lower every loss so steeply that the first
-  probe of its sweep would look best.
+- The run plays a tenth of its steps on the start before the first round (`prior_steps`), in its code only
+  with a prior: the first steps lower every loss so steeply that the first probe of a sweep would look best.
 - A is solved with the mixtures really drawn (`played`), its code's with those asked for. Its batches hold at
   least one block of every domain, so that with 7 domains they are not what the solve takes them for; here the
   sampler's blocks are those that the weights say. `played: false` solves as its code does.
-- The solve is by least squares: the same where P has full rank, and the smallest solution where a cap on
-  epochs made probes alike.
-- A validation pass reads the first tokens of each domain's validation split (`controller_tokens`), its code's
-  the whole split.
+- The solve is by least squares: the same where P has full rank, the smallest where a cap made probes alike.
+- A validation pass reads the first `controller_tokens` tokens of a domain's split, its code's the whole one.
 - A round of `update_steps` that is too short to probe is lengthened; a rest goes to the last round.
 """
 
@@ -163,6 +160,9 @@ class Aioli(Method):
 
     name = "aioli"
     version = 2
+    kind = "online"
+    sees = ("validation losses",)
+    cost = "2 N v a pass, k + 1 passes a round"
     online = True
     defaults = {
         "eta": 1.0,

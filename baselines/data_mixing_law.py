@@ -29,4 +29,7 @@ class DataMixingLaw(LawMethod):
 
     name = "data_mixing_law"
     version = 1
+    kind = "swarm"
+    sees = ("validation losses",)
+    cost = "6 K n_s d_s"
     law = "log_linear"

@@ -55,6 +55,7 @@ Known differences from its code:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chameleon.methods.reweighting.with_target import bytes_beside
 from chameleon.mixing import (
     Method,
     MethodInputs,
@@ -83,6 +84,9 @@ class Doge(Method):
 
     name = "doge"
     version = 2
+    kind = "proxy"
+    sees = ("train text",)
+    cost = "12 n d, and the inner products"
     defaults = {
         "target": None,  # None: all domains; a domain: help it, without training on it
         "variant": "paper",  # or "reference"
@@ -134,18 +138,9 @@ class Doge(Method):
         )
 
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
-        """Return the bytes of the gradients, one a domain or block, of the logits and of the target's blocks.
-
-        See `chameleon.methods.reweighting.domain_gradients`: in parts, the gradients are held twice.
-        """
+        """Return the bytes of the gradients, of the logits and of the target's blocks."""
         own = params["target"] is None and params["target_batch"] == "independent"
-        rows = min(step.domains, step.blocks) + own
-        blocks = step.at_once * (2 if own and step.parts == 1 else 1)
-        groups = blocks if blocks <= 2 * rows + 2 else rows
-        held = groups * step.number + (4 * rows if step.parts > 1 else 0)
-        more = (blocks - step.at_once) * step.length * step.token_bytes
-        logits = blocks * step.length * step.vocabulary * step.number
-        return float(held * step.parameters + more + logits)
+        return bytes_beside(step, own)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the run's average weights, and zero for the target."""

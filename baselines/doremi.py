@@ -68,6 +68,9 @@ class Doremi(Method):
 
     name = "doremi"
     version = 2
+    kind = "proxy"
+    sees = ("train text",)
+    cost = "14 n d"
     defaults = {
         "eta": 1.0,  # step size η of the exponentiated gradient
         "smoothing": 1e-3,  # c, share of the uniform mixture in every step

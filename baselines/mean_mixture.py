@@ -20,6 +20,8 @@ class MeanMixture(Method):
 
     name = "mean_mixture"
     version = 1
+    kind = "control"
+    cost = "the base run that it follows"
     defaults = {"of": None}  # label of a method of the same scenario
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:

@@ -14,6 +14,8 @@ class Natural(Method):
     """Weights proportional to token counts."""
 
     name = "natural"
+    kind = "free"
+    sees = ("token counts",)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return n_i / Σ_j n_j.

@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chameleon.methods.reweighting.odm import RULES, Bandit, OdmController
+from chameleon.methods.reweighting.segments import start
 from chameleon.mixing import (
     Controller,
     Method,
@@ -49,6 +50,8 @@ class Odm(Method):
 
     name = "odm"
     version = 1
+    kind = "online"
+    sees = ("training losses",)
     online = True
     defaults = {
         "rule": "smoothed_mean",
@@ -82,22 +85,15 @@ class Odm(Method):
             "updates": max(0, math.ceil((inputs.total_steps - warmup) / every) - 1),
             "uniform_until_step": math.ceil(k * math.log(k)),
         }
-        return MethodResult(MixtureSchedule.static(_start(inputs)), diagnostics)
+        return MethodResult(MixtureSchedule.static(start(inputs)), diagnostics)
 
     def controller(self, inputs: MethodInputs) -> Controller:
         params = inputs.params
-        start = inputs.start or _start(inputs)
-        bandit = Bandit(start, params["rule"], params["smoothing"], params["reward_scale"])
+        begin = inputs.start or start(inputs)
+        bandit = Bandit(begin, params["rule"], params["smoothing"], params["reward_scale"])
         return OdmController(bandit, _warmup(inputs), params["update_steps"])
 
 
 def _warmup(inputs: MethodInputs) -> int:
     given = inputs.params["warmup_steps"]
     return inputs.total_steps // 50 if given is None else int(given)
-
-
-def _start(inputs: MethodInputs) -> dict[str, float]:
-    prior = inputs.params["prior"]
-    if prior is None:
-        return {d: 1 / len(inputs.domains) for d in inputs.domains}
-    return {d: float(inputs.others[prior][d]) for d in inputs.domains}

@@ -31,5 +31,8 @@ class Olmix(LawMethod):
 
     name = "olmix"
     version = 1
+    kind = "swarm"
+    sees = ("token counts", "validation losses")
+    cost = "6 K n_s d_s"
     law = "olmix"
     defaults = {**LawMethod.defaults, "divergence": 0.05, "repetitions": 4.0}

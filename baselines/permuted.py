@@ -19,6 +19,8 @@ class Permuted(Method):
 
     name = "permuted"
     version = 1
+    kind = "control"
+    cost = "that of the method it permutes"
     defaults = {"of": None}  # label of a method of the same scenario
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:

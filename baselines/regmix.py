@@ -71,6 +71,9 @@ class RegMix(Method):
 
     name = "regmix"
     version = 1
+    kind = "swarm"
+    sees = ("validation losses",)
+    cost = "6 K n_s d_s"
     foretells = True
     defaults = {
         "num_proxies": 64,  # the paper: 512

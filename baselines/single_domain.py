@@ -26,6 +26,9 @@ class SingleDomain(Method):
 
     name = "single_domain"
     version = 1
+    kind = "control"
+    sees = ("validation losses",)
+    cost = "6 k n_s d_s"
     defaults = {
         "steps": None,  # of a run; None: as many as its scale says, or the scenario's proxy
         "scale": None,  # of a run; None: the scenario's proxy scale
@@ -46,6 +49,7 @@ class SingleDomain(Method):
                 steps=params["steps"],
                 scale=params["scale"],
                 swarm=True,
+                blocks=True,
             )
             for domain in sorted(domains)
         ]

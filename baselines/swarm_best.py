@@ -27,6 +27,9 @@ class SwarmBest(Method):
 
     name = "swarm_best"
     version = 1
+    kind = "control"
+    sees = ("validation losses",)
+    cost = "6 K n_s d_s"
     defaults = {
         "swarm": "regmix",  # label of the method of the same scenario whose runs are read
         "target": MEAN,  # or a domain

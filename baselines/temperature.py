@@ -30,6 +30,8 @@ class Temperature(Method):
 
     name = "temperature"
     version = 1
+    kind = "free"
+    sees = ("token counts",)
     defaults = {"tau": 3.33}
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:

@@ -47,6 +47,8 @@ class UniMax(Method):
 
     name = "unimax"
     version = 1
+    kind = "free"
+    sees = ("token counts",)
     defaults = {
         # Passes over a domain. One: no text is repeated while another domain has fresh text.
         "max_epochs": 1.0,

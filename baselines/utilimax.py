@@ -51,6 +51,9 @@ class UtiliMax(Method):
 
     name = "utilimax"
     version = 1
+    kind = "experts"
+    sees = ("token counts", "validation losses")
+    cost = "6 k n_s d_s"
     defaults = {
         "experts": "single_domain",  # label of the method with one run per domain
         "risk": 1.0,  # factor of k · ‖w‖₂² (unverified); 0: no such term

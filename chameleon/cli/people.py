@@ -1,16 +1,44 @@
 """The commands for people, each with an example in its help."""
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chameleon.mixing.method import Method
 
 
 def methods(args: argparse.Namespace) -> None:
-    """Print the registered mixing methods, one a line."""
+    """List the registered mixing methods: kind, what they need, what they see, what they cost."""
     from chameleon.mixing import registry
+    from chameleon.mixing.types import KINDS
 
-    print("\n".join(registry.names()))
+    found = sorted((registry.get(name) for name in registry.names()), key=lambda m: KINDS.index(m.kind))
+    rows = [("method", "kind", "needs", "sees", "cost in FLOPs"), *(_told(method) for method in found)]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print("  ".join([*cells, row[4]]))
+    print(
+        "\nCost beyond the base run. n, d: parameters and tokens of a proxy; n_s, d_s: of a small run, K of"
+        "\nthem or one per domain (k); N: parameters of the base model; v: tokens of a validation pass; w: of"
+        "\nall windows."
+        "\nNo method sees a test split or a downstream item."
+    )
+
+
+def _told(method: "Method") -> tuple[str, str, str, str, str]:
+    """Return what a line says of a method; runs are asked for as if there were two domains."""
+    params = dict(method.defaults)
+    needs = sorted(method.requires)
+    with contextlib.suppress(Exception):  # parameters that have no default
+        needs += [f"runs of {label}" for label in method.reads(params)]
+        needs += [f"weights of {label or '(of)'}" for label in method.uses(params)]
+        needs += [f"base run of {label or '(of)'}" for label in method.follows(params)]
+        needs += ["runs of its own"] if method.extra_runs(("a", "b"), params, 0) else []
+    return method.name, method.kind, ", ".join(needs) or "-", ", ".join(method.sees) or "-", method.cost
 
 
 def check(args: argparse.Namespace) -> None:
@@ -56,6 +84,27 @@ def regress(args: argparse.Namespace) -> None:
     )
 
 
+def score_method(args: argparse.Namespace) -> None:
+    """Score how well a method foretells real runs, without training any."""
+    import yaml
+
+    from chameleon.core.errors import UserError
+    from chameleon.methods import frozen
+    from chameleon.methods.frozen.score import render, score
+
+    given = (args.mixtures, args.losses, args.target)
+    if len({value is None for value in given}) > 1:
+        raise UserError("--mixtures, --losses and --target belong together: give all or none")
+    swarm = frozen.shipped() if args.mixtures is None else frozen.brought(*given)
+    params = {}
+    for pair in args.set:
+        key, found, value = pair.partition("=")
+        if not found:
+            raise UserError(f"--set: {pair!r} is not KEY=VALUE")
+        params[key] = yaml.safe_load(value)
+    print(render(swarm, score(swarm, args.method, params, args.folds, args.seed)))
+
+
 def verify(args: argparse.Namespace) -> int:
     """Follow every cell of the tables back to the files that it was made from; exit code 1: one is wrong."""
     from chameleon.integrity.verify import verify as work
@@ -65,13 +114,21 @@ def verify(args: argparse.Namespace) -> int:
     return 0 if report.clean else 1
 
 
-COMMANDS = {"methods": methods, "check": check, "plan": plan, "regress": regress, "verify": verify}
+COMMANDS = {
+    "methods": methods,
+    "check": check,
+    "plan": plan,
+    "regress": regress,
+    "score-method": score_method,
+    "verify": verify,
+}
 
 EXAMPLES = {
     "methods": "chameleon methods",
     "check": "chameleon check --configfile config.yaml",
     "plan": "chameleon plan --configfile configs/smoke.yaml --cores 4",
     "verify": "chameleon verify results/smoke",
+    "score-method": "chameleon score-method regmix --set regression=linear",
     "regress": "chameleon regress --mixtures weights.csv --losses losses.csv --target pile_cc --out out",
 }
 
@@ -111,10 +168,23 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "out": {**_GIVEN, "help": "folder to write"},
     },
+    "score-method": {
+        "method": {"help": "one that foretells losses"},
+        "set": {"nargs": "*", "default": [], "help": "parameters of the method, KEY=VALUE"},
+        "mixtures": {**_FILE, "help": "CSV with a row of weights per run (default: the suite's own swarm)"},
+        "losses": {**_FILE, "help": "CSV with a row of losses per run"},
+        "target": {"default": None, "help": "column of the losses, in full or by its domain"},
+        "folds": {"type": int, "default": 8, "help": "parts of the mixtures, each left out once (default 8)"},
+        "seed": {"type": int, "default": 0, "help": "of the folds and of the method's draws (default 0)"},
+    },
     "verify": {
         "results": {**_FILE, "nargs": "?", "default": Path("results"), "help": "folder (default: results)"},
     },
 }
+
+
+#: What is given without the name of an option.
+NAMED = ("results", "method")
 
 
 def add_to(commands: Any) -> None:
@@ -125,4 +195,4 @@ def add_to(commands: Any) -> None:
         sub = commands.add_parser(name, help=said, description=text, epilog=example)
         sub.set_defaults(handler=handler)
         for option, settings in OPTIONS[name].items():
-            sub.add_argument(option if settings.get("nargs") == "?" else f"--{option}", **settings)
+            sub.add_argument(option if option in NAMED else f"--{option}", **settings)

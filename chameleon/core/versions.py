@@ -25,6 +25,7 @@ STAGES: dict[str, int] = {
 #: What several stages pass through: setting a run up, reading what earlier jobs left.
 _RUNS = ("chameleon/stages/common.py", "chameleon/stages/inputs.py")
 #: What the methods share that learn from other methods' runs.
+_EXPERTS = ("chameleon/methods/likelihood.py", "chameleon/methods/merging.py")
 _LAWS = (
     "chameleon/methods/regression/laws.py",
     "chameleon/methods/laws/method.py",
@@ -48,6 +49,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/stages/runs.py",
         "chameleon/stages/swarm.py",
         "chameleon/methods/reweighting/*.py",
+        "chameleon/methods/gradients/*.py",
         # Losses of swarms, and what an online method sees while the base model trains.
         "chameleon/evaluation/perplexity.py",
     ),
@@ -71,13 +73,16 @@ SOURCES: dict[str, tuple[str, ...]] = {
         *_LAWS,
         "chameleon/methods/capped.py",
         "chameleon/methods/laws/exact.py",
+        "chameleon/methods/rounds.py",
         "chameleon/methods/utilities.py",
+        *_EXPERTS,
     ),
     "forecast": (
         "chameleon/stages/inputs.py",
         "chameleon/stages/weighting.py",
         "chameleon/methods/regression/models.py",
         *_LAWS,
+        *_EXPERTS,
     ),
     "evaluate": ("chameleon/evaluation/perplexity.py", *_RUNS, "chameleon/stages/measure.py"),
     "items": (

@@ -21,6 +21,7 @@ from chameleon.data.tokenizer import end_of_text, load_tokenizer, tokenizer_sha2
 
 SPLITS = ("train", "validation", "test")
 BATCH = 512  # documents encoded at once: enough to keep the tokenizer's threads busy, little memory
+PIECE = 1 << 22  # tokens counted at once
 
 
 def tokenize(
@@ -181,6 +182,13 @@ class TokenStream:
                 break
             parts.append(self._maps[shard][max(start - base, 0) : stop - base])
         return np.concatenate(parts).astype(np.int64) if parts else np.empty(0, np.int64)
+
+    def histogram(self, size: int) -> np.ndarray:
+        """Return how often each of `size` token ids stands in the stream (int64), read in pieces."""
+        counts = np.zeros(size, np.int64)
+        for start in range(0, len(self), PIECE):
+            counts += np.bincount(self.read(start, min(start + PIECE, len(self))), minlength=size)
+        return counts
 
 
 class TokenCorpus:

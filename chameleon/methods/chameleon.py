@@ -80,6 +80,9 @@ class Chameleon(Method):
 
     name = "chameleon"
     version = 2
+    kind = "proxy"
+    sees = ("train text",)
+    cost = "6 n d + 2 n w"
     requires = frozenset({"embeddings"})
     defaults = {
         "mode": "pretrain",  # or finetune

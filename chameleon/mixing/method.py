@@ -23,8 +23,9 @@ from chameleon.mixing.types import (
 )
 
 
+@runtime_checkable
 class Objective(Protocol):
-    """Replaces the mean loss of the batch in a method's own proxy run.
+    """Replaces the mean loss of the batch in a method's own proxy run, or in an online method's base run.
 
     `extra_flops` accumulates what the objective computes beyond one forward and backward pass over the batch
     (formula: `model.flops_per_token`); the loop adds it to the run's cost.
@@ -65,7 +66,9 @@ class Objective(Protocol):
 class Controller(Protocol):
     """The moving part of an online method: asked for the next segment until the steps are used up.
 
-    It may be an `Observer` too.
+    It may be an `Observer` too, or an `Objective` with all its members: then it computes the gradients of the
+    base run's steps, and its `extra_flops` are that run's. It has one state; its `outcome` is put into the
+    run's record, for a reader.
     """
 
     def next_segment(self, state: TrainingState) -> tuple[int, dict[str, float]]:
@@ -107,6 +110,9 @@ class MixingMethod(Protocol):
     name: str
     version: int
     requires: frozenset[str]
+    kind: str
+    sees: tuple[str, ...]
+    cost: str
     online: bool
     foretells: bool
     defaults: Mapping[str, Any]
@@ -150,7 +156,14 @@ class MixingMethod(Protocol):
         ...
 
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
-        """Return what a step under the objective holds beyond a plain step's memory, for `chameleon plan`."""
+        """Return what a step under the objective holds beyond a plain step's memory, for `chameleon plan`.
+
+        An online method's is that of its base run.
+        """
+        ...
+
+    def validation_passes(self, params: Mapping[str, Any]) -> int:
+        """Return how many models `weights` measures on the validation split, for `chameleon plan`."""
         ...
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
@@ -175,6 +188,11 @@ class Method:
     name: str = ""
     version: int = 1
     requires: frozenset[str] = frozenset()
+    #: For a reader (`chameleon methods`, which explains the letters): one of KINDS, those of SEEN that the
+    #: weights depend on, FLOPs beyond the base run.
+    kind: str = "free"
+    sees: tuple[str, ...] = ()
+    cost: str = "0"
     online: bool = False
     foretells: bool = False
     defaults: Mapping[str, Any] = {}
@@ -205,6 +223,9 @@ class Method:
 
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
         return 0.0
+
+    def validation_passes(self, params: Mapping[str, Any]) -> int:
+        return 0
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         raise NotImplementedError(f"{type(self).__name__} must define weights()")

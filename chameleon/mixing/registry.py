@@ -17,7 +17,7 @@ from typing import Any
 
 from chameleon.core.errors import UserError, choices
 from chameleon.mixing.method import Method
-from chameleon.mixing.types import REQUIREMENTS
+from chameleon.mixing.types import KINDS, REQUIREMENTS, SEEN
 
 METHOD_PATH = "CHAMELEON_METHOD_PATH"
 _methods: dict[str, Method] = {}
@@ -36,6 +36,10 @@ def register(cls: type[Method]) -> type[Method]:
     unknown = sorted(method.requires - REQUIREMENTS)
     if unknown:
         raise ValueError(f"method {method.name}: requires {choices(unknown[0], sorted(REQUIREMENTS))}")
+    if method.kind not in KINDS:
+        raise ValueError(f"method {method.name}: kind: {choices(method.kind, KINDS)}")
+    if unknown := [what for what in method.sees if what not in SEEN]:
+        raise ValueError(f"method {method.name}: sees: {choices(unknown[0], SEEN)}")
     other = _methods.get(method.name)
     if (
         other is not None

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 
 from chameleon.mixing.schedule import MixtureSchedule
 
-#: What a method may ask for in `requires`. `embeddings` brings the scenario's proxy with it.
-REQUIREMENTS = frozenset({"embeddings"})
+#: What a method may ask for in `requires`. `embeddings` brings the scenario's proxy with it, `histograms`
+#: counts the tokens of the train splits, `validation` lets it measure models of its own making.
+REQUIREMENTS = frozenset({"embeddings", "histograms", "validation"})
 
+
+#: Kinds of methods, in reading order: no runs; weights from a proxy; from many small runs; from one run per
+#: domain; weights that move during base training; what methods are held against.
+KINDS = ("free", "proxy", "swarm", "experts", "online", "control")
+
+#: What a method's weights may depend on, beside the number of domains.
+SEEN = ("token counts", "train text", "training losses", "validation losses")
 
 #: In `RunSpec.after`: the proxy trained on the uniform mixture of the scenario's own domains.
 REFERENCE = "reference"
@@ -39,6 +47,9 @@ class RunSpec:
         after: runs that must be done before, by run id, and REFERENCE for the uniform proxy.
         objective: trained under `Method.objective` instead of the mean loss of the batch.
         swarm: one of many small runs: trained with others by one worker process, leaves no checkpoint.
+        blocks: the loss of every block of the validation text is kept, not only a domain's mean.
+        start: a run in `after` whose model this one goes on from (its scale is this one's); None: the initial
+            weights of the scenario's proxy. Not for runs of a swarm.
     """
 
     run_id: str
@@ -48,6 +59,8 @@ class RunSpec:
     after: tuple[str, ...] = ()
     objective: bool = False
     swarm: bool = False
+    blocks: bool = False
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +72,19 @@ class RunResult:
         losses: validation loss per domain (nats/token) at its end.
         model_dir: its checkpoint folder; None for a run of a swarm.
         outcome: what its objective answered; empty without one.
+        blocks: by domain, the mean loss (nats/token) of each block of the validation text, in its order, the
+            same blocks for every run; empty unless its spec asked for them.
+        block_tokens: of a block; 0 without blocks.
+        moved: of a run with a `start` θ_b, how far it went: ‖θ − θ_b‖ / (‖θ‖ + ‖θ_b‖); 0 without.
     """
 
     weights: dict[str, float]
     losses: dict[str, float]
     model_dir: Path | None
     outcome: Mapping[str, Any] = field(default_factory=dict)
+    blocks: Mapping[str, list[float]] = field(default_factory=dict)
+    block_tokens: int = 0
+    moved: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,7 @@ class StepSize:
         vocabulary: of the model.
         number: bytes of a number in the passes, 4 or 2.
         token_bytes: what a pass keeps of a token until its backward pass, logits apart.
+        width: d_model.
     """
 
     blocks: int
@@ -141,6 +162,7 @@ class StepSize:
     vocabulary: int
     number: int
     token_bytes: int
+    width: int
 
     @property
     def at_once(self) -> int:
@@ -166,6 +188,10 @@ class MethodInputs:
         played: shares of the blocks that the base runs of the methods named by `Method.follows` drew from
             each domain, by label.
         start: for a controller, the mixture that `weights` answered; None before that.
+        histograms: k x vocabulary, how often each token stands in a domain's train split; None unless
+            required.
+        validation_losses: returns the losses (nats/token) by domain of a `Decoder` on the validation split,
+            and charges the method for the pass; None unless `validation` is required.
     """
 
     domains: tuple[str, ...]
@@ -180,6 +206,8 @@ class MethodInputs:
     played: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     start: Mapping[str, float] | None = None
     token_budget: int = 0
+    histograms: np.ndarray | None = None
+    validation_losses: Callable[[Any], dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)

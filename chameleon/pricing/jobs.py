@@ -123,16 +123,11 @@ class Walk:
     def _corpus(self, corpus: str) -> None:
         size = text.megabytes(self.cfg, corpus)
         threads = self.threads
-        fetch = self._add(
-            Job(f"fetch {corpus}", "fetch", fixed="light", text=("fetch", text.download(self.cfg, corpus)))
-        )
-        self._add(Job(f"prepare {corpus}", "prepare", text=("prepare", size), disk=size * 1e6 * text.PARQUET,
-                      threads=threads["prepare"], needs=(fetch,)))  # fmt: skip
+        self._prepared(corpus)
         if "tokenizer" not in self.jobs:
             learnt = self.cfg.tokenizer_corpora
             for other in learnt:
-                if other != corpus and f"prepare {other}" not in self.jobs:
-                    self._prepare_first(other)
+                self._prepared(other)
             given = self.cfg.raw["tokenizer"]
             domains = sum(len(self.cfg.domains_of(c)) for c in learnt)
             learns = given.get("bytes_per_domain", 0) * domains / 1e6
@@ -143,9 +138,10 @@ class Walk:
                       disk=tokens * (2 if self.vocab <= 2**16 else 4),
                       needs=(f"prepare {corpus}", "tokenizer")))  # fmt: skip
 
-    def _prepare_first(self, corpus: str) -> None:
+    def _prepared(self, corpus: str) -> None:
         size = text.megabytes(self.cfg, corpus)
-        fetch = self._add(Job(f"fetch {corpus}", "fetch", text=("fetch", text.download(self.cfg, corpus))))
+        download = ("fetch", text.download(self.cfg, corpus))
+        fetch = self._add(Job(f"fetch {corpus}", "fetch", fixed="light", text=download))
         self._add(Job(f"prepare {corpus}", "prepare", text=("prepare", size), disk=size * 1e6 * text.PARQUET,
                       threads=self.threads["prepare"], needs=(fetch,)))  # fmt: skip
 
@@ -184,8 +180,7 @@ class Walk:
 
     def weights(self, scenario: str, label: str, seed: int) -> str:
         """Add a method's weights and all that they wait for."""
-        cfg = self.cfg
-        method, params = cfg.method(label)
+        cfg, (method, params) = self.cfg, self.cfg.method(label)
         corpora = dict.fromkeys(cfg.domains(scenario).values())
         needs = [f"tokens {c}" for c in corpora]
         if specs.needs_embeddings(cfg, label):
@@ -198,9 +193,15 @@ class Walk:
         needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
         needs += [self.base(scenario, other, seed) for other in method.follows(params)]
         swarm = any(r.swarm for r in specs.extra_runs(cfg, scenario, label, seed))
-        return self._add(Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,
-                             fixed="regression" if swarm else "light", threads=self.threads["evaluate"],
-                             needs=tuple(needs)))  # fmt: skip
+        passes = method.validation_passes(params)
+        job = Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,
+                  fixed="torch" if passes else "regression" if swarm else "light",
+                  threads=self.threads["evaluate"], needs=tuple(needs))  # fmt: skip
+        if passes:
+            job.scale = cfg.proxy_role(scenario)["scale"]
+            read = len(cfg.domains(scenario)) * cfg.evaluation(scenario)["validation_tokens"]
+            self._pass(job, cfg.raw["scales"][job.scale]["model"], passes * read)
+        return self._add(job)
 
     def _forecast(self, scenario: str, label: str, seed: int) -> str:
         runs = [
@@ -226,8 +227,8 @@ class Walk:
 
     def _swarm(self, scenario: str, label: str, seed: int, group: str) -> str:
         spec = specs.swarm(self.cfg, scenario, label, seed, group)
-        job = self._training(spec, f"swarm {scenario} {label} {seed} {group}", "swarm", (), scenario=scenario,
-                             method=label)  # fmt: skip
+        name = f"swarm {scenario} {label} {seed} {group}"
+        job = self._training(spec, name, "swarm", (), scenario=scenario, method=label)
         runs = len(spec["runs"])
         job.tokens, job.train_flops, job.disk = job.tokens * runs, job.train_flops * runs, 0
         self._pass(job, spec["model"], runs * len(spec["domains"]) * spec["validation_tokens"])
@@ -277,9 +278,8 @@ class Walk:
         for variant, seed in study.jobs(cfg):
             spec, borrowed = study.proxy(cfg, variant, seed), study.borrowed(cfg, variant, seed)
             if borrowed is None:
-                needs = self._add(
-                    self._training(spec, f"sensitivity_proxy {variant} {seed}", "sensitivity", ())
-                )
+                name = f"sensitivity_proxy {variant} {seed}"
+                needs = self._add(self._training(spec, name, "sensitivity", ()))
             elif variant == study.DEFAULT:
                 needs = self.proxy(scenario, seed)
             else:

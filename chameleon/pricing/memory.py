@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chameleon.experiment.config import Config
+from chameleon.mixing.method import Method
 from chameleon.mixing.types import StepSize
 from chameleon.pricing.jobs import Job
+from chameleon.pricing.objectives import objective_key
 from chameleon.training.losses import chunk_rows
 from chameleon.training.model import ModelShape, parameter_count
 
@@ -37,7 +39,7 @@ def step_size(shape: ModelShape, train: Mapping[str, Any], domains: int, precisi
     return StepSize(
         blocks=int(train["batch_size"]), length=shape.context, parts=int(train.get("grad_accumulation", 1)),
         domains=domains, parameters=parameter_count(shape), vocabulary=shape.vocab_size, number=number,
-        token_bytes=(blocks + 4 + number) * shape.d_model,
+        token_bytes=(blocks + 4 + number) * shape.d_model, width=shape.d_model,
     )  # fmt: skip
 
 
@@ -76,11 +78,20 @@ class Need(NamedTuple):
     bytes: float
 
 
+def _objective(cfg: Config, job: Job) -> str:
+    """Return the key of the objective that a job's steps are under, an online method's too; "" for none."""
+    if job.stage != "base" or not job.method:
+        return job.objective
+    method, _ = cfg.method(job.method)
+    holds = method.online and type(method).objective_bytes is not Method.objective_bytes
+    return objective_key(job.scenario, job.method) if holds else ""
+
+
 def needs(cfg: Config, jobs: Sequence[Job], vocab: int) -> list[Need]:
     """Return the memory of every kind of training job: by scale and objective, the largest of scenarios."""
     device = "cuda" if cfg.raw.get("gpus_per_job") else "cpu"
     found: dict[tuple[str, str], Need] = {}
-    for scale, key in sorted({(job.scale, job.objective) for job in jobs if job.train_flops}):
+    for scale, key in sorted({(job.scale, _objective(cfg, job)) for job in jobs if job.train_flops}):
         given = cfg.raw["scales"][scale]
         shape, train = ModelShape(**given["model"], vocab_size=vocab), given["train"]
         asked = train.get("precision", "fp32")

@@ -9,7 +9,7 @@ import numpy as np
 
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.data.tokens import TokenCorpus
-from chameleon.evaluation.perplexity import block_losses, blocks
+from chameleon.evaluation.perplexity import block_losses, blocks, summary
 from chameleon.stages.inputs import streams
 from chameleon.training.device import pick_device
 from chameleon.training.loop import Training
@@ -69,6 +69,16 @@ def split_losses(
     """Return nats/token per domain on a split, and count the passes' cost."""
     found = measured_blocks(model, corpora, split, tokens, cost)
     return {domain: float(losses.mean()) for domain, losses, _ in found}
+
+
+def validated(model: Decoder, corpora: Mapping[str, TokenCorpus], spec: Spec, cost: Cost) -> dict[str, Any]:
+    """Return what the result of an extra run says of its losses on the validation split (`RunResult`)."""
+    found = list(measured_blocks(model, corpora, "validation", spec["validation_tokens"], cost))
+    result = summary({domain: float(losses.mean()) for domain, losses, _ in found})
+    if spec.get("blocks"):
+        result["blocks"] = {domain: losses.round(9).tolist() for domain, losses, _ in found}
+        result["block_tokens"] = model.shape.context
+    return result
 
 
 def states_of(recorder: Recorder, folder: Path, every: str) -> States:

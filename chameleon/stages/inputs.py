@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
 from chameleon.data.tokens import TokenCorpus, TokenStream
@@ -50,10 +52,14 @@ def run_results(runs: Sequence[Path]) -> dict[str, RunResult]:
         found = read_json(file)
         if path.suffix == ".json":
             for name, one in found["runs"].items():
-                results[name] = RunResult(one["weights"], one["loss"], None)
+                results[name] = RunResult(one["weights"], one["loss"], None, **_kept(one))
         else:
-            results[path.name] = RunResult(found["weights"], found["loss"], path / "model", found["outcome"])
+            results[path.name] = RunResult(found["weights"], found["loss"], path / "model", **_kept(found))
     return results
+
+
+def _kept(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: found[key] for key in ("outcome", "blocks", "block_tokens", "moved") if key in found}
 
 
 def method_inputs(
@@ -67,8 +73,8 @@ def method_inputs(
     """Return what a method may look at, read from its files.
 
     Args:
-        spec: `domains`, `params`, `seeds.method`, and `total_steps` with `token_budget` or the model and
-            recipe from which they follow.
+        spec: `domains`, `params`, `seeds.method`, `histograms` if they are required, and `total_steps` with
+            `token_budget` or the model and recipe from which they follow.
         corpora: domain -> its tokens.
         embeddings: embedding files, one per corpus; empty unless required.
         runs: folders of extra runs and files of swarm parts, those that `reads` in the spec names among them.
@@ -81,18 +87,24 @@ def method_inputs(
     else:
         steps = spec["train"]["steps"]
         budget = steps * spec["train"]["batch_size"] * spec["model"]["context"]
+    train = streams(corpora, "train")
     weights = {}
     for path in others:
         found = read_json(path, "weights")
         weights[found["method"]] = _schedule(path, found).stages[0].weights
     return MethodInputs(
         domains=domains,
-        token_counts={d: len(s) for d, s in streams(corpora, "train").items()},
+        token_counts={d: len(s) for d, s in train.items()},
         params=spec["params"],
         seed=spec["seeds"]["method"],
         total_steps=steps,
         token_budget=budget,
         embeddings=embedding_files.load(embeddings, domains) if embeddings else None,
+        histograms=(
+            np.stack([train[d].histogram(corpora[d].vocab_size) for d in domains])
+            if spec.get("histograms")
+            else None
+        ),
         runs=run_results([path for path in runs if _owner(path) not in spec.get("reads", ())]),
         read={
             label: run_results([path for path in runs if _owner(path) == label])

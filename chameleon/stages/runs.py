@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from torch.nn.utils import parameters_to_vector
+
 from chameleon.core.artifacts import read_json, write_json
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.data.tokens import TokenCorpus
-from chameleon.evaluation.perplexity import summary
 from chameleon.mixing import registry
-from chameleon.mixing.method import Controller
+from chameleon.mixing.method import Controller, Objective
 from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.mixing.types import REFERENCE, RunInputs, RunResult, RunSpec
 from chameleon.stages.common import (
@@ -26,6 +27,7 @@ from chameleon.stages.common import (
     split_losses,
     states_of,
     training,
+    validated,
 )
 from chameleon.stages.inputs import method_inputs, open_corpora, read_weights, result_files, streams
 from chameleon.training.device import setup_torch
@@ -54,6 +56,12 @@ def _result(folder: Path) -> RunResult:
     return RunResult(found["weights"], found["loss"], folder / "model", found["outcome"])
 
 
+def _moved(start: Decoder, model: Decoder) -> float:
+    """Return ‖θ − θ_b‖ / (‖θ‖ + ‖θ_b‖) of two models of one shape."""
+    before, after = (parameters_to_vector(m.parameters()).detach().double().cpu() for m in (start, model))
+    return float((after - before).norm() / (after.norm() + before.norm()))
+
+
 def extra_run(
     spec: Spec,
     manifests: list[Path],
@@ -73,8 +81,13 @@ def extra_run(
         states: how often the run's state is saved.
     """
     read = [*manifests, *(d / "result.json" for d in after)]
+    folders = {folder.name: folder for folder in after}
     if reference is not None:
+        folders[REFERENCE] = reference
         read.append(reference / "model" / "model.safetensors")
+    start = folders[spec["start"]] / "model" if "start" in spec else None
+    if start is not None and spec["start"] != REFERENCE:
+        read.append(start / "model.safetensors")
     recorder = Recorder("extra", spec, read, threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
@@ -95,15 +108,17 @@ def extra_run(
             weights = method.run_weights(inputs)
         if own["objective"]:
             objective = method.objective(inputs)
-    run = training(spec, corpora)
+    run = training(spec, corpora, start=None if start is None else load_model(start))
     kept = states_of(recorder, out, states)
     run.play(
         MixtureSchedule.static(weights), objective=objective, states=kept, carried={"clock": clock(recorder)}
     )
-    losses = split_losses(run.model, corpora, "validation", spec["validation_tokens"], recorder.cost)
+    result = validated(run.model, corpora, spec, recorder.cost)
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    if start is not None:
+        result["moved"] = round(_moved(load_model(start), run.model), 9)
     outcome = {} if objective is None else objective.outcome()
-    write_json(out / "result.json", {"weights": weights, "outcome": outcome, **summary(losses)})
+    write_json(out / "result.json", {"weights": weights, "outcome": outcome, **result})
     recorder.outputs.append(out / "result.json")
     recorder.write(out / "run.json")
     kept.clear()
@@ -178,6 +193,8 @@ def train(
     write_json(out / "curve.json", {"points": curve.points, "tokens_per_domain": curve.tokens})
     recorder.outputs.append(out / "curve.json")
     recorder.extra |= {"curve_cost": asdict(curve.cost), "validation_cost": asdict(ordered)}
+    if isinstance(controller, Objective):
+        recorder.extra["controller"] = controller.outcome()
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     recorder.write(out / "run.json")
     kept.clear()

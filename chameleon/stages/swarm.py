@@ -12,9 +12,8 @@ from pathlib import Path
 from chameleon.core.artifacts import fingerprint, read_json, write_json
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.data.tokens import TokenCorpus
-from chameleon.evaluation.perplexity import summary
 from chameleon.mixing.schedule import MixtureSchedule
-from chameleon.stages.common import Spec, recipe_of, split_losses, states_of, training
+from chameleon.stages.common import Spec, recipe_of, states_of, training, validated
 from chameleon.stages.inputs import open_corpora, streams
 from chameleon.training.device import setup_torch
 from chameleon.training.engine import Engine
@@ -54,8 +53,8 @@ def swarm(
         saved = states_of(recorder, out.parent / "parts" / "-".join(names[:: max(1, len(names) - 1)]), states)
         for name, model, cost, form in _trained(spec, corpora, names, saved, clock):
             recorder.extra["engine"] = {**form.record(), "stack": stack}
-            losses = split_losses(model, corpora, "validation", spec["validation_tokens"], cost)
-            found[name] = {"key": keys[name], "weights": spec["runs"][name], **summary(losses)}
+            result = validated(model, corpora, spec, cost)
+            found[name] = {"key": keys[name], "weights": spec["runs"][name], **result}
             found[name]["cost"] = {"tokens": cost.tokens, "flops": cost.flops}
         seconds = clock.elapsed() / len(names)
         for name in names:

@@ -4,13 +4,17 @@ Reads token manifests, embedding files and the results of a method's extra runs;
 `results/weights/{scenario}/{method}/seed{seed}.json`. Needs no torch unless its method does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from chameleon.core.artifacts import write_json
 from chameleon.core.provenance import Recorder, cpu_name
+from chameleon.data.tokens import TokenCorpus
 from chameleon.mixing import registry
 from chameleon.mixing.method import Method
+from chameleon.mixing.types import MethodInputs
 from chameleon.stages.inputs import Spec, method_inputs, open_corpora, result_files
 
 
@@ -31,7 +35,8 @@ def weights(
     recorder.device = cpu_name()
     corpora = open_corpora(manifests, spec["domains"])
     method: Method = registry.get(spec["registered"])
-    result = method.weights(method_inputs(spec, corpora, embeddings, runs, list(others), played))
+    inputs = method_inputs(spec, corpora, embeddings, runs, list(others), played)
+    result = method.weights(measuring(inputs, spec, corpora, recorder, threads))
     if set(result.schedule.domains) != set(spec["domains"]):
         raise ValueError(
             f"method {method.name} answered for {result.schedule.domains}, not for {list(spec['domains'])}"
@@ -60,13 +65,33 @@ def weights(
     recorder.write(out.with_suffix(".run.json"))
 
 
+def measuring(
+    inputs: MethodInputs, spec: Spec, corpora: Mapping[str, TokenCorpus], recorder: Recorder, threads: int
+) -> MethodInputs:
+    """Let the method measure models, where it asked for that; passes are entered in the record's cost."""
+    if "validation_tokens" not in spec:
+        return inputs
+    from chameleon.stages.common import split_losses
+    from chameleon.training.device import pick_device, setup_torch
+
+    recorder.device = setup_torch(threads)
+
+    def losses(model: Any) -> dict[str, float]:
+        model = model.to(pick_device())
+        return split_losses(model, corpora, "validation", spec["validation_tokens"], recorder.cost)
+
+    return replace(inputs, validation_losses=losses)
+
+
 def forecast(
     spec: Spec, manifests: list[Path], runs: list[Path], out: Path, threads: int, others: Sequence[Path]
 ) -> None:
     """Ask a method what base models on other mixtures will come to; `others` are their weights files."""
     recorder = Recorder("forecast", spec, [*manifests, *result_files(runs), *others], threads=threads)
     recorder.seeds, recorder.device = dict(spec["seeds"]), cpu_name()
-    inputs = method_inputs(spec, open_corpora(manifests, spec["domains"]), [], runs, list(others))
+    corpora = open_corpora(manifests, spec["domains"])
+    inputs = method_inputs(spec, corpora, [], runs, list(others))
+    inputs = measuring(inputs, spec, corpora, recorder, threads)
     found = registry.get(spec["registered"]).foretell(inputs, inputs.others)
     about = {key: spec[key] for key in ("scenario", "method", "seed")}
     write_json(out, {**about, "loss": found}, schema="forecast")

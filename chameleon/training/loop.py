@@ -88,6 +88,7 @@ class Training:
         Args:
             schedule: weights by step.
             controller: of an online method; asked for segments instead. An `Observer` is told of every step.
+                An `Objective` is the run's where no other is given.
             validation_losses: what the controller may order.
             objective: computes the gradients instead of the mean loss of the batch.
             watch: called after so many steps with the model and the tokens trained on so far.
@@ -98,11 +99,14 @@ class Training:
             Diverged: the loss is not finite or has exploded; the last good state is kept.
             Interrupted: a signal came; the state is saved.
         """
+        if objective is None and isinstance(controller, Objective):
+            objective = controller
         observer = controller if objective is None and isinstance(controller, Observer) else None
         self._prepare(objective, observer)
         self._carried = dict(carried or {})
         for name, part in (("objective", objective), ("controller", controller)):
-            if part is not None:
+            # One that is both is carried once, as the controller.
+            if part is not None and (name == "controller" or part is not controller):
                 self._carry(name, part, states)
         self._states = states if self._resumable else None
         if self._states is not None and (found := self._states.newest()) is not None:

@@ -33,6 +33,9 @@ LEFT_OUT = re.compile(r"(^|/)(run\.json|\.snakemake_timestamp|parts/.*|.*\.run\.
 SIGNALS = {signal.SIGKILL: 7, signal.SIGTERM: 1, signal.SIGINT: 1, signal.SIGUSR1: 1}
 #: How often Snakemake and all its jobs are killed at once.
 ALL_AT_ONCE = 0.08
+#: Most kills of one stage in the first pass, as a share of all; twice as many in the second, and so on.
+#: Training takes most of the time, and would use the kills up before the stages after it have begun.
+OF_ONE_STAGE = 1 / 8
 
 
 def digests(results: Path) -> dict[str, str]:
@@ -159,7 +162,8 @@ def torment(
                 tally.restarts += 1
             workflow.unlock()
             process = workflow.start()
-        running = list(jobs_of(process.pid))
+        most = max(2.0, kills * OF_ONE_STAGE) * (tally.passes + 1)
+        running = [job for job in jobs_of(process.pid) if tally.stages[job[1]] < most]
         new = [job for job in running if job[1] not in tally.stages]
         # The second time, stages that last less than a second are struck as soon as they are seen.
         eager = 0.5 if tally.passes else 0.05

@@ -25,6 +25,8 @@ DOMAINS = ("papers", "books", "code", "wiki")
 COUNTS = {"papers": 3000, "books": 1000, "code": 500, "wiki": 2000, "unused": 7}
 X = np.random.default_rng(0).normal(size=(4, 6))
 X.flags.writeable = False
+HISTOGRAMS = np.random.default_rng(1).integers(1, 90, size=(4, 16))
+HISTOGRAMS.flags.writeable = False
 STEPS, BUDGET = 12, 4000
 
 #: Parameters for methods whose defaults alone cannot work: name -> domains -> parameters.
@@ -34,7 +36,9 @@ EXAMPLES = {
     # Controls of another method.
     "permuted": lambda domains: {"of": "other"},
     "mean_mixture": lambda domains: {"of": "other"},
-    # Its own defaults fit and simulate for seconds.
+    # Their own defaults fit and simulate for seconds.
+    "climb": lambda domains: {"rounds": [6, 3, 2], "candidates": 1000, "folds": 3},
+    "demix": lambda domains: {"rounds": [6, 3], "candidates": 500, "steps": 4},
     "regmix": lambda domains: {"num_proxies": 12, "candidates": 1000, "folds": 3},
 }  # fmt: skip
 
@@ -73,7 +77,7 @@ class Stream:
 
 
 def trained(method, run, domains, params, seed, earlier):
-    """Train one of a method's runs under its objective; return what the objective answers."""
+    """Train one of a method's runs; return its mixture, and what its objective answers."""
     from chameleon.training.loop import Training
     from chameleon.training.model import ModelShape
     from chameleon.training.recipe import Recipe
@@ -87,7 +91,7 @@ def trained(method, run, domains, params, seed, earlier):
     training = Training(ModelShape(*SHAPE), recipe, streams, init_seed=0, data_seed=0, label="")
     training.play(MixtureSchedule.static(weights), objective=objective)
     assert training.cost.flops > 0 and (objective is None or objective.extra_flops > 0), "costs are counted"
-    return {} if objective is None else json.loads(dumps(objective.outcome()))
+    return weights, {} if objective is None else json.loads(dumps(objective.outcome()))
 
 
 def losses(weights):
@@ -97,10 +101,33 @@ def losses(weights):
     }
 
 
+def measured(model):
+    """Return the losses of a model on every domain, as the weighting stage measures them."""
+    import torch
+
+    from chameleon.evaluation.perplexity import block_losses
+
+    found = {}
+    for d in DOMAINS:
+        ids = torch.as_tensor(Stream(d).ids[: 9 * 8].reshape(8, 9)).numpy()
+        found[d] = float(block_losses(model, ids).mean())
+    return found
+
+
 def read_runs(label, domains, seed=5):
     """Return the runs of a method that another one reads."""
     made = registry.get(label).extra_runs(tuple(domains), parameters(label, domains), seed)
-    return {run.run_id: RunResult(dict(run.weights), losses(run.weights), None) for run in made}
+    return {
+        run.run_id: RunResult(dict(run.weights), losses(run.weights), None, **blocks(run)) for run in made
+    }
+
+
+def blocks(run):
+    """Return made-up losses by block: a domain's blocks differ, and lie around its loss."""
+    if not run.blocks:
+        return {}
+    made = {d: [loss + x for x in (-0.2, 0.1, 0.05, 0.05)] for d, loss in losses(run.weights).items()}
+    return {"blocks": made, "block_tokens": 8}
 
 
 @pytest.fixture
@@ -116,19 +143,20 @@ def solve(model_dir):
             outcome, weights = {}, run.weights
             if run.objective or weights is None:
                 earlier = {key: runs[key] for key in run.after}
-                outcome = trained(method, run, domains, params, seed, earlier)
-                weights = weights or uniform
-            runs[run.run_id] = RunResult(
-                dict(weights), losses(weights), None if run.swarm else model_dir, outcome
-            )
+                weights, outcome = trained(method, run, domains, params, seed, earlier)
+            folder = None if run.swarm else model_dir
+            runs[run.run_id] = RunResult(dict(weights), losses(weights), folder, outcome, **blocks(run))
         del runs[REFERENCE]
-        rows = X[[DOMAINS.index(d) for d in domains]] if "embeddings" in method.requires else None
+        at = [DOMAINS.index(d) for d in domains]
+        rows = X[at] if "embeddings" in method.requires else None
+        counts = HISTOGRAMS[at] if "histograms" in method.requires else None
         mixture = {d: (1 + DOMAINS.index(d)) / sum(1 + DOMAINS.index(e) for e in domains) for d in domains}
         others, played = (dict.fromkeys(f(params), mixture) for f in (method.uses, method.follows))
         read = {label: read_runs(label, domains) for label in method.reads(params)}
         inputs = MethodInputs(
             tuple(domains), dict(COUNTS), params, seed, STEPS, rows, runs, read, others, played,
-            token_budget=BUDGET,
+            token_budget=BUDGET, histograms=counts,
+            validation_losses=measured if "validation" in method.requires else None,
         )  # fmt: skip
         before = copy.deepcopy((inputs.token_counts, inputs.params, inputs.runs, inputs.read))
         result = method.weights(inputs)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from chameleon.core.errors import UserError
 from chameleon.experiment import specs
 from chameleon.experiment.load import load
 from chameleon.mixing import registry
+from chameleon.mixing.types import KINDS
 from chameleon.stages import runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +25,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_methods_are_printed_one_a_line(capsys):
     assert cli.main(["methods"]) == 0
-    assert capsys.readouterr().out.splitlines() == registry.names()
+    table, _, legend = capsys.readouterr().out.partition("\n\n")
+    head, *lines = table.splitlines()
+    assert head.split()[:4] == ["method", "kind", "needs", "sees"] and "K of" in legend
+    assert sorted(line.split()[0] for line in lines) == registry.names()
+    kinds = [KINDS.index(line.split()[1]) for line in lines]
+    assert kinds == sorted(kinds)
+    (regmix,) = [line for line in lines if line.startswith("regmix ")]
+    assert "runs of its own" in regmix and "validation losses" in regmix and regmix.endswith("6 K n_s d_s")
 
 
 def test_check_says_what_a_config_runs(raw, tmp_path, capsys):
@@ -180,9 +189,8 @@ def test_people_are_shown_their_commands_first_and_an_example_of_each(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     shown = capsys.readouterr().out
-    assert [shown.index(f"\n    {name} ") for name in (*people.COMMANDS, "job")] == sorted(
-        shown.index(f"\n    {name} ") for name in (*people.COMMANDS, "job")
-    )
+    at = [re.search(rf"\n    {name}\s", shown).start() for name in (*people.COMMANDS, "job")]
+    assert at == sorted(at)
     assert not [name for name in jobs.JOBS if f"\n    {name} " in shown]
     assert set(people.OPTIONS) == set(people.EXAMPLES) == set(people.COMMANDS)
     for name, example in people.EXAMPLES.items():
@@ -195,4 +203,12 @@ def test_the_console_script_is_the_module():
     script = Path(sys.executable).with_name("chameleon")
     command = [[str(script), "methods"], [sys.executable, "-m", "chameleon", "methods"]]
     one, other = (subprocess.run(c, capture_output=True, text=True, cwd=ROOT, check=True) for c in command)
-    assert one.stdout == other.stdout and one.stdout.split() == registry.names()
+    assert one.stdout == other.stdout and "data_mixing_law" in one.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake():
+    """`chameleon methods | head -1` ends in silence."""
+    command = [sys.executable, "-u", "-m", "chameleon", "methods"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait() == 0

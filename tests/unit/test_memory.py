@@ -63,6 +63,17 @@ def test_parts_make_an_objective_smaller(name: str) -> None:
     assert found[1] < 0.4 * found[0]
 
 
+def test_an_online_method_that_is_an_objective_has_its_line(raw) -> None:
+    raw["scenarios"]["toy"]["methods"] = ["uniform", "odm", "rnb", "pike"]
+    jobs = [
+        Job(f"base {label}", "base", "toy", label, scale="tiny", train_flops=1.0)
+        for label in raw["scenarios"]["toy"]["methods"]
+    ]
+    plain, pike, rnb = memory.needs(load(raw), jobs, 64)
+    assert [need.objective for need in (plain, pike, rnb)] == ["", "pike", "rnb"]
+    assert pike.bytes > rnb.bytes > plain.bytes
+
+
 def test_every_kind_of_training_job_has_its_line(raw) -> None:
     raw["scenarios"]["toy"]["methods"] = ["uniform", "doge"]
     jobs = [

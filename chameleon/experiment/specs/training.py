@@ -83,6 +83,7 @@ def _extra_training(cfg: Config, scenario: str, label: str, seed: int, chosen: R
         "method": label,
         "max_epochs": None,
         "validation_tokens": cfg.evaluation(scenario)["validation_tokens"],
+        **({"blocks": True} if chosen.blocks else {}),
     }
 
 
@@ -103,6 +104,7 @@ def extra_run(cfg: Config, scenario: str, label: str, seed: int, run: str) -> Sp
         **_extra_training(cfg, scenario, label, seed, chosen),
         "run": run,
         "weights": chosen.weights,
+        **({} if chosen.start is None else {"start": chosen.start}),
         # A plain run is what its mixture says, whatever the method's parameters are.
         "own": own if chosen.objective or chosen.weights is None else None,
     }

@@ -54,6 +54,12 @@ def weights(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "tokenizer_fingerprint": cfg.tokenizer_fingerprint,
         "version": STAGES["weights"],
         **reads(cfg, label),
+        **({"histograms": True} if "histograms" in method.requires else {}),
+        **(
+            {"validation_tokens": cfg.evaluation(scenario)["validation_tokens"]}
+            if "validation" in method.requires
+            else {}
+        ),
     }
 
 

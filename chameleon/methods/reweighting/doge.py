@@ -7,13 +7,13 @@ own it holds g_j itself, whose square ⟨g_j, g_j⟩ is mostly the variance of a
 `baselines/doge.py` says what the runs are and which settings are the default; this is what a proxy run does.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chameleon.methods.reweighting.weights import MovingWeights
+from chameleon.methods.reweighting.with_target import gradients_beside
 from chameleon.mixing.types import StepInfo
 
 if TYPE_CHECKING:
@@ -140,21 +140,10 @@ class DogeObjective:
         self, model: "Decoder", tokens: "Tensor", targets: "Tensor", domains: Sequence[str], info: StepInfo
     ) -> float:
         """Leave Σ_i α_i g_i in `.grad`; see `chameleon.mixing.Objective`."""
-        import torch
-
-        from chameleon.methods.reweighting.domain_gradients import captured
-        from chameleon.training.model import flops_per_token
-
-        present = sorted(set(domains))
-        row = {name: i for i, name in enumerate(present)}
-        owners, blocks = [row[d] for d in domains], len(tokens)
-        if self.independent:
-            more, their_targets, _ = info.draw(blocks)
-            tokens, targets = torch.cat([tokens, more]), torch.cat([targets, their_targets])
-            owners += [len(present)] * blocks
-            self.extra_flops += flops_per_token(model.shape) * more.numel()
-        at_once = math.ceil(blocks / info.parts) if info.parts > 1 else None
-        gradients = captured(model, tokens, targets, owners, at_once)
+        blocks = len(tokens)
+        drawn = info.draw(blocks)[:2] if self.independent else None
+        present, gradients, flops = gradients_beside(model, tokens, targets, domains, info, drawn)
+        self.extra_flops += flops
         eta = info.learning_rate if self.step_size is None else self.step_size * info.lr_factor
         weights = self.update(gradients.gram(), present, eta)
         gradients.combine(np.append(weights, 0.0) if self.independent else weights)

@@ -13,7 +13,7 @@ kept for the weighted sum, k × P numbers in all; all rows together cost what th
 step costs. The tied matrix gets both of its parts (head and look-up) before it is multiplied, since their
 cross terms count.
 
-Used by `chameleon.methods.reweighting.doge`; reads and writes nothing.
+Used by `chameleon.methods.reweighting.with_target`; reads and writes nothing.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chameleon.methods.reweighting.owed import Owed
+from chameleon.methods.reweighting.segments import Segments
 from chameleon.mixing.types import TrainingState
 
 #: The published update rules.
@@ -94,30 +94,21 @@ class OdmController:
             warmup: steps after which shares may move.
             every: steps of a segment.
         """
-        self.bandit, self.warmup, self.every = bandit, warmup, every
-        self.owed = Owed(bandit.names)
-        #: Steps of the segment being played; 0 before the first.
-        self.length = 0
+        self.bandit = bandit
+        self.segments = Segments(bandit.names, warmup + every, every)
 
     def observe(self, step: int, losses: dict[str, float]) -> None:
         self.bandit.hear(step, losses)
 
     def next_segment(self, state: TrainingState) -> tuple[int, dict[str, float]]:
         """Return the next segment's steps and weights."""
-        left = state.total_steps - state.step
-        if not self.length:
-            self.length = min(self.warmup + self.every, left)
-            return self.length, self.owed.asked(self.bandit.shares, 0)
-        self.owed.settle(self.bandit.shares, state.realised)
-        a_step = sum(state.realised.values()) / self.length
-        self.length = min(self.every, left)
-        return self.length, self.owed.asked(self.bandit.update(), a_step * self.length)
+        return self.segments.next(state, self.bandit.shares, self.bandit.update)
 
     def state(self) -> dict[str, Any]:
         """Return what later segments depend on: a few numbers a domain."""
-        return {"bandit": self.bandit.state(), "owed": self.owed.blocks, "length": self.length}
+        return {"bandit": self.bandit.state(), **self.segments.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         self.bandit.restore(state["bandit"])
-        self.owed.blocks, self.length = np.array(state["owed"]), int(state["length"])
+        self.segments.restore(state)

@@ -1,6 +1,6 @@
 """What rounding to whole blocks leaves: shares that move every few steps are played exactly in the long run.
 
-Used by the controllers of ODM and ADO.
+Used by ADO's controller and by `segments`.
 """
 
 from collections.abc import Mapping, Sequence

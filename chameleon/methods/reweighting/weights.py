@@ -48,6 +48,17 @@ def neutral_exponent(alpha: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     return np.where(known, exponent, neutral)
 
 
+def thinned(path: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, Any]:
+    """Return TRAJECTORY_POINTS of the steps of a path, from 1, and each domain's weights at them."""
+    steps = len(path)
+    kept = np.unique(np.linspace(0, steps - 1, min(steps, TRAJECTORY_POINTS)).round().astype(int))
+    points = np.array([path[i] for i in kept]).reshape(len(kept), len(names))
+    return {
+        "steps": [int(i) + 1 for i in kept],
+        "weights": {d: [round(float(x), 8) for x in points[:, i]] for i, d in enumerate(names)},
+    }
+
+
 class MovingWeights:
     """A point on the simplex, from uniform on, with the mean over steps.
 
@@ -99,16 +110,10 @@ class MovingWeights:
 
     def outcome(self) -> dict[str, Any]:
         """Return `average`, `final` (domain -> weight) and `trajectory`, thinned to TRAJECTORY_POINTS."""
-        steps = len(self._path)
-        kept = np.unique(np.linspace(0, steps - 1, min(steps, TRAJECTORY_POINTS)).round().astype(int))
-        path = np.array([self._path[i] for i in kept]).reshape(len(kept), len(self.names))
         return {
             "average": self.named(self.average / self.average.sum()),
             "final": self.named(self.alpha),
-            "trajectory": {
-                "steps": [int(i) + 1 for i in kept],
-                "weights": {d: [round(float(x), 8) for x in path[:, i]] for i, d in enumerate(self.names)},
-            },
+            "trajectory": thinned(self._path, self.names),
         }
 
     def named(self, values: np.ndarray) -> dict[str, float | None]:
