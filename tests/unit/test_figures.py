@@ -200,7 +200,14 @@ def test_weights_over_time_shows_how_proxies_found_them(tmp_path):
 def test_quality_cost_separates_what_is_free(tmp_path):
     free, paid = draw("quality_cost", tmp_path).axes
     assert free.get_xlabel() == "free" and {t.get_text() for t in free.texts} == {"uniform", "natural"}
-    assert [t.get_text() for t in paid.texts] == ["chameleon"] and paid.get_xscale() == "log"
+    note, *labels = [t.get_text() for t in paid.texts]
+    assert labels == ["chameleon"] and paid.get_xscale() == "log"
+    ppl = [np.mean([perplexity("uniform", d, s) for d in DOMAINS]) for s in (0, 1, 2)]
+    apart = 100 * np.mean([abs(ppl[0] - ppl[1]), abs(ppl[0] - ppl[2]), abs(ppl[1] - ppl[2])]) / np.mean(ppl)
+    assert f"another's ({apart:.1f} %)" in note
+    front = paid.lines[-2].get_ydata() if len(paid.lines[-1].get_xdata()) == 1 else paid.lines[-1].get_ydata()
+    best_free = min(line.get_ydata()[0] for line in free.lines if len(line.get_xdata()) == 1)
+    assert front[0] == best_free and list(front) == sorted(front, reverse=True), "falls, as more is spent"
     (dot,) = [line for line in paid.lines if len(line.get_xdata()) == 1]
     assert dot.get_xdata()[0] == pytest.approx(100 * 7 / 60)
     assert dot.get_ydata()[0] == pytest.approx(

@@ -1,11 +1,13 @@
 """Figure of quality against compute: what a method's weights cost and what they bought."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from chameleon.reporting.figures.style import (
+    BAND,
     INK,
     beyond,
     interval_note,
@@ -17,7 +19,13 @@ from chameleon.reporting.figures.style import (
 )
 from chameleon.reporting.labels import place_labels
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, method_order
-from chameleon.reporting.statistics.comparisons import base_cost, to_uniform, weighting_cost
+from chameleon.reporting.statistics.comparisons import (
+    base_cost,
+    seed_noise,
+    series,
+    to_uniform,
+    weighting_cost,
+)
 from chameleon.reporting.statistics.stats import Estimate
 
 #: Weights below this share of a base run (percent) count as free: they are arithmetic on token counts.
@@ -44,8 +52,10 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
     width = max(1.2, 0.7 * len(free)) if free else 0.0
     ratios = [width, 8 - width] if free and paid else [1.0]
     panels = list(np.atleast_1d(figure.subplots(1, len(ratios), sharey=True, width_ratios=ratios)))
+    apart = _seeds_apart(metrics)
     for axes in panels:
         zero_line(axes, method_style(YARDSTICK)[0])
+        axes.axhspan(-apart, apart, color=BAND, zorder=0)
         axes.set_xlabel(" ")
     if free:
         _points(panels[0], free, [float(i) for i in range(len(free))], known)
@@ -64,12 +74,18 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
         else:
             axes.xaxis.set_minor_formatter(FuncFormatter(_few))
         axes.set_xlabel("FLOPs spent on the weights (% of a base run's, log scale)")
+        _front(axes, [known[m].mean for m in free], sorted((price[m], known[m].mean) for m in paid))
         if free:
             axes.spines["left"].set_visible(False)
             axes.tick_params(axis="y", length=0)
     panels[0].set_ylabel("mean perplexity against uniform (%)\n← better            worse →")
     panels[0].margins(y=0.12)
     title(figure, f"Quality against compute, {scenario} ({seeds(metrics)}, paired{interval_note(metrics)})")
+    told = ["dotted: the best so far, as more is spent"] if paid else []
+    if apart:
+        told.append(f"grey: how far {YARDSTICK} of one seed is from another's ({apart:.1f} %)")
+    panels[-1].text(0.99, 0.99, "\n".join(told), transform=panels[-1].transAxes, ha="right", va="top",
+                    fontsize=8, color=INK)  # fmt: skip
     for axes, group, xs in ((panels[0], free, [float(i) for i in range(len(free))]),
                             (panels[-1], paid, [price[m] for m in paid])):  # fmt: skip
         if group:
@@ -79,6 +95,28 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
                 figure, axes, points, [names[m] for m in group], INK, avoid=[np.array(avoid)] if avoid else []
             )
     return figure
+
+
+def _seeds_apart(metrics: pd.DataFrame) -> float:
+    """Return by how much uniform of one seed differs from that of another (% of its mean); 0 for one seed."""
+    apart = seed_noise(metrics, "mean_perplexity")
+    mean = np.mean(list(series(metrics, YARDSTICK, "mean", "mean_perplexity").values()))
+    return float(100 * np.mean(apart) / mean) if apart else 0.0
+
+
+def _front(axes: Axes, free: list[float], paid: list[tuple[float, float]]) -> None:
+    """Draw what is the best so far as more is paid: `free` means, then (price, mean) by price."""
+    low, high = axes.get_xlim()
+    best = min(free, default=paid[0][1])
+    xs, ys = [low if free else paid[0][0]], [best]
+    for price, mean in paid:
+        if mean < best:
+            best = mean
+            xs.append(price)
+            ys.append(mean)
+    axes.plot(
+        [*xs, high], [*ys, best], drawstyle="steps-post", color=INK, linewidth=0.9, linestyle=":", zorder=1
+    )
 
 
 def _few(value: float, _: int) -> str:

@@ -34,6 +34,12 @@ STYLES = {
     "chameleon_scaled": ("#F2A26B", "o"), "aioli_mean": ("#F3C766", "X"),
     "chameleon_permuted": ("#9C9C9C", "x"), "chameleon_untrained": ("#B4B4B4", "+"),
     "single_domain": ("#C8C8C8", "1"),
+    # Of a kind, of a hue: what a proxy, a swarm, experts or the base run itself says.
+    "in_run_shapley": ("#44AA99", "v"), "climb": ("#AA4488", "P"), "data_mixing_law": ("#AA4488", "p"),
+    "olmix": ("#AA4488", "h"), "utilimax": ("#332288", "h"), "mixmin": ("#332288", "p"),
+    "demix": ("#332288", "d"), "skill_it": ("#B37400", "*"), "odm": ("#E69F00", "<"),
+    "ado": ("#E69F00", ">"), "rnb": ("#B37400", "^"), "pike": ("#B37400", "v"),
+    "chameleon_lexical": ("#8A8A8A", "2"), "swarm_best": ("#C8C8C8", "3"),
 }  # fmt: skip
 #: For methods that are not named above and are no variant of one; which one is a function of the name.
 SPARE = (("#332288", "h"), ("#44AA99", "p"), ("#661100", "d"), ("#6699CC", "8"))
