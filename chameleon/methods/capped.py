@@ -1,5 +1,7 @@
 """Mixtures below caps: the simplex cut by a largest weight per domain. Pure functions of arrays."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -25,6 +27,30 @@ def lowest(slope: np.ndarray, caps: np.ndarray) -> np.ndarray:
     found = np.empty_like(filled)
     found[order] = filled
     return found
+
+
+def descend(
+    value_and_slope: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    start: np.ndarray,
+    caps: np.ndarray,
+    tolerance: float,
+) -> np.ndarray:
+    """Return the mixture below the caps at which SLSQP ends; `gap` says what that is worth.
+
+    Args:
+        value_and_slope: a smooth function of k weights, and its gradient.
+        start: where to begin.
+        caps: k.
+        tolerance: of the value, where the search ends.
+    """
+    from scipy.optimize import minimize
+
+    found = minimize(
+        value_and_slope, start, jac=True, method="SLSQP", bounds=[(0.0, float(cap)) for cap in caps],
+        constraints=[{"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": np.ones_like}],
+        options={"ftol": tolerance, "maxiter": 2000},
+    )  # fmt: skip
+    return project(found.x, caps)
 
 
 def gap(point: np.ndarray, slope: np.ndarray, caps: np.ndarray) -> float:

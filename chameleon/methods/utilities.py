@@ -105,8 +105,6 @@ def invest(utility: np.ndarray, caps: np.ndarray, risk: float) -> Portfolio:
 
 
 def _descend(utility: np.ndarray, caps: np.ndarray, risk: float, start: np.ndarray) -> Portfolio:
-    from scipy.optimize import minimize
-
     scale = max(1.0, risk)
 
     def value_and_slope(w: np.ndarray) -> tuple[float, np.ndarray]:
@@ -117,12 +115,7 @@ def _descend(utility: np.ndarray, caps: np.ndarray, risk: float, start: np.ndarr
         value, slope = norm + risk * float(w @ w), utility @ short / norm + 2 * risk * w
         return value / scale, slope / scale
 
-    answer = minimize(
-        value_and_slope, start, jac=True, method="SLSQP", bounds=[(0.0, c) for c in caps],
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
-        options={"ftol": 1e-16, "maxiter": 1000},
-    )  # fmt: skip
-    weights = capped.project(answer.x, caps)
+    weights = capped.descend(value_and_slope, start, caps, 1e-16)
     slope = scale * value_and_slope(weights)[1]
     gap = capped.gap(weights, slope, caps)
     distance = float(np.linalg.norm(weights @ utility - 1))

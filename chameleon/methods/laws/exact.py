@@ -4,13 +4,13 @@
 
 An exponential of a linear function is convex, so is their mean, and the divergence makes it strictly so. The
 answer is accepted only with a small duality gap: how much a linear lower bound leaves to be gained over the
-same set (the Frank-Wolfe gap). Pure functions; scipy is imported when first used.
+same set (the Frank-Wolfe gap). Pure functions.
 """
 
 import numpy as np
 
 from chameleon.core.errors import UserError
-from chameleon.methods.capped import gap, project
+from chameleon.methods.capped import descend, gap, project
 
 #: What a solution may leave to be gained (nats/token), in multiples of the objective where that is above one.
 GAP = 1e-6
@@ -33,8 +33,6 @@ def minimise(
         UserError: the caps leave less than a whole mixture.
         ArithmeticError: no solution within GAP was found.
     """
-    from scipy.optimize import minimize
-
     k = exponents.shape[1]
     upper = np.ones(k) if caps is None else np.minimum(caps, 1.0)
     if upper.sum() < 1:
@@ -49,14 +47,8 @@ def minimise(
         towards: np.ndarray = (np.exp(exponents @ p)[:, None] * exponents).mean(axis=0)
         return towards + strength * (np.log(np.maximum(p, FLOOR) / q) + 1)
 
-    ends = []
-    for start in (q / q.sum(), np.full(k, 1 / k)):
-        found = minimize(
-            value, project(start, upper), jac=slope, method="SLSQP", bounds=[(0.0, float(u)) for u in upper],
-            constraints=[{"type": "eq", "fun": lambda p: p.sum() - 1.0, "jac": np.ones_like}],
-            options={"ftol": 1e-14, "maxiter": 2000},
-        )  # fmt: skip
-        ends.append(project(found.x, upper))
+    starts = (project(start, upper) for start in (q / q.sum(), np.full(k, 1 / k)))
+    ends = [descend(lambda p: (value(p), slope(p)), start, upper, 1e-14) for start in starts]
     best = min(ends, key=value)
     if (left := gap(best, slope(best), upper)) > GAP * max(1.0, value(best)):
         raise ArithmeticError(f"the search for the best mixture ended {left:.2g} nats/token above a bound")
