@@ -110,17 +110,6 @@ class MixMin(Method):
 
 
 def _losses(inputs: MethodInputs, names: list[str]) -> tuple[np.ndarray, int]:
-    """Return the experts' losses (target domains x documents x k), and the tokens of a document."""
     label, target = inputs.params["experts"], inputs.params["target"]
-    runs = inputs.read[label]
-    columns, length = [], 0
-    for name in names:
-        alone = [runs[key] for key in sorted(runs) if runs[key].weights.get(name) == 1]
-        if not alone or not alone[0].blocks:
-            what = "no run on" if not alone else "not kept the losses by block of the run on"
-            raise UserError(
-                f"method mixmin: experts: {label!r} has {what} {name} alone; valid: single_domain"
-            )
-        length = alone[0].block_tokens
-        columns.append([alone[0].blocks[d] for d in (names if target == MEAN else [target])])
-    return np.moveaxis(np.array(columns, dtype=np.float64), 0, 2), length
+    targets = names if target == MEAN else [target]
+    return likelihood.expert_blocks(inputs.read[label], names, targets, f"method mixmin: experts: {label!r}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chameleon.cli import jobs, people
+from chameleon.cli import jobs, main, people
 from chameleon.experiment.load import load_files
 from chameleon.mixing import registry
 
@@ -147,3 +147,15 @@ def test_numbers_in_the_documents_are_the_configs() -> None:
     base, proxy = (cfg.raw["scales"][name]["train"]["steps"] for name in ("cpu", "cpu_proxy"))
     assert f"the base models take {base} steps" in read("docs/DECISIONS.md")
     assert f"(`cpu_proxy`, {proxy:,} steps" in read("docs/FAIRNESS.md")
+
+
+@pytest.mark.parametrize("command", ["mixmin", "regmix --set regression=linear"])
+def test_the_scores_on_the_methods_page_are_what_the_command_prints(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that take two seconds."""
+    assert main(["score-method", *command.split()]) == 0
+    line, floor = capsys.readouterr().out.splitlines()[3:5]
+    for name, row in ((f"`{command}`", line), ("one run of the very mixture", floor)):
+        rho, low, _, high, best, regret = row.split()[-6:]
+        assert f"| {name} | {rho} ({low} to {high}) | {best} | {regret} |" in read("docs/METHODS.md")

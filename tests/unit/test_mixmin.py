@@ -131,3 +131,14 @@ def test_experts_are_needed():
     )
     with pytest.raises(UserError, match="not kept the losses by block of the run on code alone"):
         registry.get("mixmin").weights(inputs)
+
+
+def test_the_losses_of_many_mixtures_are_those_of_each():
+    losses = noisy(spread=1.5)
+    mixtures = np.random.default_rng(1).dirichlet(np.full(4, 0.2), size=9000)
+    mixtures[7] = [0, 0, 1, 0]
+    found = likelihood.of_mixtures(losses, LENGTH, mixtures)
+    for i in (0, 7, 4096, 8999):
+        assert found[i] == pytest.approx(likelihood.loss(losses, LENGTH, mixtures[i]), abs=1e-12)
+    # So far apart that a likelihood ratio is no number above zero: finite all the same.
+    assert np.isfinite(likelihood.of_mixtures(100 * losses, LENGTH, mixtures)).all()
