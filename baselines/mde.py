@@ -10,9 +10,9 @@ Reads the runs of two other methods of the scenario (`swarm`, `experts`) and add
 Known differences from the paper:
 - The experts are mixed block by block (blocks of their context), not token by token: what is kept of a run
   is its loss on every block. F is MixMin's (`chameleon.methods.likelihood`).
-- On the swarm that ships with the suite the features raise the rank correlation of RegMix's trees from .935 to
-  .957; log p in their place, which no expert is needed for, raises it to .954. So little of that is what the
-  experts know.
+- On the swarm that ships with the suite the features raise the rank correlation of RegMix's trees from .935
+  to .957; log p in their place, which no expert is needed for, raises it to .954. So little of that is what
+  the experts know.
 - The regression and its settings for few runs are RegMix's here, and the target is the mean validation loss.
 """
 
