@@ -11,7 +11,7 @@ Known differences from the paper:
 - The targets are the domains' validation losses in nats/token, weighted alike; the paper's are tasks' bits
   per byte.
 - Small runs are not shown the repetitions of the base run; the cap is the proposer's alone, as in the paper.
-- Mixture reuse, for domains that change, is not part of this method.
+- Mixture reuse, for domains that change, is a method of its own (`mixture_reuse`).
 
 Known differences from its code:
 - λ is 0.05, as in the paper and most of its configs; its class has no default, its example .1.

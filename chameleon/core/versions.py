@@ -29,6 +29,7 @@ _EXPERTS = ("chameleon/methods/likelihood.py", "chameleon/methods/merging.py")
 _LAWS = (
     "chameleon/methods/regression/laws.py",
     "chameleon/methods/laws/method.py",
+    "chameleon/methods/laws/solve.py",
     "chameleon/methods/rows.py",
 )
 _SHOWN = (

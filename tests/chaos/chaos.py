@@ -25,11 +25,12 @@ ALL = """
 scenarios:
   pretrain:
     methods: [uniform, natural, temperature, unimax, fixed, doremi, doge, in_run_shapley, regmix, climb,
-      mde, data_mixing_law, olmix, swarm_best, aioli, aioli_mean, odm, ado, rnb, pike, chameleon,
-      chameleon_permuted, chameleon_untrained, chameleon_lexical, single_domain, utilimax, skill_it, mixmin,
-      demix]
+      mde, data_mixing_law, olmix, mixture_reuse, swarm_best, aioli, aioli_mean, odm, ado, rnb, pike,
+      chameleon, chameleon_permuted, chameleon_untrained, chameleon_lexical, single_domain, utilimax,
+      skill_it, mixmin, demix]
 method_params:
   climb: {rounds: [4, 2], steps: 10, candidates: 2000}
+  mixture_reuse: {scale: smoke, steps: 10, kept: [twin_one, twin_two]}
   mde: {candidates: 2000}
   demix: {rounds: [6, 3], steps: 10, candidates: 2000}
   fixed: {weights: {twin_one: 0.2, twin_two: 0.2, unique: 0.2, blend: 0.2, moby_dick: 0.2}}

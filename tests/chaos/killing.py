@@ -35,7 +35,7 @@ SIGNALS = {signal.SIGKILL: 7, signal.SIGTERM: 1, signal.SIGINT: 1, signal.SIGUSR
 ALL_AT_ONCE = 0.08
 #: Most kills of one stage in the first pass, as a share of all; twice as many in the second, and so on.
 #: Training takes most of the time, and would use the kills up before the stages after it have begun.
-OF_ONE_STAGE = 1 / 8
+OF_ONE_STAGE = 1 / 20
 
 
 def digests(results: Path) -> dict[str, str]:

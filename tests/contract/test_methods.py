@@ -38,6 +38,7 @@ EXAMPLES = {
     "mean_mixture": lambda domains: {"of": "other"},
     # Their own defaults fit and simulate for seconds.
     "climb": lambda domains: {"rounds": [6, 3, 2], "candidates": 1000, "folds": 3},
+    "mixture_reuse": lambda domains: {"kept": sorted(domains)[:2], "folds": 3},
     "mde": lambda domains: {"candidates": 500, "folds": 3},
     "demix": lambda domains: {"rounds": [6, 3], "candidates": 500, "steps": 4},
     "regmix": lambda domains: {"num_proxies": 12, "candidates": 1000, "folds": 3},

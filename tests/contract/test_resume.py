@@ -30,6 +30,7 @@ PARAMS = {
     "regmix": {"num_proxies": 6, "scale": "tiny", "steps": 5, "candidates": 200, "folds": 3},
     "aioli": {"prior_steps": 1, "update_steps": 6, "lp_steps": 1, "most_probing": 0.5},
     "climb": {"rounds": [3, 2], "steps": 5, "candidates": 200, "folds": 3},
+    "mixture_reuse": {"kept": ["twin_one", "blend"], "steps": 5, "folds": 3, "repetitions": None},
     "mde": {"candidates": 200, "folds": 3},
     "demix": {"rounds": [4, 2], "steps": 5, "candidates": 200, "top": 5},
     "permuted": {"of": "uniform"},

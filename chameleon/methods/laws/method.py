@@ -7,9 +7,7 @@ import numpy as np
 
 from chameleon.core.seeds import generator
 from chameleon.methods.capped import epoch_caps
-from chameleon.methods.laws import exact
-from chameleon.methods.regression import models
-from chameleon.methods.regression.laws import LogLinear
+from chameleon.methods.laws.solve import MINIMUM_RUNS, fitted, minimum
 from chameleon.methods.rows import MEAN, rows
 from chameleon.mixing import (
     Method,
@@ -22,9 +20,6 @@ from chameleon.mixing import (
     check_whole,
     choices,
 )
-
-#: Fewer runs than this cannot be fitted and checked.
-MINIMUM_RUNS = 3
 
 
 class LawMethod(Method):
@@ -78,26 +73,15 @@ class LawMethod(Method):
             best = dict(zip(names, x[y.mean(axis=1).argmin()].tolist(), strict=True))
             schedule = MixtureSchedule.static({d: best[d] for d in inputs.domains})
             return MethodResult(schedule, {"law": "none: too few runs", "runs": len(x)})
-        laws = self._laws(x, y)
+        shuffle = generator(inputs.seed, "law", "folds")
         try:
-            exponents = np.array([law.exponents for law in laws])
-            found = exact.minimise(exponents, natural, params["divergence"], caps)
+            found, diagnostics = minimum(
+                self.law, x, y, natural, params["divergence"], caps, params["folds"], shuffle
+            )
         except UserError as error:
             raise UserError(f"method {self.name}: repetitions: {params['repetitions']!r}: {error}") from error
-        shuffle = generator(inputs.seed, "law", "folds")
-        held_out = models.cross_validate(self.law, x, y, params["folds"], shuffle)
-        correlation = models.spearman(held_out, y.mean(axis=1))
         tight = [] if caps is None else np.flatnonzero(found >= caps - 1e-9).tolist()
-        diagnostics: dict[str, Any] = {
-            "law": self.law,
-            "runs": len(x),
-            "runs_advised": 3 * (len(names) + 1),
-            "predicted_loss": float(np.mean([law.predict(found[None])[0] for law in laws])),
-            "best_swarm_loss": float(y.mean(axis=1).min()),
-            "heldout_mse": models.mean_squared_error(held_out, y.mean(axis=1)),
-            "at_cap": [names[i] for i in tight],
-            **({} if correlation is None else {"heldout_spearman": correlation}),
-        }
+        diagnostics["at_cap"] = [names[i] for i in tight]
         weights = dict(zip(names, found.tolist(), strict=True))
         return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
 
@@ -108,9 +92,5 @@ class LawMethod(Method):
         if len(x) < MINIMUM_RUNS or params["target"] != MEAN:
             return {}
         asked = np.array([[mixture.get(d, 0.0) for d in names] for mixture in mixtures.values()])
-        expected = np.mean([law.predict(asked) for law in self._laws(x, y)], axis=0)
+        expected = np.mean([law.predict(asked) for law in fitted(self.law, x, y)], axis=0)
         return dict(zip(mixtures, expected.tolist(), strict=True))
-
-    def _laws(self, x: np.ndarray, y: np.ndarray) -> list[LogLinear]:
-        found = [models.fit(self.law, x, column) for column in y.T]
-        return [law for law in found if isinstance(law, LogLinear)]

@@ -36,7 +36,7 @@ STYLES = {
     "single_domain": ("#C8C8C8", "1"),
     # Of a kind, of a hue: what a proxy, a swarm, experts or the base run itself says.
     "in_run_shapley": ("#44AA99", "v"), "climb": ("#AA4488", "P"), "mde": ("#AA4488", "X"),
-    "data_mixing_law": ("#AA4488", "p"),
+    "data_mixing_law": ("#AA4488", "p"), "mixture_reuse": ("#AA4488", "d"),
     "olmix": ("#AA4488", "h"), "utilimax": ("#332288", "h"), "mixmin": ("#332288", "p"),
     "demix": ("#332288", "d"), "skill_it": ("#B37400", "*"), "odm": ("#E69F00", "<"),
     "ado": ("#E69F00", ">"), "rnb": ("#B37400", "^"), "pike": ("#B37400", "v"),

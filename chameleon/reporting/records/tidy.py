@@ -28,9 +28,9 @@ INTEGERS = ("seed", "step", "document")
 #: Reading order: the yardstick, the free baselines, the learned ones by kind (a proxy, a swarm, experts,
 #: online), ours, controls; others follow by name.
 METHODS = ("uniform", "natural", "temperature", "unimax", "fixed", "doremi", "doge", "in_run_shapley",
-           "regmix", "climb", "mde", "data_mixing_law", "olmix", "utilimax", "mixmin", "demix", "aioli",
-           "aioli_mean", "aioli_regmix", "skill_it", "odm", "ado", "rnb", "pike", "chameleon",
-           "chameleon_scaled", "chameleon_retrained", "chameleon_pt", "chameleon_ft",
+           "regmix", "climb", "mde", "data_mixing_law", "olmix", "mixture_reuse", "utilimax", "mixmin",
+           "demix", "aioli", "aioli_mean", "aioli_regmix", "skill_it", "odm", "ado", "rnb", "pike",
+           "chameleon", "chameleon_scaled", "chameleon_retrained", "chameleon_pt", "chameleon_ft",
            "chameleon_permuted", "chameleon_untrained", "chameleon_lexical", "single_domain",
            "swarm_best")  # fmt: skip
 YARDSTICK = "uniform"
