@@ -12,21 +12,15 @@ Known differences from the paper:
   jobs, and the mixtures of round 1 are part of the plan. All mixtures keep below 15 times the prior.
 - The target is the mean validation loss, or one domain's; the paper's is a proxy's mean accuracy on a few
   benchmarks.
-- There are 16, 8 and 4 runs by default, the paper's ratio of 64, 32 and 16. That is too little for its
-  predictor (depth 4, L1 and L2 penalties, 5 runs a leaf, stopped early), so the default is RegMix's for small
-  swarms, and its own is `regression: climb`. On known laws of 7 domains (exponential and power, noise of 0.01
-  nats, medians of twelve seeds) its own predictor's answer lay 0.71 and 1.16 of uniform's distance in loss
-  above the best candidate, with 64, 32 and 16 runs (six seeds) 0.13 and 0.22; the default's 0.14 and 0.29.
-- Its predictor is fitted to losses of standard deviation one (ours). Its penalties suit accuracies in per
-  cent: on losses in nats they leave no tree a single split.
+- There are 16, 8 and 4 runs by default, the paper's ratio of 64, 32 and 16. The predictor is RegMix's, with
+  its settings for small swarms, not the paper's (LightGBM of depth 4 with L1 and L2 penalties, 5 runs a leaf,
+  stopped early on runs held out): that one has too few runs here to grow on.
 - A predictor that grew no tree tells no mixtures apart: the next round is then a draw from all candidates,
   and the last answer the best mixture measured (ours).
 
 Known differences from its code:
 - The code is a tutorial of NeMo Curator. Its candidates are 100,000 draws around the prior, the same in every
   round, as here; but it may draw a mixture again that was trained, and bounds those of round 1 alone.
-- It stops early on L1 or L2, whichever rises first; here on L2, as it asks for. Which tenth of the runs tells
-  when to stop is another draw.
 - A mixture is not rounded to four digits.
 - `top` above 1, one domain as `target` and the other values of `regression` are additions.
 """
@@ -40,7 +34,7 @@ from chameleon.core.seeds import generator
 from chameleon.methods.regression import models
 from chameleon.methods.regression.mixtures import swarm_mixtures
 from chameleon.methods.regression.propose import CANDIDATES, propose
-from chameleon.methods.rounds import EarlyStopped, around, held_out, next_round, predictor
+from chameleon.methods.rounds import around, check_rounds, next_round
 from chameleon.methods.rows import MEAN, rows
 from chameleon.mixing import (
     Method,
@@ -54,10 +48,6 @@ from chameleon.mixing import (
     choices,
     register,
 )
-
-REGRESSIONS = (EarlyStopped.name, *models.MODELS)
-#: Of all rounds: the jobs of the last one name all runs before them on their command line.
-MOST_RUNS = 1000
 
 
 @register
@@ -74,7 +64,7 @@ class Climb(Method):
         "steps": None,  # optimizer steps of a proxy; None: as many as its scale says, or the scenario's proxy
         "scale": None,  # its scale; None: the scenario's proxy scale
         "target": MEAN,  # or a domain
-        "regression": "lightgbm",  # as RegMix fits it; linear, log_linear, olmix; climb: CLIMB's own
+        "regression": "lightgbm",  # one of models.MODELS
         "candidates": CANDIDATES,  # simulated mixtures
         "pool": None,  # candidates that a round is drawn from; None: the square of its runs, at least 128
         "top": 1,  # mixtures of lowest predicted loss that are averaged
@@ -84,18 +74,13 @@ class Climb(Method):
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Refuse numbers out of range and unknown names."""
         rounds = params["rounds"]
-        whole = isinstance(rounds, list | tuple) and all(type(n) is int and n >= 1 for n in rounds)
-        if not whole or not rounds or rounds[0] < 3 or sum(rounds) > MOST_RUNS:
-            raise UserError(
-                f"method climb: rounds: {rounds!r} is not a list of numbers of runs, at least 3 in the first "
-                f"round, 1 in each later one, and {MOST_RUNS} in all"
-            )
+        check_rounds("method climb: rounds", rounds)
         check_whole("method climb: candidates", params["candidates"], sum(rounds), most=10_000_000)
         check_whole("method climb: pool", params["pool"], max(rounds[1:], default=1), optional=True)
         check_whole("method climb: steps", params["steps"], 1, optional=True)
         for name, low in {"top": 1, "folds": 2}.items():
             check_whole(f"method climb: {name}", params[name], low)
-        for name, valid in {"regression": REGRESSIONS, "target": (MEAN, *domains)}.items():
+        for name, valid in {"regression": (*models.MODELS,), "target": (MEAN, *domains)}.items():
             if params[name] not in valid:
                 raise UserError(f"method climb: {name}: {choices(params[name], valid)}")
 
@@ -124,7 +109,7 @@ class Climb(Method):
         number, place = _place(inputs.run.run_id)
         x, y = rows(inputs.earlier, names, params["target"])
         drawn = next_round(
-            predictor(params["regression"], x, y),
+            models.fit(params["regression"], x, y),
             around(len(names), params["candidates"], generator(inputs.seed, "climb", "candidates")),
             x,
             params["rounds"][number - 1],
@@ -145,13 +130,13 @@ class Climb(Method):
             return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
         x, y = rows(inputs.runs, names, params["target"])
         losses = y.mean(axis=1)
-        model = predictor(params["regression"], x, y)
+        model = models.fit(params["regression"], x, y)
         candidates = around(len(names), params["candidates"], generator(inputs.seed, "climb", "candidates"))
         found = propose(model, candidates, params["top"])
         apart = np.ptp(model.predict(x)) > 0
         chosen = found.mixture if apart else x[losses.argmin()] / x[losses.argmin()].sum()
         folds = generator(inputs.seed, "climb", "folds")
-        foreseen = held_out(params["regression"], x, y, params["folds"], folds)
+        foreseen = models.cross_validate(params["regression"], x, y, params["folds"], folds)
         ids = sorted(inputs.runs)
         diagnostics: dict[str, Any] = {
             "regression": model.name if apart else "none: it tells no mixtures apart",

@@ -37,7 +37,7 @@ import numpy as np
 from chameleon.core.seeds import generator
 from chameleon.methods.regression import models
 from chameleon.methods.regression.propose import CANDIDATES, TOP, propose
-from chameleon.methods.rounds import around, next_round, predictor
+from chameleon.methods.rounds import around, check_rounds, next_round
 from chameleon.mixing import (
     Method,
     MethodInputs,
@@ -80,14 +80,10 @@ class DeMix(Method):
         """Refuse numbers out of range and an unknown regression."""
         check_number("method demix: general", params["general"], least=0, below=1)
         check_whole("method demix: steps", params["steps"], 1, optional=True)
-        rounds = params["rounds"]
-        if not isinstance(rounds, list | tuple) or not rounds or rounds[0] < 3:
-            raise UserError(f"method demix: rounds: {rounds!r} is not a list of numbers, at least 3 first")
-        for count in rounds:
-            check_whole("method demix: rounds", count, 1, most=10_000)
-        if params["regression"] not in models.MODELS:
+        check_rounds("method demix: rounds", params["rounds"])
+        if params["regression"] not in (*models.MODELS,):
             raise UserError(f"method demix: regression: {choices(params['regression'], models.MODELS)}")
-        check_whole("method demix: candidates", params["candidates"], sum(rounds), most=10_000_000)
+        check_whole("method demix: candidates", params["candidates"], sum(params["rounds"]), most=10_000_000)
         check_whole("method demix: top", params["top"], 1)
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
@@ -125,13 +121,13 @@ class DeMix(Method):
         x = around(len(names), first, generator(inputs.seed, "demix", "mixtures"))
         y = _measured(inputs, names, experts, x)
         for number, count in enumerate(later, 2):
-            model = predictor(params["regression"], x, y)
+            model = models.fit(params["regression"], x, y)
             drawn = next_round(
                 model, candidates, x, count, None, generator(inputs.seed, "demix", "round", number)
             )
             x = np.concatenate([x, drawn])
             y = np.concatenate([y, _measured(inputs, names, experts, drawn)])
-        found = propose(predictor(params["regression"], x, y), candidates, params["top"])
+        found = propose(models.fit(params["regression"], x, y), candidates, params["top"])
         diagnostics = {
             "delta": {name: inputs.runs[f"expert_{name}"].moved for name in names},
             "proxies": len(x),

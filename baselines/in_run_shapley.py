@@ -41,8 +41,8 @@ Known differences from its code:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chameleon.methods.gradients.in_run import PER, RULES, InRunShapley
 from chameleon.methods.reweighting.with_target import bytes_beside
-from chameleon.methods.valuation.in_run import PER, RULES, InRunShapley
 from chameleon.mixing import (
     Method,
     MethodInputs,

@@ -10,9 +10,8 @@ Reads the runs of two other methods of the scenario (`swarm`, `experts`) and add
 Known differences from the paper:
 - The experts are mixed block by block (blocks of their context), not token by token: what is kept of a run
   is its loss on every block. F is MixMin's (`chameleon.methods.likelihood`).
-- On the swarm that ships with the suite the features raise the rank correlation of RegMix's trees from .935
-  to .957; log p in their place, which no expert is needed for, raises it to .954. So little of that is what
-  the experts know.
+- `features: log` is a control: the features are functions of p, so others such as log p, for which no expert
+  is needed, may do as well. On the swarm that ships with the suite they nearly do (docs/METHODS.md).
 - The regression and its settings for few runs are RegMix's here, and the target is the mean validation loss.
 """
 
@@ -39,6 +38,10 @@ from chameleon.mixing import (
     register,
 )
 
+FEATURES = ("experts", "log")
+#: Added to shares before their logarithm is taken, as a share may be zero.
+SMALLEST = 0.01
+
 
 @register
 class Mde(Method):
@@ -53,6 +56,7 @@ class Mde(Method):
     defaults = {
         "swarm": "regmix",  # label of the method of the same scenario whose runs are read
         "experts": "single_domain",  # label of the method with one run per domain
+        "features": "experts",  # or "log": log p in their place, which no expert is needed for; a control
         "target": MEAN,  # or a domain
         "regression": "lightgbm",  # one of models.MODELS
         "candidates": CANDIDATES,  # simulated mixtures
@@ -64,14 +68,16 @@ class Mde(Method):
         """Refuse unknown names and numbers out of range."""
         for key in ("swarm", "experts"):
             check_label(f"method mde: {key}", params[key])
-        for name, valid in {"regression": models.MODELS, "target": (MEAN, *domains)}.items():
+        allowed = {"regression": (*models.MODELS,), "target": (MEAN, *domains), "features": FEATURES}
+        for name, valid in allowed.items():
             if params[name] not in valid:
                 raise UserError(f"method mde: {name}: {choices(params[name], valid)}")
         for name, low in {"candidates": 1, "top": 1, "folds": 2}.items():
             check_whole(f"method mde: {name}", params[name], low, most=10_000_000)
 
     def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return list(dict.fromkeys([params["swarm"], params["experts"]]))
+        experts = [params["experts"]] if params["features"] == "experts" else []
+        return list(dict.fromkeys([params["swarm"], *experts]))
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Fit, simulate, average; diagnostics as RegMix's, for the regression with its features.
@@ -113,15 +119,19 @@ class Featured:
     """The regression as a function of mixtures: puts the experts' losses beside the weights first."""
 
     def __init__(self, inputs: MethodInputs, names: list[str]) -> None:
-        label = inputs.params["experts"]
-        where = f"method mde: experts: {label!r}"
-        self._blocks, self._length = likelihood.expert_blocks(inputs.read[label], names, names, where)
+        self._blocks: np.ndarray | None = None
+        if inputs.params["features"] == "experts":
+            label = inputs.params["experts"]
+            where = f"method mde: experts: {label!r}"
+            self._blocks, self._length = likelihood.expert_blocks(inputs.read[label], names, names, where)
         x, y = _rows(inputs, names)
         self._fitted = models.fit(inputs.params["regression"], self.features(x), y)
         self.name, self.parameters = self._fitted.name, self._fitted.parameters
 
     def features(self, mixtures: np.ndarray) -> np.ndarray:
-        """Return p and F_1 … F_k of n mixtures: n x 2k."""
+        """Return p and F_1 … F_k (or log p) of n mixtures: n x 2k."""
+        if self._blocks is None:
+            return np.column_stack([mixtures, np.log(mixtures + SMALLEST)])
         columns = [likelihood.of_mixtures(blocks, self._length, mixtures) for blocks in self._blocks]
         return np.column_stack([mixtures, *columns])
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from chameleon.core.seeds import generator
-from chameleon.methods.laws.solve import minimum
+from chameleon.methods.laws.solve import check_law, minimum
 from chameleon.methods.regression.mixtures import swarm_mixtures
 from chameleon.methods.rows import MEAN, rows
 from chameleon.mixing import (
@@ -37,7 +37,6 @@ from chameleon.mixing import (
     MixtureSchedule,
     RunSpec,
     UserError,
-    check_number,
     check_whole,
     choices,
     is_number,
@@ -83,13 +82,9 @@ class MixtureReuse(Method):
         ):
             wanted = f"{{domain: share}} for each of {', '.join(kept) or 'the kept domains'}"
             raise UserError(f"method mixture_reuse: ratios: {ratios!r} is neither 'uniform' nor {wanted}")
-        if params["target"] not in (MEAN, *domains):
-            raise UserError(f"method mixture_reuse: target: {choices(params['target'], [MEAN, *domains])}")
-        check_number("method mixture_reuse: divergence", params["divergence"], least=0)
-        check_number("method mixture_reuse: repetitions", params["repetitions"], above=0, optional=True)
+        check_law(self.name, params, domains)
         check_whole("method mixture_reuse: num_proxies", params["num_proxies"], 3, optional=True)
         check_whole("method mixture_reuse: steps", params["steps"], 1, optional=True)
-        check_whole("method mixture_reuse: folds", params["folds"], 2)
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the swarm over the virtual domain and the others; nothing where there is no choice.
@@ -131,14 +126,9 @@ class MixtureReuse(Method):
                 with np.errstate(divide="ignore"):
                     caps = np.minimum(1.0, np.where(expansion > 0, each / expansion, np.inf).min(axis=1))
             natural = (expansion > 0) @ (counts / counts.sum())
-            try:
-                found, diagnostics = minimum(
-                    "olmix", x @ (expansion > 0).T, y, natural, params["divergence"], caps,
-                    params["folds"], generator(inputs.seed, "mixture_reuse", "folds"),
-                )  # fmt: skip
-            except UserError as error:
-                where = f"method mixture_reuse: repetitions: {params['repetitions']!r}"
-                raise UserError(f"{where}: {error}") from error
+            shuffle = generator(inputs.seed, self.name, "folds")
+            collapsed = x @ (expansion > 0).T
+            found, diagnostics = minimum(self.name, "olmix", collapsed, y, natural, caps, params, shuffle)
         labels = [" + ".join(n for n, share in zip(names, row, strict=True) if share) for row in expansion]
         diagnostics["collapsed"] = dict(zip(labels, found.tolist(), strict=True))
         weights = dict(zip(names, (found @ expansion).tolist(), strict=True))

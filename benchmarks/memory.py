@@ -40,6 +40,7 @@ ROWS: dict[str, tuple[ModelShape, dict[str, Any], str]] = {
     "82M, 4 blocks, doge": (ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4}, "doge"),
     "82M, 4 in 4 parts, doge": (
         ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4, "grad_accumulation": 4}, "doge"),
+    "82M, 4 blocks, pike": (ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4}, "pike"),
     "684M, 2 blocks, checkpointing": (
         ModelShape(36, 24, 1200, 512, VOCABULARY),
         PAPER | {"batch_size": 2, "activation_checkpointing": True}, ""),
@@ -61,7 +62,11 @@ def measured(name: str) -> float:
     even = MixtureSchedule.static(dict.fromkeys(DOMAINS, 1 / len(DOMAINS)))
     streams: Any = dict.fromkeys(DOMAINS, RandomStream(shape.vocab_size))
     objective: Any = None
-    if method == "doremi":
+    if method == "pike":
+        from chameleon.methods.gradients.pike import PikeController
+
+        objective = PikeController(even.stages[0].weights, 1, (0.1, 0.1))
+    elif method == "doremi":
         objective = DoremiObjective(DOMAINS, None, reference=Decoder(shape).initialise(1))
     elif method:
         objective = DogeObjective(DOMAINS, step_size=5e-4)

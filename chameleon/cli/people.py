@@ -1,7 +1,6 @@
 """The commands for people, each with an example in its help."""
 
 import argparse
-import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,11 +32,10 @@ def _told(method: "Method") -> tuple[str, str, str, str, str]:
     """Return what a line says of a method; runs are asked for as if there were two domains."""
     params = dict(method.defaults)
     needs = sorted(method.requires)
-    with contextlib.suppress(Exception):  # parameters that have no default
-        needs += [f"runs of {label}" for label in method.reads(params)]
-        needs += [f"weights of {label or '(of)'}" for label in method.uses(params)]
-        needs += [f"base run of {label or '(of)'}" for label in method.follows(params)]
-        needs += ["runs of its own"] if method.extra_runs(("a", "b"), params, 0) else []
+    needs += [f"runs of {label}" for label in method.reads(params)]
+    needs += [f"weights of {label or '(of)'}" for label in method.uses(params)]
+    needs += [f"base run of {label or '(of)'}" for label in method.follows(params)]
+    needs += ["runs of its own"] if method.extra_runs(("a", "b"), params, 0) else []
     return method.name, method.kind, ", ".join(needs) or "-", ", ".join(method.sees) or "-", method.cost
 
 

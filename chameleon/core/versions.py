@@ -18,7 +18,7 @@ STAGES: dict[str, int] = {
     "fewshot": 1,
     "collect": 4,
     "tables": 5,
-    "figures": 3,
+    "figures": 4,
     "sensitivity": 1,
 }
 

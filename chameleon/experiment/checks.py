@@ -209,6 +209,10 @@ def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
         raise UserError(f"{cfg.source}: {where}: the runs of a swarm must share scale and steps")
     if any(run.after or run.objective or run.weights is None for run in swarm):
         raise UserError(f"{cfg.source}: {where}: a swarm's runs wait for nothing and have fixed weights")
+    if len({run.blocks for run in swarm}) > 1:
+        raise UserError(f"{cfg.source}: {where}: of a swarm's runs, all or none keep their losses by block")
+    if odd := [run.start for run in runs if run.start is not None and run.start not in run.after]:
+        raise UserError(f"{cfg.source}: {where}: a run starts from {odd[0]!r}, but does not wait for it")
 
 
 def _check_uses(cfg: Config, label: str, where: str) -> None:

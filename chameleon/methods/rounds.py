@@ -1,87 +1,33 @@
-"""Search of a mixture in rounds: CLIMB's predictor, and the draw of a round from its best candidates.
+"""Search of a mixture in rounds: the candidates, and the draw of a round from its best. CLIMB's and DeMix's.
 
-`baselines/climb.py` says which runs there are; this is what happens between two rounds. Pure functions of
-arrays whose columns are the domains sorted by name; read and write nothing.
+Pure functions of arrays whose columns are the domains sorted by name; read and write nothing.
 """
+
+from typing import Any
 
 import numpy as np
 
-from chameleon.core.seeds import generator
+from chameleon.core.errors import UserError
 from chameleon.methods.regression.mixtures import candidate_mixtures, upper_bounds
-from chameleon.methods.regression.models import REFERENCE_PARAMETERS, LightGBM, Regression, fit
+from chameleon.methods.regression.models import Regression
 
-#: The tutorial `nemotron-climb-data-curation` of NeMo Curator, `8_predict.py`; lambda is its reg_alpha and
-#: reg_lambda, min_data_in_leaf its min_child_samples.
-PARAMETERS = {
-    **REFERENCE_PARAMETERS, "num_iterations": 1000, "learning_rate": 0.01, "metric": "l2", "lambda_l1": 1.0,
-    "lambda_l2": 1.0, "max_depth": 4, "min_data_in_leaf": 5,
-}  # fmt: skip
-#: Share of the runs that trees are grown on; the others say when to stop.
-TRAINED_ON = 0.9
-#: Trees without a better loss on the others after which no more are grown; as many as there are others, if
-#: they are fewer.
-PATIENCE = 20
 #: A later round's mixtures are drawn from the square of their number, but at least so many candidates.
 LEAST_POOL = 128
 #: Mixtures that differ by less in every weight are the same.
 SAME = 1e-9
+#: Least runs of the first round, for a regression to be fitted to, and most of all rounds: the jobs of the
+#: last one name all runs before them on their command line.
+LEAST, MOST = 3, 1000
 
 
-class EarlyStopped(LightGBM):
-    """Boosted trees that stop growing where runs held out for it are predicted best.
-
-    The losses are scaled to a standard deviation of one. Both penalties are in the units of the target, which
-    is an accuracy in per cent in the paper: a penalty of 1 on losses in nats leaves no tree a single split.
-
-    Attributes:
-        rounds: trees kept.
-    """
-
-    name = "climb"
-
-    def __init__(self, mixtures: np.ndarray, losses: np.ndarray) -> None:
-        import lightgbm
-
-        self.parameters = dict(PARAMETERS)
-        options = dict(PARAMETERS)
-        most = options.pop("num_iterations")
-        self._level, self._spread = float(losses.mean()), float(losses.std()) or 1.0
-        n = len(losses)
-        order = generator(PARAMETERS["seed"], "climb", "stopping").permutation(n)
-        grown, held = np.split(order, [max(1, int(TRAINED_ON * n))])
-        scaled = (losses - self._level) / self._spread
-        trees = lightgbm.Dataset(mixtures[grown], scaled[grown])
-        others = lightgbm.Dataset(mixtures[held], scaled[held], reference=trees)
-        stop = lightgbm.early_stopping(min(PATIENCE, len(held)), verbose=False)
-        self._booster = lightgbm.train(options, trees, most, valid_sets=[others], callbacks=[stop])
-        self.rounds = int(self._booster.best_iteration)
-
-    def predict(self, mixtures: np.ndarray) -> np.ndarray:
-        return self._level + self._spread * super().predict(mixtures)
-
-
-def predictor(name: str, mixtures: np.ndarray, losses: np.ndarray) -> Regression:
-    """Return a regression fitted to n runs: CLIMB's, of their mean loss, or another one of `models.MODELS`.
-
-    Args:
-        name: of the regression.
-        mixtures: n x k.
-        losses: n x m.
-    """
-    if name == EarlyStopped.name:
-        return EarlyStopped(np.ascontiguousarray(mixtures), losses.mean(axis=1))
-    return fit(name, mixtures, losses)
-
-
-def held_out(
-    name: str, mixtures: np.ndarray, losses: np.ndarray, folds: int, draw: np.random.Generator
-) -> np.ndarray:
-    """Return each run's loss (n) as predicted by a regression fitted to the runs of the other folds."""
-    found = np.zeros(len(mixtures))
-    for left in np.array_split(draw.permutation(len(mixtures)), min(folds, len(mixtures))):
-        kept = np.delete(np.arange(len(mixtures)), left)
-        found[left] = predictor(name, mixtures[kept], losses[kept]).predict(mixtures[left])
-    return found
+def check_rounds(where: str, rounds: Any) -> None:
+    """Refuse what is no list of numbers of runs."""
+    whole = isinstance(rounds, list | tuple) and all(type(n) is int and n >= 1 for n in rounds)
+    if not whole or not rounds or rounds[0] < LEAST or sum(rounds) > MOST:
+        raise UserError(
+            f"{where}: {rounds!r} is not a list of numbers of runs, at least {LEAST} in the first round, 1 "
+            f"in each later one, and {MOST} in all"
+        )
 
 
 def next_round(

@@ -121,16 +121,13 @@ class Walk:
         return 4 * parameter_count(ModelShape(**model, vocab_size=self.vocab))
 
     def _corpus(self, corpus: str) -> None:
-        size = text.megabytes(self.cfg, corpus)
-        threads = self.threads
-        self._prepared(corpus)
+        threads, size = self.threads, self._prepared(corpus)
         if "tokenizer" not in self.jobs:
             learnt = self.cfg.tokenizer_corpora
             for other in learnt:
                 self._prepared(other)
-            given = self.cfg.raw["tokenizer"]
             domains = sum(len(self.cfg.domains_of(c)) for c in learnt)
-            learns = given.get("bytes_per_domain", 0) * domains / 1e6
+            learns = self.cfg.raw["tokenizer"].get("bytes_per_domain", 0) * domains / 1e6
             self._add(Job("tokenizer", "tokenizer", text=("tokenizer", learns), threads=threads["tokenize"],
                           needs=tuple(f"prepare {c}" for c in learnt)))  # fmt: skip
         tokens = size * 1e6 / text.bytes_per_token(self.vocab)
@@ -138,22 +135,23 @@ class Walk:
                       disk=tokens * (2 if self.vocab <= 2**16 else 4),
                       needs=(f"prepare {corpus}", "tokenizer")))  # fmt: skip
 
-    def _prepared(self, corpus: str) -> None:
+    def _prepared(self, corpus: str) -> float:
         size = text.megabytes(self.cfg, corpus)
         download = ("fetch", text.download(self.cfg, corpus))
         fetch = self._add(Job(f"fetch {corpus}", "fetch", fixed="light", text=download))
         self._add(Job(f"prepare {corpus}", "prepare", text=("prepare", size), disk=size * 1e6 * text.PARQUET,
                       threads=self.threads["prepare"], needs=(fetch,)))  # fmt: skip
+        return size
 
     def _training(self, spec: Spec, name: str, stage: str, needs: tuple[str, ...], **more: Any) -> Job:
         """Return the job of training one model as a spec says."""
         train, model = spec["train"], spec["model"]
         tokens = train["steps"] * train["batch_size"] * model["context"]
-        corpora = dict.fromkeys(spec["domains"].values())
+        first = [f"tokens {corpus}" for corpus in dict.fromkeys(spec["domains"].values())]
         return Job(
             name, stage, scale=spec["scale"], tokens=tokens, train_flops=self.flops(model) * tokens,
             disk=self.model_bytes(model), fixed="torch", threads=self.threads["train"], gpus=self.gpus,
-            needs=(*(f"tokens {c}" for c in corpora), *needs), **more,
+            needs=(*first, *needs), **more,
         )  # fmt: skip
 
     def _pass(self, job: Job, model: Mapping[str, Any], tokens: float, **read: int | None) -> None:
@@ -192,25 +190,27 @@ class Walk:
                 needs.append(self._swarm(scenario, owner, seed, group))
         needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
         needs += [self.base(scenario, other, seed) for other in method.follows(params)]
-        swarm = any(r.swarm for r in specs.extra_runs(cfg, scenario, label, seed))
-        passes = method.validation_passes(params)
-        job = Job(f"weights {scenario} {label} {seed}", "weights", scenario, label,
-                  fixed="torch" if passes else "regression" if swarm else "light",
-                  threads=self.threads["evaluate"], needs=tuple(needs))  # fmt: skip
-        if passes:
-            job.scale = cfg.proxy_role(scenario)["scale"]
-            read = len(cfg.domains(scenario)) * cfg.evaluation(scenario)["validation_tokens"]
-            self._pass(job, cfg.raw["scales"][job.scale]["model"], passes * read)
-        return self._add(job)
+        fits = any(run.swarm for run in specs.extra_runs(cfg, scenario, label, seed))
+        kind, passes = "regression" if fits else "light", method.validation_passes(params)
+        return self._asked(f"weights {scenario} {label} {seed}", kind, needs, passes)
 
     def _forecast(self, scenario: str, label: str, seed: int) -> str:
-        runs = [
-            job.name for job in self.jobs.values() if job.name.startswith(f"swarm {scenario} {label} {seed} ")
-        ]
         mixtures = specs.forecast(self.cfg, scenario, label, seed)["mixtures"]
-        needs = (*runs, *(self.weights(scenario, other, seed) for other in mixtures))
-        return self._add(Job(f"forecast {scenario} {label} {seed}", "forecast", scenario, label,
-                             fixed="regression", threads=self.threads["evaluate"], needs=needs))  # fmt: skip
+        needs = [name for name in self.jobs if name.startswith(f"swarm {scenario} {label} {seed} ")]
+        needs += [self.weights(scenario, other, seed) for other in mixtures]
+        passes = len(mixtures) if "validation" in self.cfg.method(label)[0].requires else 0
+        return self._asked(f"forecast {scenario} {label} {seed}", "regression", needs, passes)
+
+    def _asked(self, name: str, fixed: str, needs: list[str], passes: int) -> str:
+        """Add a job that asks a method, which may measure models of the proxy's size on validation text."""
+        stage, scenario, label, _ = name.split()
+        job = Job(name, stage, scenario, label, fixed="torch" if passes else fixed, needs=tuple(needs),
+                  threads=self.threads["evaluate"])  # fmt: skip
+        if passes:
+            job.scale = self.cfg.proxy_role(scenario)["scale"]
+            read = len(self.cfg.domains(scenario)) * self.cfg.evaluation(scenario)["validation_tokens"]
+            self._pass(job, self.cfg.raw["scales"][job.scale]["model"], passes * read)
+        return self._add(job)
 
     def _extra(self, scenario: str, label: str, seed: int, run: Any) -> str:
         spec = specs.extra_run(self.cfg, scenario, label, seed, run.run_id)

@@ -5,6 +5,7 @@ EXAMPLES. Methods of your own are tested too: CHAMELEON_METHOD_PATH=folder pytes
 """
 
 import ast
+import contextlib
 import copy
 import inspect
 import json
@@ -249,6 +250,30 @@ def test_weights_depend_on_nothing_that_was_not_given(name, solve):
     first = solve(name, seed=11)
     solve(name, seed=12)
     assert solve(name, seed=11).schedule == first.schedule
+
+
+#: Values of the wrong kind for some parameter, as YAML can bring them.
+ODD = [None, "junk", [], {}, [[1]], [{}], [1, "x"], {"a": [1]}, -1, 0, True, math.inf, math.nan, 10**400]
+
+
+@every_method
+def test_no_value_of_a_parameter_is_a_traceback(name):
+    method, given = registry.get(name), parameters(name, DOMAINS)
+    for key in method.defaults:
+        for value in ODD:
+            with contextlib.suppress(UserError):
+                method.check({**given, key: value}, DOMAINS, {"tokenizer_fingerprint": "0" * 64})
+
+
+@every_method
+def test_what_a_reader_is_told_fits(name):
+    """`chameleon methods`: what needs no run and no training is free, the rest says what it costs."""
+    method, given = registry.get(name), parameters(name, DOMAINS)
+    asks = [method.reads(given), method.uses(given), method.extra_runs(DOMAINS, given, 0), method.requires]
+    assert (method.kind == "free") == (not any(asks) and not method.online)
+    assert method.cost != "0" or not any(asks)
+    if "validation" in method.requires or any(run.blocks for run in asks[2]):
+        assert "validation losses" in method.sees
 
 
 @every_method

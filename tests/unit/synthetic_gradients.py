@@ -18,6 +18,17 @@ def inputs(name, domains, total=300, others=None, **changed):
     return MethodInputs(tuple(domains), counts, params, 0, total, others=others or {})
 
 
+def dealt(length, weights, domains, left):
+    """Check a segment that a controller asks for; return its blocks by domain, and each batch's domains."""
+    assert isinstance(length, int) and 1 <= length <= left, "never more than what is left"
+    assert set(weights) == set(domains) and abs(sum(weights.values()) - 1) < 1e-12
+    assert all(type(w) is float and w >= 0 for w in weights.values())
+    realised = allocate(weights, length * BATCH)
+    # Every domain's blocks in turns, as the sampler spreads them.
+    queue = sorted(((j + 0.5) / n, d) for d, n in realised.items() for j in range(n))
+    return realised, [[d for _, d in queue[i * BATCH : (i + 1) * BATCH]] for i in range(length)]
+
+
 def fed(controller):
     """Make the controller take the gradients of blocks, where a run would give it their tokens."""
     sums = controller.sums
@@ -49,14 +60,9 @@ def play(given, name, gradient, cut=()):
     while step < total:
         state = TrainingState(step, total, domains, dict, realised)
         length, weights = controller.next_segment(state)
-        assert isinstance(length, int) and 1 <= length <= total - step, "never more than what is left"
-        assert set(weights) == set(domains) and abs(sum(weights.values()) - 1) < 1e-12
-        assert all(type(w) is float and w >= 0 for w in weights.values())
-        realised = allocate(weights, length * BATCH)
-        # Every domain's blocks in turns, as the sampler spreads them.
-        queue = sorted(((j + 0.5) / n, d) for d, n in realised.items() for j in range(n))
-        for i in range(length):
-            take(controller, step, [d for _, d in queue[i * BATCH : (i + 1) * BATCH]], gradient)
+        realised, batches = dealt(length, weights, domains, total - step)
+        for batch in batches:
+            take(controller, step, batch, gradient)
             step += 1
             if step in cut:
                 kept = copy.deepcopy(controller.state())

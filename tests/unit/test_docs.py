@@ -149,11 +149,11 @@ def test_numbers_in_the_documents_are_the_configs() -> None:
     assert f"(`cpu_proxy`, {proxy:,} steps" in read("docs/FAIRNESS.md")
 
 
-@pytest.mark.parametrize("command", ["mixmin", "regmix --set regression=linear"])
+@pytest.mark.parametrize("command", ["mixmin", "regmix --set regression=linear", "mde --set features=log"])
 def test_the_scores_on_the_methods_page_are_what_the_command_prints(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Those that take two seconds."""
+    """Those that take some seconds."""
     assert main(["score-method", *command.split()]) == 0
     line, floor = capsys.readouterr().out.splitlines()[3:5]
     for name, row in ((f"`{command}`", line), ("one run of the very mixture", floor)):

@@ -13,7 +13,7 @@ from baselines.doge import Doge
 from baselines.in_run_shapley import InRunDataShapley
 from chameleon.core.artifacts import dumps
 from chameleon.core.errors import UserError
-from chameleon.methods.valuation.in_run import InRunShapley, weights_of
+from chameleon.methods.gradients.in_run import InRunShapley, weights_of
 from chameleon.mixing.types import MethodInputs, RunInputs, RunResult, StepInfo, StepSize
 from chameleon.training.model import Decoder
 

@@ -3,21 +3,20 @@
 import copy
 
 import numpy as np
+import plain_runs
 import pytest
 import torch
+from plain_runs import MIXTURE, Plain, play
 
 from chameleon.core.errors import Interrupted
 from chameleon.methods.gradients.controller import GradientController
 from chameleon.methods.gradients.last_layer import GroupSums, last_layer
 from chameleon.mixing.method import Objective, Observer
-from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.training.engine import Engine
-from chameleon.training.loop import Training
 from chameleon.training.model import Decoder, ModelShape, flops_per_token
-from chameleon.training.recipe import Recipe
 from chameleon.training.resume.states import Every, States
 
-SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=12, vocab_size=40, init_std=0.1)
+SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=12, vocab_size=64, init_std=0.1)
 OWNERS = [1, 0, 2, 1, 1, 0]
 PARAMETERS = 16 * 64
 
@@ -138,34 +137,7 @@ def test_restored_sums_go_on():
 
 # In a run.
 
-MIXTURE = {"a": 0.5, "b": 0.375, "rare": 0.125}
 STEPS, SIZE = 9, 4
-
-
-class Numbers:
-    """A stream of a domain's own."""
-
-    def __init__(self, seed):
-        self.ids = np.random.default_rng(seed).integers(0, 40, 2000)
-
-    def __len__(self):
-        return len(self.ids)
-
-    def read(self, start, stop):
-        return self.ids[start:stop]
-
-
-class Plain:
-    """Plays the mixture in segments of four steps."""
-
-    def next_segment(self, state):
-        return 4, dict(MIXTURE)
-
-    def state(self):
-        return {}
-
-    def restore(self, state):
-        pass
 
 
 class Still(GradientController):
@@ -192,13 +164,7 @@ class Still(GradientController):
 
 
 def training(parts=1):
-    recipe = Recipe("adamw", 0.01, batch_size=SIZE, steps=STEPS, grad_accumulation=parts)
-    return Training(SHAPE, recipe, {d: Numbers(i) for i, d in enumerate(MIXTURE)}, 1, 2, label="")
-
-
-def play(run, controller, **options):
-    run.play(MixtureSchedule.static(MIXTURE), controller, lambda model: {}, **options)
-    return run, controller
+    return plain_runs.training(SHAPE, STEPS, SIZE, parts)
 
 
 @pytest.mark.parametrize("low", [False, True], ids=["float32", "bfloat16"])

@@ -43,6 +43,24 @@ def test_a_linear_law_of_the_features_is_recovered():
     assert found.diagnostics["heldout_spearman"] > 0.99
 
 
+def test_the_control_needs_no_expert():
+    inputs, _ = given(features="log")
+    method = registry.get("mde")
+    assert method.reads(inputs.params) == ["regmix"]
+    assert method.reads(registry.parameters("mde", {}, "here")) == ["regmix", "single_domain"]
+    alone = MethodInputs(
+        DOMAINS, inputs.token_counts, inputs.params, 0, 10, read={"regmix": inputs.read["regmix"]}
+    )
+    mixture = {d: 0.25 for d in DOMAINS}
+    swarm = list(inputs.read["regmix"].values())
+    x = np.array([[run.weights[d] for d in sorted(DOMAINS)] for run in swarm])
+    columns = np.column_stack([x, np.log(x + 0.01), np.ones(len(x))])
+    y = np.array([np.mean(list(run.losses.values())) for run in swarm])
+    fit = np.linalg.lstsq(columns, y, rcond=None)[0]
+    row = np.r_[np.full(4, 0.25), np.log(np.full(4, 0.26)), 1.0]
+    assert method.foretell(alone, {"even": mixture})["even"] == pytest.approx(row @ fit, abs=1e-3)
+
+
 def test_the_order_of_the_domains_plays_no_part():
     inputs, _ = given()
     weights = registry.get("mde").weights(inputs).schedule.stages[0].weights
@@ -63,6 +81,7 @@ def test_bad_input():
         ({"target": "news"}, "method mde: target: 'news'"),
         ({"candidates": 0}, "method mde: candidates"),
         ({"swarm": None}, "method mde: swarm"),
+        ({"features": "losses"}, "method mde: features: 'losses' is not one of experts, log"),
     ):
         with pytest.raises(UserError, match=message):
             given(**params)

@@ -1,48 +1,21 @@
 """What a controller observes of every step: the losses of its domains, while the run stays what it was."""
 
 import numpy as np
+import plain_runs
 import pytest
 import torch
+from plain_runs import MIXTURE, Plain, play
 
 from chameleon.core.errors import Interrupted
 from chameleon.mixing.method import Observer
-from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.training.engine import Engine
 from chameleon.training.loop import Training
 from chameleon.training.losses import domain_means
 from chameleon.training.model import ModelShape
-from chameleon.training.recipe import Recipe
 from chameleon.training.resume.states import Every, States
 
 SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=16, vocab_size=64, init_std=0.1)
-MIXTURE = {"a": 0.5, "b": 0.375, "rare": 0.125}
 STEPS, SIZE = 8, 4
-
-
-class Numbers:
-    """A stream of a domain's own."""
-
-    def __init__(self, seed):
-        self.ids = np.random.default_rng(seed).integers(0, 64, 2000)
-
-    def __len__(self):
-        return len(self.ids)
-
-    def read(self, start, stop):
-        return self.ids[start:stop]
-
-
-class Plain:
-    """Plays the mixture in two segments."""
-
-    def next_segment(self, state):
-        return STEPS // 2, dict(MIXTURE)
-
-    def state(self):
-        return {}
-
-    def restore(self, state):
-        pass
 
 
 class Hears(Plain):
@@ -62,14 +35,7 @@ class Hears(Plain):
 
 
 def training(parts=1):
-    recipe = Recipe("adamw", 0.01, batch_size=SIZE, steps=STEPS, grad_accumulation=parts)
-    streams = {d: Numbers(i) for i, d in enumerate(MIXTURE)}
-    return Training(SHAPE, recipe, streams, init_seed=1, data_seed=2, label="")
-
-
-def play(run, controller, **options):
-    run.play(MixtureSchedule.static(MIXTURE), controller, lambda model: {}, **options)
-    return run, controller
+    return plain_runs.training(SHAPE, STEPS, SIZE, parts)
 
 
 def weights(run, but="nothing"):

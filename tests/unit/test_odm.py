@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic_gradients import BATCH, dealt
 
 from chameleon.core.errors import UserError
 from chameleon.data.sampler import allocate
@@ -17,7 +18,6 @@ from chameleon.mixing.types import MethodInputs, TrainingState
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "odm_update.json").read_text())
 FOUR = ("books", "code", "papers", "web")
-BATCH = 8
 both_rules = pytest.mark.parametrize("rule", RULES)
 
 
@@ -45,16 +45,10 @@ def play(domains, losses, params, total=1000, cut=(), **more):
             controller.restore(kept)
         state = TrainingState(step, total, tuple(domains), dict, realised)
         length, weights = controller.next_segment(state)
-        assert isinstance(length, int) and 1 <= length <= total - step, "never more than what is left"
-        assert set(weights) == set(domains) and abs(sum(weights.values()) - 1) < 1e-12
-        assert all(type(w) is float and w >= 0 for w in weights.values())
-        realised = allocate(weights, length * BATCH)
-        # Every domain's blocks in turns, as the sampler spreads them.
-        queue = sorted(((j + 0.5) / n, d) for d, n in realised.items() for j in range(n))
-        for i in range(length):
+        realised, batches = dealt(length, weights, domains, total - step)
+        for batch in batches:
             step += 1
-            present = {d for _, d in queue[i * BATCH : (i + 1) * BATCH]}
-            controller.observe(step, {d: losses[d] for d in present})
+            controller.observe(step, {d: losses[d] for d in set(batch)})
         for d, n in realised.items():
             drawn[d] += n
         segments.append((length, weights))

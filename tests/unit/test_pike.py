@@ -175,30 +175,6 @@ def test_every_domain_is_measured_however_many_there_are():
     assert min(min(one["estimates"].values()) for one in controller.history) >= 1
 
 
-def test_without_a_step_it_plays_the_start():
-    """As `chameleon plan` does, which trains nothing."""
-    controller, step, realised = fed(), 0, {}
-    while step < 300:
-        length, weights = controller.next_segment(TrainingState(step, 300, THREE, dict, realised))
-        assert weights == pytest.approx(dict.fromkeys(THREE, 1 / 3))
-        realised, step = dict.fromkeys(THREE, 1), step + length
-    assert len(controller.outcome()["updates"]) == 29 and controller.extra_flops == 0
-
-
-def test_the_order_of_domains_plays_no_part():
-    def gradient(domain, step):
-        return np.random.default_rng([len(domain), step]).normal(size=9)
-
-    one, other = (play(inputs("pike", order), "pike", gradient) for order in (THREE, THREE[::-1]))
-    assert one[0] == other[0] and one[1].history == other[1].history
-
-
-@pytest.mark.parametrize("total", [1, 3, 77])
-def test_one_domain(total):
-    segments, _ = play(inputs("pike", ("web",), total), "pike", drawn({"web": 1.0}, {"web": 1.0}))
-    assert all(w == {"web": 1.0} for _, w in segments) and sum(s for s, _ in segments) == total
-
-
 def test_made_anew_and_restored():
     def gradient(domain, step):
         return np.random.default_rng([len(domain), step]).normal(size=9)

@@ -136,27 +136,6 @@ def test_a_step_knows_its_domains():
     assert controller.sums._sums.tolist() == [[1, 0], [0, 0], [-2, 0]]
 
 
-def test_without_a_step_it_plays_the_start():
-    """As `chameleon plan` does, which trains nothing."""
-    controller, step, realised = fed(), 0, {}
-    while step < 300:
-        length, weights = controller.next_segment(TrainingState(step, 300, THREE, dict, realised))
-        assert weights == pytest.approx(dict.fromkeys(THREE, 1 / 3))
-        realised, step = dict.fromkeys(THREE, 1), step + length
-    assert len(controller.outcome()["updates"]) == 29 and controller.extra_flops == 0
-
-
-def test_the_order_of_domains_plays_no_part():
-    one, other = (play(inputs("rnb", order), "rnb", signed) for order in (THREE, THREE[::-1]))
-    assert one[0] == other[0] and one[1].history == other[1].history
-
-
-@pytest.mark.parametrize("total", [1, 3, 77])
-def test_one_domain(total):
-    segments, _ = play(inputs("rnb", ("web",), total), "rnb", signed)
-    assert all(w == {"web": 1.0} for _, w in segments) and sum(s for s, _ in segments) == total
-
-
 def test_made_anew_and_restored():
     given = inputs("rnb", THREE, total=90)
     whole, cut = (play(given, "rnb", signed, steps) for steps in ((), range(1, 90, 2)))

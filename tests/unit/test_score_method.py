@@ -90,8 +90,7 @@ def test_the_floor_falls_with_the_noise_and_no_oracle_is_far_above_it(oracle):
     by_mixture = {tuple(m): y for m, y in zip(clean.mixtures, clean.losses[0].mean(1), strict=True)}
     oracle.knows = lambda p: by_mixture[tuple(p[d] for d in DOMAINS)]
     noisy = scoring.score(swarm, "oracle", {})
-    assert noisy.floor.spearman < 0.99 < noisy.measure.spearman + 0.1
-    assert noisy.measure.spearman > noisy.floor.spearman, "the truth beats one noisy run"
+    assert noisy.floor.spearman < noisy.measure.spearman < 1, "the truth beats one noisy run"
     assert scoring.score(clean, "oracle", {}).floor.spearman == 1.0
     low, high = noisy.measure.interval
     assert low < noisy.measure.spearman < high
@@ -116,8 +115,10 @@ def test_experts_are_used_where_a_method_reads_such():
 
 
 def test_bad_input():
-    with pytest.raises(UserError, match="methods that foretell losses: 'doge' is not one of data_mixing_law"):
-        scoring.score(planted(), "doge", {})
+    # DeMix foretells too, but from checkpoints, and they are not in a swarm's table.
+    for name in ("doge", "demix"):
+        with pytest.raises(UserError, match=f"losses from runs: '{name}' is not one of data_mixing_law"):
+            scoring.score(planted(), name, {})
     with pytest.raises(UserError, match="it foretells nothing with these parameters"):
         scoring.score(planted(), "data_mixing_law", {"target": "code"})
     with pytest.raises(UserError, match="--folds: 1"):

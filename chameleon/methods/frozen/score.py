@@ -65,8 +65,9 @@ class Score:
 
 
 def foretellers() -> list[str]:
-    """Return the names of the methods that can be scored."""
-    return [name for name in registry.names() if registry.get(name).foretells]
+    """Return the names of the methods that can be scored: they foretell losses, from runs alone."""
+    found = (registry.get(name) for name in registry.names())
+    return [method.name for method in found if method.foretells and not method.requires]
 
 
 def score(
@@ -87,7 +88,8 @@ def score(
     if folds < 2:
         raise UserError(f"--folds: {folds} is less than 2")
     if name not in foretellers():
-        raise UserError(f"score-method: methods that foretell losses: {choices(name, foretellers())}")
+        told = choices(name, foretellers())
+        raise UserError(f"score-method: methods that foretell losses from runs: {told}")
     method, params = registry.get(name), registry.parameters(name, overrides, f"score-method {name}")
     method.check(params, swarm.domains, {})
     seeds, n = len(swarm.losses), len(swarm.mixtures)

@@ -1,6 +1,7 @@
-"""Numerics of the methods that move weights in base training by gradients that the run computes anyway.
+"""Numerics of methods that judge domains by gradients that a run computes anyway.
 
 `last_layer` (torch) takes one matrix's gradient apart by groups of blocks, `controller` is what the
-controllers share, `rnb` and `pike` are their rules. Nothing here is imported until a controller is asked for:
-the workflow reads methods while it builds its DAG.
+controllers of the base run share, `rnb` and `pike` are their rules; `in_run` is In-Run Data Shapley's
+objective of a proxy run. Nothing here imports torch until it is asked for: the workflow reads methods while
+it builds its DAG.
 """

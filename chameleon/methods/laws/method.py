@@ -7,18 +7,14 @@ import numpy as np
 
 from chameleon.core.seeds import generator
 from chameleon.methods.capped import epoch_caps
-from chameleon.methods.laws.solve import MINIMUM_RUNS, fitted, minimum
+from chameleon.methods.laws.solve import MINIMUM_RUNS, check_law, fitted, minimum
 from chameleon.methods.rows import MEAN, rows
 from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
     MixtureSchedule,
-    UserError,
     check_label,
-    check_number,
-    check_whole,
-    choices,
 )
 
 
@@ -42,11 +38,7 @@ class LawMethod(Method):
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError for an unknown target and numbers out of range."""
         check_label(f"method {self.name}: swarm", params["swarm"])
-        if params["target"] not in (MEAN, *domains):
-            raise UserError(f"method {self.name}: target: {choices(params['target'], [MEAN, *domains])}")
-        check_number(f"method {self.name}: divergence", params["divergence"], least=0)
-        check_number(f"method {self.name}: repetitions", params["repetitions"], above=0, optional=True)
-        check_whole(f"method {self.name}: folds", params["folds"], 2, most=10_000)
+        check_law(self.name, params, domains)
 
     def reads(self, params: Mapping[str, Any]) -> list[str]:
         return [params["swarm"]]
@@ -74,12 +66,7 @@ class LawMethod(Method):
             schedule = MixtureSchedule.static({d: best[d] for d in inputs.domains})
             return MethodResult(schedule, {"law": "none: too few runs", "runs": len(x)})
         shuffle = generator(inputs.seed, "law", "folds")
-        try:
-            found, diagnostics = minimum(
-                self.law, x, y, natural, params["divergence"], caps, params["folds"], shuffle
-            )
-        except UserError as error:
-            raise UserError(f"method {self.name}: repetitions: {params['repetitions']!r}: {error}") from error
+        found, diagnostics = minimum(self.name, self.law, x, y, natural, caps, params, shuffle)
         tight = [] if caps is None else np.flatnonzero(found >= caps - 1e-9).tolist()
         diagnostics["at_cap"] = [names[i] for i in tight]
         weights = dict(zip(names, found.tolist(), strict=True))
