@@ -16,8 +16,7 @@ Known differences from the paper:
 - The normalisation of utilities is ours, as the paper's is not known to us: per task, from 0 for the expert
   of the highest loss to 1 for that of the lowest. A task on which the experts hardly differ so counts as much
   as one on which they differ a lot, their noise included.
-- The tasks are the domains' validation losses. Other tasks, and utilities that a language model estimates
-  (the paper's MEDU), are not here.
+- The tasks are the domains' validation losses. Utilities from ratings, for tasks of any kind, are `medu`'s.
 - `max_epochs: 4` is ours: about where repeated text begins to be worth less than fresh text (Muennighoff et
   al., arXiv 2305.16264). The paper's value is not known to us.
 - Experts read the whole train splits: those of small domains repeat less text than the base run would.
@@ -25,22 +24,16 @@ Known differences from the paper:
   to choose, and its cap is not looked at.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from chameleon.methods import utilities
-from chameleon.methods.capped import epoch_caps
 from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
     MixtureSchedule,
-    UserError,
     check_label,
-    check_number,
     register,
 )
 
@@ -63,57 +56,20 @@ class UtiliMax(Method):
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError for a parameter outside its range."""
         check_label("method_params.utilimax.experts", params["experts"])
-        check_number("method_params.utilimax.risk", params["risk"], least=0, most=1000)
-        check_number("method_params.utilimax.max_epochs", params["max_epochs"], above=0)
+        utilities.check_portfolio("method_params.utilimax", params)
 
     def reads(self, params: Mapping[str, Any]) -> list[str]:
         return [params["experts"]]
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
-        """Return the portfolio.
-
-        Diagnostics: `utility` (domain -> task -> U_ij), `distance` ‖wᵀU − 1‖₂, `objective`, `gap` (how far
-        the objective may lie above its minimum) and `capped`, the domains at their cap.
+        """Return the portfolio; see `utilities.portfolio` for the diagnostics.
 
         Raises:
             UserError: the caps leave no mixture, a domain has no tokens, or one has no expert.
             ValueError: no token budget was given.
         """
-        names, params = sorted(inputs.domains), inputs.params
+        names, label = sorted(inputs.domains), inputs.params["experts"]
         if len(names) == 1:
             return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
-        caps = _caps(names, inputs)
-        where = f"method utilimax: experts: {params['experts']!r}"
-        losses = utilities.expert_losses(inputs.read[params["experts"]], names, where)
-        utility = utilities.utilities(losses)
-        found = utilities.invest(utility, caps, params["risk"] * len(names))
-        weights = dict(zip(names, found.weights.tolist(), strict=True))
-        at_cap = (caps < 1) & (found.weights >= caps * (1 - utilities.ROUNDING))
-        diagnostics = {
-            "utility": {
-                d: dict(zip(names, row, strict=True)) for d, row in zip(names, utility.tolist(), strict=True)
-            },
-            "distance": found.distance,
-            "objective": found.objective,
-            "gap": found.gap,
-            "capped": [name for name, full in zip(names, at_cap, strict=True) if full],
-        }
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
-
-
-def _caps(names: list[str], inputs: MethodInputs) -> np.ndarray:
-    """Return the domains' largest weights (k); they leave at least one mixture."""
-    budget, epochs = inputs.token_budget, inputs.params["max_epochs"]
-    if budget <= 0:
-        raise ValueError(f"utilimax needs the base run's token budget, got {budget!r}")
-    counts = np.array([inputs.token_counts[d] for d in names], dtype=np.float64)
-    if (counts <= 0).any():
-        raise UserError(f"utilimax: domain {names[int(counts.argmin())]} has no train tokens")
-    caps = epoch_caps(counts, budget, epochs)
-    if caps.sum() < 1 - utilities.ROUNDING:
-        held, least = int(counts.sum()), math.ceil(1e3 * budget / counts.sum()) / 1e3
-        raise UserError(
-            f"method utilimax: max_epochs: {epochs:g} passes over {held} train tokens are less than the base "
-            f"run's {budget} tokens; valid: at least {least:g}"
-        )
-    return caps if caps.sum() >= 1 else caps / caps.sum()
+        losses = utilities.expert_losses(inputs.read[label], names, f"method utilimax: experts: {label!r}")
+        return utilities.portfolio(inputs, names, utilities.utilities(losses), names, "utilimax")

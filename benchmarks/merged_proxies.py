@@ -3,8 +3,9 @@
 One uniform model of the swarm's scale is branched into one expert per domain; the mixtures of the frozen
 swarm are merged from the experts and measured on the swarm's validation text. Prints, for several shares of
 general text in the experts' data, how far the experts went (δ) and how the merged losses rank the mixtures,
-beside the noise floor: a single training run of the very mixture. Reads the tokens of a finished run. Run:
-`python benchmarks/merged_proxies.py [--results DIR]`; some minutes of one core per seed.
+beside the noise floor: a single training run of the very mixture. Experts of half general text are merged by
+RegMean too, with what is beside the diagonals times 0.1 and as it is. Reads the tokens of a finished run.
+Run: `python benchmarks/merged_proxies.py [--results DIR]`; some minutes of one core per seed.
 """
 
 import argparse
@@ -16,17 +17,21 @@ from typing import Any
 import numpy as np
 
 SEEDS, GENERAL, STEPS = (0, 1, 2), (0.5, 0.25, 0.0), 100
+#: RegMean's: share of general text in the experts merged, factors beside the diagonals, ridge.
+REGMEAN, OFF_DIAGONAL, RIDGE = 0.5, (0.1, 1.0), 1e-4
 
 
-def merged_losses(results: str, seed: int) -> dict[float, tuple[float, np.ndarray]]:
-    """Return, by share of general text, the mean δ of the experts and the losses of all merged mixtures."""
+def merged_losses(results: str, seed: int) -> dict[str, tuple[float, np.ndarray]]:
+    """Return, by share of general text and rule, the experts' mean δ and all merged mixtures' losses."""
+    from functools import partial
+
     from torch.nn.utils import parameters_to_vector
 
     from chameleon.core.artifacts import read_json
     from chameleon.core.seeds import derive
     from chameleon.data.tokens import TokenCorpus
     from chameleon.evaluation.perplexity import block_losses, blocks
-    from chameleon.methods import frozen
+    from chameleon.methods import frozen, gram
     from chameleon.methods.merging import average
     from chameleon.mixing import MixtureSchedule
     from chameleon.stages.common import recipe_of
@@ -59,18 +64,23 @@ def merged_losses(results: str, seed: int) -> dict[float, tuple[float, np.ndarra
     base = trained(dict.fromkeys(swarm.domains, 1 / k), None)
     before, found = parameters_to_vector(base.parameters()).detach(), {}
     for general in GENERAL:
-        states, far = [], []
-        for own in swarm.domains:
+        states, far, grams = [], [], []
+        for own, ids in zip(swarm.domains, texts, strict=True):
             mixture = {d: general / k + (1 - general) * (d == own) for d in swarm.domains}
             model = trained(mixture, base, steps=STEPS)
             states.append({name: p.detach().clone() for name, p in model.named_parameters()})
+            grams.append(gram.products(model, partial(block_losses, ids=ids)))
             after = parameters_to_vector(model.parameters()).detach()
             far.append(float((after - before).norm() / (after.norm() + before.norm())))
-        losses, merged = [], Decoder(shape)
-        for row in swarm.mixtures:
-            merged.load_state_dict(merged.state_dict() | average(states, row))
-            losses.append(np.mean([block_losses(merged, ids).mean() for ids in texts]))
-        found[general] = (float(np.mean(far)), np.array(losses))
+        rules: dict[str, Any] = {f"merged, general {general:g}": partial(average, states)}
+        for factor in OFF_DIAGONAL if general == REGMEAN else ():
+            rules[f"RegMean {factor:g}, general {general:g}"] = gram.RegMean(states, grams, factor, RIDGE)
+        for name, rule in rules.items():
+            losses, merged = [], Decoder(shape)
+            for row in swarm.mixtures:
+                merged.load_state_dict(merged.state_dict() | rule(row))
+                losses.append(np.mean([block_losses(merged, ids).mean() for ids in texts]))
+            found[name] = (float(np.mean(far)), np.array(losses))
     return found
 
 
@@ -94,13 +104,13 @@ def main() -> None:
         interval = f"{bounds[0]:.3f} to {bounds[1]:.3f}"
         print(f"{what:26}{delta:>7}{rho:>10.3f}{interval:>18}{best:>14.3f}{regret:>9.4f}")
 
-    for general in GENERAL:
-        delta = np.mean([one[general][0] for one in found])
+    for name in found[0]:
+        delta = np.mean([one[name][0] for one in found])
         parts = [
-            measure(one[general][1], np.delete(truth, seed, 0).mean(0), 0)
+            measure(one[name][1], np.delete(truth, seed, 0).mean(0), 0)
             for seed, one in zip(SEEDS, found, strict=True)
         ]
-        line(f"merged, general {general:g}", f"{delta:.3f}", parts)
+        line(name, f"{delta:.3f}", parts)
     floor = [measure(truth[s], np.delete(truth, s, 0).mean(0), 0) for s in SEEDS]
     line("one run of the mixture", "", floor)
 

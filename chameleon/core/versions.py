@@ -11,6 +11,7 @@ STAGES: dict[str, int] = {
     "tokens": 1,
     "train": 3,
     "embeddings": 2,
+    "sentences": 1,
     "weights": 2,
     "forecast": 1,
     "evaluate": 3,
@@ -18,14 +19,19 @@ STAGES: dict[str, int] = {
     "fewshot": 1,
     "collect": 4,
     "tables": 5,
-    "figures": 4,
+    "figures": 5,
     "sensitivity": 1,
 }
 
 #: What several stages pass through: setting a run up, reading what earlier jobs left.
 _RUNS = ("chameleon/stages/common.py", "chameleon/stages/inputs.py")
 #: What the methods share that learn from other methods' runs.
-_EXPERTS = ("chameleon/methods/likelihood.py", "chameleon/methods/merging.py")
+_EXPERTS = (
+    "chameleon/methods/likelihood.py",
+    "chameleon/methods/merging.py",
+    "chameleon/methods/merged.py",
+    "chameleon/methods/gram.py",
+)
 _LAWS = (
     "chameleon/methods/regression/laws.py",
     "chameleon/methods/laws/method.py",
@@ -60,6 +66,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/embedding/layers.py",
         "chameleon/stages/measure.py",
     ),
+    "sentences": ("chameleon/embedding/sentences.py", "chameleon/embedding/encoders.py"),
     "weights": (
         "chameleon/krls.py",
         "chameleon/mixing/schedule.py",
@@ -76,6 +83,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/methods/laws/exact.py",
         "chameleon/methods/rounds.py",
         "chameleon/methods/utilities.py",
+        "chameleon/methods/feedback.py",
         *_EXPERTS,
     ),
     "forecast": (

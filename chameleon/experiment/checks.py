@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chameleon.core.errors import UserError, choices
+from chameleon.embedding.encoders import check_encoder
 from chameleon.evaluation.items import SETS
 from chameleon.evaluation.own_items import check_own_file
 from chameleon.experiment import names
@@ -173,6 +174,8 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
                 f"{cfg.source}: method_params.{label}.embed_with: 'base' is for kind finetune, "
                 f"but {name} is of kind {cfg.kind(name)}"
             )
+        if cfg.embed_with(name, label) == "sentences":
+            check_encoder(cfg.sentences["encoder"], f"{cfg.source}: sentences.encoder")
         model = base_model if cfg.embed_with(name, label) == "base" else proxy_model
         depth, context = model["n_layer"], model["context"]
         if layer is not None and layer > depth:
@@ -205,8 +208,6 @@ def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
             key = f"{cfg.source}: evaluation.validation_tokens"
             raise UserError(f"{key}: {value} is less than a context of {model['context']} of scale {scale}")
     swarm = [run for run in runs if run.swarm]
-    if len({(run.scale, run.steps) for run in swarm}) > 1:
-        raise UserError(f"{cfg.source}: {where}: the runs of a swarm must share scale and steps")
     if any(run.after or run.objective or run.weights is None for run in swarm):
         raise UserError(f"{cfg.source}: {where}: a swarm's runs wait for nothing and have fixed weights")
     if len({run.blocks for run in swarm}) > 1:

@@ -21,8 +21,11 @@ from chameleon.mixing.method import Method
 #: Keys of a `method_params` entry that are not the method's: which method, and what embeds its domains.
 RESERVED = ("method", "embed_with")
 #: What embeds the domains: the scenario's proxy, one trained on its own domains, the model to be finetuned,
-#: or the proxy as it was before its first step (a control: random features of the text).
-EMBED_WITH = ("proxy", "own", "base", "untrained")
+#: or, as controls, the proxy as it was before its first step (random features of the text) and a frozen
+#: sentence encoder.
+EMBED_WITH = ("proxy", "own", "base", "untrained", "sentences")
+#: How `sentences` embeds where the config does not say.
+SENTENCES = {"encoder": "minilm", "windows": 64, "window_length": 128}
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,16 @@ class Config:
         if chosen == "base":
             base = self.raw["scenarios"][scenario]["base"]
             return f"base_{base['of']}_{base['method']}"
+        if chosen == "sentences":
+            return chosen
         if chosen == "untrained":
             return f"untrained_{self.proxy_of(scenario)}"
         return f"proxy_{scenario if chosen == 'own' else self.proxy_of(scenario)}"
+
+    @property
+    def sentences(self) -> dict[str, Any]:
+        """Return which encoder embeds sentences, and how."""
+        return {**SENTENCES, **self.raw.get("sentences", {})}
 
     def evaluation(self, scenario: str) -> dict[str, Any]:
         """Return the evaluation block, with the scenario's own values where it has any."""

@@ -123,4 +123,6 @@ def _model(cfg: Config, scenario: str, label: str) -> tuple[str, ...]:
     if cfg.embed_with(scenario, label) == "base":
         base = cfg.raw["scenarios"][scenario]["base"]
         return (base["of"], base["method"])
+    if cfg.embed_with(scenario, label) == "sentences":
+        return ("sentences",)
     return (scenario if cfg.embed_with(scenario, label) == "own" else cfg.proxy_of(scenario),)

@@ -7,6 +7,7 @@ as the strings that they are in paths.
 from collections.abc import Sequence
 from pathlib import Path
 
+from chameleon.embedding.encoders import FILES, PACKAGED
 from chameleon.experiment import specs
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs import study
@@ -42,6 +43,12 @@ def embedding_files(cfg: Config, scenario: str, method: str, seed: str) -> list[
         return []
     folder = f"<results>/embeddings/{cfg.embedder(scenario, method)}/seed{seed}"
     return [f"{folder}/{corpus}.json" for corpus in cfg.raw["scenarios"][scenario]["corpora"]]
+
+
+def encoder_files(cfg: Config) -> list[str]:
+    """The files of an encoder of the user's own."""
+    chosen = cfg.sentences["encoder"]
+    return [] if chosen in PACKAGED else [f"{chosen}/{name}" for name in FILES]
 
 
 def embedder_model(cfg: Config, embedder: str, seed: str) -> str:

@@ -111,6 +111,12 @@ def check(raw: Mapping[str, Any], source: str = "config") -> None:
         raise UserError(
             f"{where}.method: {choices(found.method, chameleons)}; `sensitivity: null` runs no study"
         )
+    given = raw.get("method_params", {}).get(found.method, {})
+    for key in ("ridge", "temperature"):
+        if isinstance(given.get(key), Mapping):
+            raise UserError(
+                f"{where}.method: {found.method}: its {key} is {dict(given[key])!r}, no number to vary"
+            )
     for scale in found.proxy_scales:
         if scale not in raw["scales"]:
             raise UserError(f"{where}.proxy_scales: {choices(scale, raw['scales'])}")

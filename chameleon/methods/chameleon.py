@@ -62,7 +62,13 @@ def _temperature(params: Mapping[str, Any], k: int) -> float:
     for key in ("centre", "normalise"):
         check_flag(f"method_params.chameleon.{key}", params[key])
     temperature = TEMPERATURES[mode] if params["temperature"] is None else params["temperature"]
-    check_number("method_params.chameleon.ridge", params["ridge"], above=0)
+    key, ridge = "method_params.chameleon.ridge", params["ridge"]
+    if not isinstance(ridge, Mapping):
+        check_number(key, ridge, above=0)
+    elif set(ridge) != {"of_trace"}:
+        raise UserError(f"{key}: {dict(ridge)!r} is neither a number nor {{of_trace: a number}}")
+    else:
+        check_number(f"{key}.of_trace", ridge["of_trace"], above=0)
     key = "method_params.chameleon.temperature"
     if not isinstance(temperature, Mapping):
         check_number(key, temperature, above=0)
@@ -72,6 +78,15 @@ def _temperature(params: Mapping[str, Any], k: int) -> float:
     check_number(f"{key}.at", temperature["at"], above=0)
     check_whole(f"{key}.of", temperature["of"], 1)
     return float(temperature["at"]) * k / int(temperature["of"])
+
+
+def _ridge(given: Any, embeddings: np.ndarray, centre: bool) -> float:
+    """Return λ; a share of the trace is of the affinity's, ‖X‖² (1 for domains that do not differ at all)."""
+    if not isinstance(given, Mapping):
+        return float(given)
+    x = np.asarray(embeddings, dtype=np.float64)
+    trace = float(((x - x.mean(axis=0)) ** 2).sum() if centre else (x**2).sum())
+    return float(given["of_trace"]) * (trace if trace > 0 else 1.0) / len(x)
 
 
 @register
@@ -86,7 +101,9 @@ class Chameleon(Method):
     requires = frozenset({"embeddings"})
     defaults = {
         "mode": "pretrain",  # or finetune
-        "ridge": 10.0,  # λ; the affinity is regularised by kλ
+        # λ; the affinity is regularised by kλ. {of_trace: 0.2}: kλ is this share of the affinity's trace,
+        # the sum of its eigenvalues, whatever the size of the features.
+        "ridge": 10.0,
         # None: 5.0 to pretrain, 0.2 to finetune. {at: 5.0, of: 7}: in proportion to the number of domains,
         # 5.0 at seven. Scores sum to one, so 1/s grows with k, and a fixed temperature turns sharper with it.
         "temperature": None,
@@ -111,7 +128,8 @@ class Chameleon(Method):
         if inputs.embeddings is None or len(inputs.embeddings) != k:
             got = None if inputs.embeddings is None else np.shape(inputs.embeddings)
             raise ValueError(f"chameleon needs one embedding for each of {k} domains, got {got}")
-        how = {"ridge": params["ridge"], "normalise": params["normalise"]}
+        ridge = _ridge(params["ridge"], inputs.embeddings, params["centre"])
+        how = {"ridge": ridge, "normalise": params["normalise"]}
         seen: dict[str, Any] = {}
         if k <= SHOWN:
             omega = krls.affinity(inputs.embeddings, centre=params["centre"])
@@ -125,7 +143,7 @@ class Chameleon(Method):
             "scores": dict(zip(inputs.domains, scores.tolist(), strict=True)),
             # Eigenvalues, largest first: λ means something only beside them.
             **seen,
-            "k_lambda": k * float(params["ridge"]),
+            "k_lambda": k * ridge,
             "temperature": temperature,
         }
         weights = dict(zip(inputs.domains, alpha.tolist(), strict=True))

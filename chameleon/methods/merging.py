@@ -1,10 +1,11 @@
-"""Models made of others by averaging their parameters: DeMix's proxies.
+"""Models made of others by merging their parameters: the proxies of DeMix, RegMean and DUET.
 
 `baselines/demix.py` says which models are merged. Reads checkpoints; imports torch when first used.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
     from chameleon.training.model import Decoder
 
+#: A model's parameters by name.
+State = Mapping[str, "Tensor"]
 
-def average(states: Sequence[Mapping[str, "Tensor"]], weights: np.ndarray) -> dict[str, "Tensor"]:
+
+def average(states: Sequence[State], weights: np.ndarray) -> dict[str, "Tensor"]:
     """Return Σ_i p_i θ_i, parameter by parameter, in the parameters' format.
 
     Args:
@@ -38,13 +42,19 @@ class Experts:
 
     Args:
         folders: k checkpoints.
+        rule: takes the k models' parameters and returns a function from p to the merged ones; None: averages.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        rule: Callable[[Sequence[State]], Callable[[np.ndarray], State]] | None = None,
+    ) -> None:
         from chameleon.training.model import load_pretrained
 
         models = [load_pretrained(folder) for folder in folders]
-        self._states = [{name: p.detach() for name, p in model.named_parameters()} for model in models]
+        states = [{name: p.detach() for name, p in model.named_parameters()} for model in models]
+        self._mean = partial(average, states) if rule is None else rule(states)
         self._merged = copy.deepcopy(models[0]).eval()
 
     def merged(self, weights: np.ndarray) -> "Decoder":
@@ -55,7 +65,7 @@ class Experts:
         """
         import torch
 
-        found = average(self._states, weights)
+        found = self._mean(weights)
         with torch.no_grad():
             for name, parameter in self._merged.named_parameters():
                 parameter.copy_(found[name])

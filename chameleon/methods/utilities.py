@@ -1,18 +1,19 @@
-"""What UtiliMax and Skill-It make of one run per domain ("experts"), and UtiliMax's convex problem.
+"""What UtiliMax and Skill-It make of one run per domain ("experts"), and UtiliMax's and MEDU's problem.
 
-`baselines/utilimax.py` and `baselines/skill_it.py` say what the runs are. Pure functions of arrays whose rows
-and columns are the domains in one order, the callers' sorted names; read and write nothing, import no torch.
+`baselines/utilimax.py`, `medu.py` and `skill_it.py` say what is looked at. Pure functions of arrays whose
+rows and columns are the domains in one order, the callers' sorted names; import no torch.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from chameleon.core.errors import UserError
 from chameleon.methods import capped
-from chameleon.mixing import RunResult
+from chameleon.mixing import MethodInputs, MethodResult, MixtureSchedule, RunResult, check_number
 
 #: Rounds the tip of the norm's cone off, where it has no gradient; moves the objective by no more than this.
 SMOOTHING = 1e-7
@@ -124,3 +125,58 @@ def _descend(utility: np.ndarray, caps: np.ndarray, risk: float, start: np.ndarr
     else:
         gap = distance - math.sqrt(max(0.0, distance**2 - 2 * gap))
     return Portfolio(weights, distance, distance + risk * float(weights @ weights), gap)
+
+
+def check_portfolio(where: str, params: Mapping[str, Any]) -> None:
+    """Raise UserError for a risk or a cap on epochs outside its range."""
+    check_number(f"{where}.risk", params["risk"], least=0, most=1000)
+    check_number(f"{where}.max_epochs", params["max_epochs"], above=0)
+
+
+def portfolio(
+    inputs: MethodInputs, names: list[str], utility: np.ndarray, tasks: Sequence[str], method: str
+) -> MethodResult:
+    """Return the mixture of least distance from full utility; MEDU's too.
+
+    Diagnostics: `utility` (domain -> task -> U_ij), `distance` ‖wᵀU − 1‖₂, `objective`, `gap` (how far the
+    objective may lie above its minimum) and `capped`, the domains at their cap.
+
+    Args:
+        inputs: the method's, whose parameters have `risk` and `max_epochs`.
+        names: k domains, sorted.
+        utility: U, k x tasks.
+        tasks: their names.
+        method: whose parameters they are, for complaints.
+    """
+    caps = _caps(names, inputs, method)
+    found = invest(utility, caps, inputs.params["risk"] * len(names))
+    weights = dict(zip(names, found.weights.tolist(), strict=True))
+    at_cap = (caps < 1) & (found.weights >= caps * (1 - ROUNDING))
+    diagnostics = {
+        "utility": {
+            d: dict(zip(tasks, row, strict=True)) for d, row in zip(names, utility.tolist(), strict=True)
+        },
+        "distance": found.distance,
+        "objective": found.objective,
+        "gap": found.gap,
+        "capped": [name for name, full in zip(names, at_cap, strict=True) if full],
+    }
+    return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+
+
+def _caps(names: list[str], inputs: MethodInputs, method: str) -> np.ndarray:
+    """Return the domains' largest weights (k); they leave at least one mixture."""
+    budget, epochs = inputs.token_budget, inputs.params["max_epochs"]
+    if budget <= 0:
+        raise ValueError(f"{method} needs the base run's token budget, got {budget!r}")
+    counts = np.array([inputs.token_counts[d] for d in names], dtype=np.float64)
+    if (counts <= 0).any():
+        raise UserError(f"{method}: domain {names[int(counts.argmin())]} has no train tokens")
+    caps = capped.epoch_caps(counts, budget, epochs)
+    if caps.sum() < 1 - ROUNDING:
+        held, least = int(counts.sum()), math.ceil(1e3 * budget / counts.sum()) / 1e3
+        raise UserError(
+            f"method {method}: max_epochs: {epochs:g} passes over {held} train tokens are less than the base "
+            f"run's {budget} tokens; valid: at least {least:g}"
+        )
+    return caps if caps.sum() >= 1 else caps / caps.sum()

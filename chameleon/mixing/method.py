@@ -63,6 +63,21 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class LeavesTensors(Protocol):
+    """What an objective may be besides: one that leaves more than numbers."""
+
+    def tensors(self, model: Any) -> "Mapping[str, Tensor]":
+        """Return what the method needs of the run; asked once, after the last step.
+
+        Written to `RunResult.model_dir / OBJECTIVE_TENSORS` (safetensors).
+
+        Args:
+            model: as the run left it.
+        """
+        ...
+
+
 class Controller(Protocol):
     """The moving part of an online method: asked for the next segment until the steps are used up.
 
@@ -162,7 +177,7 @@ class MixingMethod(Protocol):
         """
         ...
 
-    def validation_passes(self, params: Mapping[str, Any]) -> int:
+    def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
         """Return how many models `weights` measures on the validation split, for `chameleon plan`."""
         ...
 
@@ -224,7 +239,7 @@ class Method:
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
         return 0.0
 
-    def validation_passes(self, params: Mapping[str, Any]) -> int:
+    def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
         return 0
 
     def weights(self, inputs: MethodInputs) -> MethodResult:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 from chameleon.mixing.schedule import MixtureSchedule
 
 #: What a method may ask for in `requires`. `embeddings` brings the scenario's proxy with it, `histograms`
-#: counts the tokens of the train splits, `validation` lets it measure models of its own making.
-REQUIREMENTS = frozenset({"embeddings", "histograms", "validation"})
+#: counts the tokens of the train splits, `validation_histograms` those of the validation splits, `validation`
+#: lets it measure models of its own making.
+REQUIREMENTS = frozenset({"embeddings", "histograms", "validation_histograms", "validation"})
 
 
 #: Kinds of methods, in reading order: no runs; weights from a proxy; from many small runs; from one run per
@@ -26,7 +27,17 @@ REQUIREMENTS = frozenset({"embeddings", "histograms", "validation"})
 KINDS = ("free", "proxy", "swarm", "experts", "online", "control")
 
 #: What a method's weights may depend on, beside the number of domains.
-SEEN = ("token counts", "train text", "training losses", "validation losses")
+SEEN = (
+    "token counts",
+    "train text",
+    "training losses",
+    "validation text",
+    "validation losses",
+    "downstream tasks",
+)
+
+#: In `RunResult.model_dir`: what an objective left beside the model (`LeavesTensors`).
+OBJECTIVE_TENSORS = "objective.safetensors"
 
 #: In `RunSpec.after`: the proxy trained on the uniform mixture of the scenario's own domains.
 REFERENCE = "reference"
@@ -190,8 +201,10 @@ class MethodInputs:
         start: for a controller, the mixture that `weights` answered; None before that.
         histograms: k x vocabulary, how often each token stands in a domain's train split; None unless
             required.
-        validation_losses: returns the losses (nats/token) by domain of a `Decoder` on the validation split,
-            and charges the method for the pass; None unless `validation` is required.
+        validation_histograms: the same of the validation splits.
+        validation_losses: returns the losses (nats/token) by domain of a `Decoder` on the validation split
+            (`domains=`: of these alone), and charges the method for the pass; None unless `validation` is
+            required.
     """
 
     domains: tuple[str, ...]
@@ -207,7 +220,8 @@ class MethodInputs:
     start: Mapping[str, float] | None = None
     token_budget: int = 0
     histograms: np.ndarray | None = None
-    validation_losses: Callable[[Any], dict[str, float]] | None = None
+    validation_histograms: np.ndarray | None = None
+    validation_losses: Callable[..., dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,69 +6,24 @@ answers of an online method) is estimated by the constants below.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from chameleon.embedding.encoders import FLOPS as ENCODER_FLOPS
 from chameleon.experiment import specs
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs import study
 from chameleon.mixing.types import REFERENCE
 from chameleon.pricing import online, text
+from chameleon.pricing.job import Job
 from chameleon.pricing.objectives import objective_key
 
 Spec = Mapping[str, Any]
 
-#: Reading order of the stages; the order in which the text goes through them.
-STAGES = ("fetch", "prepare", "tokenizer", "tokens", "proxy", "embed", "extra", "swarm", "weights",
-          "forecast", "base",
-          "evaluate", "fewshot", "sensitivity", "report")  # fmt: skip
 #: Operations of a run under an objective of its method's own, in those of a plain run of its length. One
 #: forward pass more (a reference model's) makes 4/3; `--measure` replaces it by what each objective does.
 OBJECTIVE_FLOPS = 4 / 3
 #: Few-shot items of a task without a limit. Tasks of lm-eval differ widely.
 ITEMS = 2000
-
-
-@dataclass
-class Job:
-    """One job.
-
-    Attributes:
-        name: unique.
-        stage: one of STAGES.
-        scenario, method: "" for what several share.
-        scale: whose speed its operations run at; "" where there are none.
-        tokens: read by a model.
-        train_flops, forward_flops: operations in training and in passes without gradients.
-        ordered_flops: those of the passes that an online method orders: part of the price of its weights.
-        objective: key of `Speed.objectives` for a run under a method's objective.
-        disk: bytes that stay.
-        text: (kind, megabytes) for the jobs that read text; see `text.SECONDS_PER_MB`.
-        fixed: kind of start-up and other work that no token pays; see `text.FIXED_SECONDS`.
-        threads, gpus: what it occupies.
-        needs: names of the jobs that it waits for.
-    """
-
-    name: str
-    stage: str
-    scenario: str = ""
-    method: str = ""
-    scale: str = ""
-    tokens: float = 0.0
-    train_flops: float = 0.0
-    forward_flops: float = 0.0
-    ordered_flops: float = 0.0
-    objective: str = ""
-    disk: float = 0.0
-    text: tuple[str, float] = ("", 0.0)
-    fixed: str = "light"
-    threads: int = 1
-    gpus: int = 0
-    needs: tuple[str, ...] = field(default_factory=tuple)
-
-    @property
-    def flops(self) -> float:
-        return self.train_flops + self.forward_flops
 
 
 class Walk:
@@ -176,13 +131,22 @@ class Walk:
         self._pass(job, model, len(spec["domains"]) * spec["windows"] * length, layers=layer, length=length)
         return self._add(job)
 
+    def _sentences(self, name: str, corpus: str, seed: int) -> str:
+        given = specs.sentences(self.cfg, corpus, seed)
+        tokens = len(given["domains"]) * given["windows"] * given["window_length"]
+        return self._add(Job(f"{name} {corpus} {seed}", "embed", scale=next(iter(self.cfg.raw["scales"])),
+                             tokens=tokens, forward_flops=ENCODER_FLOPS * tokens, fixed="torch",
+                             threads=self.threads["evaluate"], needs=(f"tokens {corpus}",)))  # fmt: skip
+
     def weights(self, scenario: str, label: str, seed: int) -> str:
         """Add a method's weights and all that they wait for."""
         cfg, (method, params) = self.cfg, self.cfg.method(label)
         corpora = dict.fromkeys(cfg.domains(scenario).values())
         needs = [f"tokens {c}" for c in corpora]
         if specs.needs_embeddings(cfg, label):
-            needs += [self.embed(cfg.embedder(scenario, label), c, seed) for c in corpora]
+            name = cfg.embedder(scenario, label)
+            chosen = self._sentences if name == "sentences" else self.embed
+            needs += [chosen(name, c, seed) for c in corpora]
         for owner in (label, *method.reads(params)):
             for run in specs.single_runs(cfg, scenario, owner, seed):
                 needs.append(self._extra(scenario, owner, seed, run))
@@ -191,7 +155,10 @@ class Walk:
         needs += [self.weights(scenario, other, seed) for other in method.uses(params)]
         needs += [self.base(scenario, other, seed) for other in method.follows(params)]
         fits = any(run.swarm for run in specs.extra_runs(cfg, scenario, label, seed))
-        kind, passes = "regression" if fits else "light", method.validation_passes(params)
+        kind, passes = (
+            "regression" if fits else "light",
+            method.validation_passes(params, list(cfg.domains(scenario))),
+        )
         return self._asked(f"weights {scenario} {label} {seed}", kind, needs, passes)
 
     def _forecast(self, scenario: str, label: str, seed: int) -> str:

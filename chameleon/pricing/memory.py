@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from chameleon.experiment.config import Config
 from chameleon.mixing.method import Method
 from chameleon.mixing.types import StepSize
-from chameleon.pricing.jobs import Job
+from chameleon.pricing.job import Job
 from chameleon.pricing.objectives import objective_key
 from chameleon.training.losses import chunk_rows
 from chameleon.training.model import ModelShape, parameter_count

@@ -6,7 +6,8 @@ from typing import Any
 from chameleon.experiment import specs
 from chameleon.experiment.config import Config
 from chameleon.pricing import memory, text
-from chameleon.pricing.jobs import STAGES, Job, Walk
+from chameleon.pricing.job import STAGES, Job
+from chameleon.pricing.jobs import Walk
 from chameleon.pricing.objectives import objective_runs
 from chameleon.pricing.schedule import makespan, reached, seconds
 from chameleon.pricing.speed import DEFAULT_FLOPS, Speed, given, measure, objective_spec

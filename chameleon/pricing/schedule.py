@@ -7,7 +7,7 @@ which fits.
 import heapq
 from collections.abc import Iterable, Sequence
 
-from chameleon.pricing.jobs import Job
+from chameleon.pricing.job import Job
 from chameleon.pricing.speed import DEFAULT_FLOPS, Speed
 from chameleon.pricing.text import FIXED_SECONDS, SECONDS_PER_MB
 

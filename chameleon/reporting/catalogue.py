@@ -41,6 +41,7 @@ CORPUS_TABLES: tuple[str, ...] = ("corpora", "licences")
 
 #: Figures of every scenario, in reading order, with the kinds of scenarios that have them.
 FIGURES: dict[str, tuple[str, ...]] = {
+    "ranks": KINDS,
     "relative_perplexity": KINDS,
     "learning_curves": KINDS,
     "learning_curves_domains": KINDS,
@@ -75,7 +76,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 }
 #: Subcategories under a kind of scenario, in reading order, with what stands there in reading order.
 PARTS: dict[str, tuple[str, ...]] = {
-    "1 Results": ("main", "details", "relative_perplexity", "difference", "perplexity", "robust",
+    "1 Results": ("main", "details", "ranks", "relative_perplexity", "difference", "perplexity", "robust",
                   "forgetting", "published"),
     "2 Along training, noise": ("learning_curves", "learning_curves_domains", "noise"),
     "3 Weights": ("weights", "agreement", "weights_over_time", "epochs"),

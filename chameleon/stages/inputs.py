@@ -73,8 +73,8 @@ def method_inputs(
     """Return what a method may look at, read from its files.
 
     Args:
-        spec: `domains`, `params`, `seeds.method`, `histograms` if they are required, and `total_steps` with
-            `token_budget` or the model and recipe from which they follow.
+        spec: `domains`, `params`, `seeds.method`, `histograms` and `validation_histograms` if required, and
+            `total_steps` with `token_budget` or the model and recipe from which they follow.
         corpora: domain -> its tokens.
         embeddings: embedding files, one per corpus; empty unless required.
         runs: folders of extra runs and files of swarm parts, those that `reads` in the spec names among them.
@@ -100,10 +100,9 @@ def method_inputs(
         total_steps=steps,
         token_budget=budget,
         embeddings=embedding_files.load(embeddings, domains) if embeddings else None,
-        histograms=(
-            np.stack([train[d].histogram(corpora[d].vocab_size) for d in domains])
-            if spec.get("histograms")
-            else None
+        histograms=_histograms(corpora, domains, "train") if spec.get("histograms") else None,
+        validation_histograms=(
+            _histograms(corpora, domains, "validation") if spec.get("validation_histograms") else None
         ),
         runs=run_results([path for path in runs if _owner(path) not in spec.get("reads", ())]),
         read={
@@ -114,6 +113,11 @@ def method_inputs(
         # results/runs/<scenario>/<label>/seed<n>/mixture.json
         played={path.parents[1].name: shares_played(path) for path in played},
     )
+
+
+def _histograms(corpora: Mapping[str, TokenCorpus], domains: Sequence[str], split: str) -> np.ndarray:
+    of = streams(corpora, split)
+    return np.stack([of[d].histogram(corpora[d].vocab_size) for d in domains])
 
 
 def _owner(path: Path) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from chameleon.core.artifacts import write_json
 from chameleon.core.provenance import Recorder
+from chameleon.data.tokenizer import load_tokenizer
 from chameleon.data.tokens import TokenCorpus
 from chameleon.embedding import embed as embeddings
 from chameleon.embedding import files as embedding_files
@@ -28,6 +29,21 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
     read = {"layers": artefact["layer"], "length": artefact["window_length"]}
     per_token = flops_per_token(model.shape, training=False, **read)
     recorder.cost.add(tokens, per_token * tokens)
+    recorder.extra["domains_embedded"] = artefact["domains"]
+    recorder.outputs = [out]
+    recorder.write(out.with_suffix(".run.json"))
+
+
+def sentences(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads: int) -> None:
+    """Embed the domains of one corpus (the only manifest) with the sentence encoder."""
+    from chameleon.embedding.sentences import Encoder, embed
+
+    recorder = Recorder("sentences", spec, [manifests[0], tokenizer / "tokenizer.json"], threads=threads)
+    recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
+    encoder = Encoder(spec["encoder"])
+    artefact, tokens = embed(encoder, load_tokenizer(tokenizer), TokenCorpus(manifests[0]), dict(spec))
+    embedding_files.save(out, artefact)
+    recorder.cost.add(tokens, encoder.flops_per_token(spec["window_length"]) * tokens)
     recorder.extra["domains_embedded"] = artefact["domains"]
     recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))

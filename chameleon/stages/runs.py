@@ -13,11 +13,12 @@ from torch.nn.utils import parameters_to_vector
 
 from chameleon.core.artifacts import read_json, write_json
 from chameleon.core.provenance import Cost, Recorder
+from chameleon.core.tensors import write_tensors
 from chameleon.data.tokens import TokenCorpus
 from chameleon.mixing import registry
-from chameleon.mixing.method import Controller, Objective
+from chameleon.mixing.method import Controller, LeavesTensors, Objective
 from chameleon.mixing.schedule import MixtureSchedule
-from chameleon.mixing.types import REFERENCE, RunInputs, RunResult, RunSpec
+from chameleon.mixing.types import OBJECTIVE_TENSORS, REFERENCE, RunInputs, RunResult, RunSpec
 from chameleon.stages.common import (
     Spec,
     clock,
@@ -115,6 +116,8 @@ def extra_run(
     )
     result = validated(run.model, corpora, spec, recorder.cost)
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    if isinstance(objective, LeavesTensors):
+        write_tensors(objective.tensors(run.model), out / "model" / OBJECTIVE_TENSORS, {})
     if start is not None:
         result["moved"] = round(_moved(load_model(start), run.model), 9)
     outcome = {} if objective is None else objective.outcome()

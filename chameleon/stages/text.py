@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chameleon.core.artifacts import write_json
 from chameleon.core.handover import expand
 from chameleon.core.provenance import Recorder
 
@@ -55,6 +56,13 @@ def tokens(
     # The manifest has the digests of the shards.
     recorder.outputs = [out / "manifest.json", *(p for d in spec["domains"] for p in out.glob(f"{d}/*.npy"))]
     recorder.write(out / "run.json")
+
+
+def encoder(spec: Spec, out: Path) -> None:
+    """Download the sentence encoder into the cache and write where it comes from."""
+    from chameleon.embedding.encoders import provide
+
+    write_json(out, provide(spec["encoder"]))
 
 
 def items(spec: Spec, out: Path) -> None:

@@ -4,7 +4,7 @@ Reads token manifests, embedding files and the results of a method's extra runs;
 `results/weights/{scenario}/{method}/seed{seed}.json`. Needs no torch unless its method does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,10 @@ def measuring(
 
     recorder.device = setup_torch(threads)
 
-    def losses(model: Any) -> dict[str, float]:
+    def losses(model: Any, domains: Collection[str] | None = None) -> dict[str, float]:
         model = model.to(pick_device())
-        return split_losses(model, corpora, "validation", spec["validation_tokens"], recorder.cost)
+        asked = {d: corpus for d, corpus in corpora.items() if domains is None or d in domains}
+        return split_losses(model, asked, "validation", spec["validation_tokens"], recorder.cost)
 
     return replace(inputs, validation_losses=losses)
 

@@ -18,21 +18,31 @@ from killing import Workflow, digests, torment
 
 CONFIG = """
 seeds: [0]
+sentences: {encoder: tests/data/encoder, windows: 16, window_length: 32}
 states: {steps: 5, minutes: null}
 """
 #: What configs/smoke.yaml leaves out: with it every registered method is run.
 ALL = """
 scenarios:
   pretrain:
-    methods: [uniform, natural, temperature, unimax, fixed, doremi, doge, in_run_shapley, regmix, climb,
-      mde, data_mixing_law, olmix, mixture_reuse, swarm_best, aioli, aioli_mean, odm, ado, rnb, pike,
-      chameleon, chameleon_permuted, chameleon_untrained, chameleon_lexical, single_domain, utilimax,
-      skill_it, mixmin, demix]
+    methods: [uniform, natural, temperature, unimax, fixed, doremi, doge, in_run_shapley, datamodel,
+      regmix, climb,
+      mde, data_mixing_law, nested_mixing_law, olmix, mixture_reuse, swarm_best, aioli, aioli_mean,
+      odm, ado, rnb, pike,
+      chameleon, chameleon_permuted, chameleon_untrained, chameleon_lexical, chameleon_sentence,
+      single_domain, utilimax, medu, da2,
+      skill_it, mixmin, demix, regmean, duet]
 method_params:
+  chameleon_sentence: {method: chameleon, embed_with: sentences, ridge: {of_trace: 0.2}}
+  nested_mixing_law: {scale: smoke, mixtures: 6, steps: [4, 6, 10]}
+  da2: {candidates: 2000}
+  medu: {ratings: tests/data/ratings.csv, scale: [1, 5]}
   climb: {rounds: [4, 2], steps: 10, candidates: 2000}
   mixture_reuse: {scale: smoke, steps: 10, kept: [twin_one, twin_two]}
   mde: {candidates: 2000}
   demix: {rounds: [6, 3], steps: 10, candidates: 2000}
+  regmean: {rounds: [6, 3], candidates: 2000}
+  duet: {initial: 3, iterations: 3, candidates: 1000}
   fixed: {weights: {twin_one: 0.2, twin_two: 0.2, unique: 0.2, blend: 0.2, moby_dick: 0.2}}
 """
 PART = """

@@ -11,6 +11,7 @@ import inspect
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +19,16 @@ import pytest
 from chameleon.core.artifacts import dumps
 from chameleon.core.errors import UserError
 from chameleon.mixing import registry
-from chameleon.mixing.method import Method
+from chameleon.mixing.method import LeavesTensors, Method
 from chameleon.mixing.schedule import MixtureSchedule
-from chameleon.mixing.types import REFERENCE, REQUIREMENTS, MethodInputs, RunInputs, RunResult
+from chameleon.mixing.types import (
+    OBJECTIVE_TENSORS,
+    REFERENCE,
+    REQUIREMENTS,
+    MethodInputs,
+    RunInputs,
+    RunResult,
+)
 
 DOMAINS = ("papers", "books", "code", "wiki")
 COUNTS = {"papers": 3000, "books": 1000, "code": 500, "wiki": 2000, "unused": 7}
@@ -29,6 +37,7 @@ X.flags.writeable = False
 HISTOGRAMS = np.random.default_rng(1).integers(1, 90, size=(4, 16))
 HISTOGRAMS.flags.writeable = False
 STEPS, BUDGET = 12, 4000
+RATINGS = Path(__file__).parents[1] / "data" / "ratings.csv"
 
 #: Parameters for methods whose defaults alone cannot work: name -> domains -> parameters.
 EXAMPLES = {
@@ -39,9 +48,14 @@ EXAMPLES = {
     "mean_mixture": lambda domains: {"of": "other"},
     # Their own defaults fit and simulate for seconds.
     "climb": lambda domains: {"rounds": [6, 3, 2], "candidates": 1000, "folds": 3},
+    "medu": lambda domains: {"ratings": str(RATINGS), "scale": [1, 5]},
     "mixture_reuse": lambda domains: {"kept": sorted(domains)[:2], "folds": 3},
     "mde": lambda domains: {"candidates": 500, "folds": 3},
     "demix": lambda domains: {"rounds": [6, 3], "candidates": 500, "steps": 4},
+    "regmean": lambda domains: {"rounds": [6, 3], "candidates": 500},
+    "duet": lambda domains: {"initial": 3, "iterations": 3, "candidates": 300},
+    "nested_mixing_law": lambda domains: {"mixtures": 8, "folds": 3},
+    "da2": lambda domains: {"candidates": 500},
     "regmix": lambda domains: {"num_proxies": 12, "candidates": 1000, "folds": 3},
 }  # fmt: skip
 
@@ -79,10 +93,14 @@ class Stream:
         return self.ids[start:stop]
 
 
-def trained(method, run, domains, params, seed, earlier):
-    """Train one of a method's runs; return its mixture, and what its objective answers."""
+def trained(method, run, domains, params, seed, earlier, folder):
+    """Train one of a method's runs; return its mixture, and what its objective answers.
+
+    `folder` gets the checkpoint and the tensors of an objective that leaves any.
+    """
+    from chameleon.core.tensors import write_tensors
     from chameleon.training.loop import Training
-    from chameleon.training.model import ModelShape
+    from chameleon.training.model import ModelShape, save_pretrained
     from chameleon.training.recipe import Recipe
 
     inputs = RunInputs(run, tuple(domains), COUNTS, params, seed, earlier)
@@ -94,6 +112,9 @@ def trained(method, run, domains, params, seed, earlier):
     training = Training(ModelShape(*SHAPE), recipe, streams, init_seed=0, data_seed=0, label="")
     training.play(MixtureSchedule.static(weights), objective=objective)
     assert training.cost.flops > 0 and (objective is None or objective.extra_flops > 0), "costs are counted"
+    if isinstance(objective, LeavesTensors):
+        save_pretrained(training.model, folder, eos_token_id=0)
+        write_tensors(objective.tensors(training.model), folder / OBJECTIVE_TENSORS, {})
     return weights, {} if objective is None else json.loads(dumps(objective.outcome()))
 
 
@@ -104,24 +125,27 @@ def losses(weights):
     }
 
 
-def measured(model):
-    """Return the losses of a model on every domain, as the weighting stage measures them."""
+def measured(model, domains=None):
+    """Return the losses of a model on every domain, or on some, as the weighting stage measures them."""
     import torch
 
     from chameleon.evaluation.perplexity import block_losses
 
     found = {}
-    for d in DOMAINS:
+    for d in DOMAINS if domains is None else domains:
         ids = torch.as_tensor(Stream(d).ids[: 9 * 8].reshape(8, 9)).numpy()
         found[d] = float(block_losses(model, ids).mean())
     return found
 
 
-def read_runs(label, domains, seed=5):
-    """Return the runs of a method that another one reads."""
+def read_runs(label, domains, seed=5, folder=None):
+    """Return the runs of a method that another one reads; `folder` is the checkpoint of all that keep one."""
     made = registry.get(label).extra_runs(tuple(domains), parameters(label, domains), seed)
     return {
-        run.run_id: RunResult(dict(run.weights), losses(run.weights), None, **blocks(run)) for run in made
+        run.run_id: RunResult(
+            dict(run.weights), losses(run.weights), None if run.swarm else folder, **blocks(run)
+        )
+        for run in made
     }
 
 
@@ -134,7 +158,7 @@ def blocks(run):
 
 
 @pytest.fixture
-def solve(model_dir):
+def solve(model_dir, tmp_path):
     """Return a function that runs a method at once and returns its result."""
 
     def solve(name, domains=DOMAINS, runs_for=None, seed=11):
@@ -143,11 +167,11 @@ def solve(model_dir):
         uniform = dict.fromkeys(domains, 1 / len(domains))
         runs = {REFERENCE: RunResult(uniform, {}, model_dir)}
         for run in method.extra_runs(tuple(runs_for or domains), params, seed):
-            outcome, weights = {}, run.weights
+            outcome, weights, own = {}, run.weights, tmp_path / f"{name}_{len(domains)}_{run.run_id}"
             if run.objective or weights is None:
                 earlier = {key: runs[key] for key in run.after}
-                weights, outcome = trained(method, run, domains, params, seed, earlier)
-            folder = None if run.swarm else model_dir
+                weights, outcome = trained(method, run, domains, params, seed, earlier, own)
+            folder = None if run.swarm else own if own.exists() else model_dir
             runs[run.run_id] = RunResult(dict(weights), losses(weights), folder, outcome, **blocks(run))
         del runs[REFERENCE]
         at = [DOMAINS.index(d) for d in domains]
@@ -155,10 +179,10 @@ def solve(model_dir):
         counts = HISTOGRAMS[at] if "histograms" in method.requires else None
         mixture = {d: (1 + DOMAINS.index(d)) / sum(1 + DOMAINS.index(e) for e in domains) for d in domains}
         others, played = (dict.fromkeys(f(params), mixture) for f in (method.uses, method.follows))
-        read = {label: read_runs(label, domains) for label in method.reads(params)}
+        read = {label: read_runs(label, domains, folder=model_dir) for label in method.reads(params)}
         inputs = MethodInputs(
             tuple(domains), dict(COUNTS), params, seed, STEPS, rows, runs, read, others, played,
-            token_budget=BUDGET, histograms=counts,
+            token_budget=BUDGET, histograms=counts, validation_histograms=counts,
             validation_losses=measured if "validation" in method.requires else None,
         )  # fmt: skip
         before = copy.deepcopy((inputs.token_counts, inputs.params, inputs.runs, inputs.read))
@@ -269,7 +293,8 @@ def test_no_value_of_a_parameter_is_a_traceback(name):
 def test_what_a_reader_is_told_fits(name):
     """`chameleon methods`: what needs no run and no training is free, the rest says what it costs."""
     method, given = registry.get(name), parameters(name, DOMAINS)
-    asks = [method.reads(given), method.uses(given), method.extra_runs(DOMAINS, given, 0), method.requires]
+    models = method.requires - {"histograms", "validation_histograms"}  # counting tokens needs none
+    asks = [method.reads(given), method.uses(given), method.extra_runs(DOMAINS, given, 0), models]
     assert (method.kind == "free") == (not any(asks) and not method.online)
     assert method.cost != "0" or not any(asks)
     if "validation" in method.requires or any(run.blocks for run in asks[2]):

@@ -33,6 +33,11 @@ PARAMS = {
     "mixture_reuse": {"kept": ["twin_one", "blend"], "steps": 5, "folds": 3, "repetitions": None},
     "mde": {"candidates": 200, "folds": 3},
     "demix": {"rounds": [4, 2], "steps": 5, "candidates": 200, "top": 5},
+    "regmean": {"rounds": [4, 2], "candidates": 200, "top": 5},
+    "duet": {"initial": 2, "iterations": 2, "candidates": 200},
+    "nested_mixing_law": {"mixtures": 4, "steps": [2, 3, 5], "folds": 3, "scale": "tiny"},
+    "da2": {"candidates": 500},
+    "medu": {"ratings": str(Path(__file__).parents[1] / "data" / "ratings.csv"), "scale": [1, 5]},
     "permuted": {"of": "uniform"},
     "mean_mixture": {"of": "uniform"},
 }

@@ -127,7 +127,7 @@ def test_it_foretells_the_loss_of_the_merged_model(trained, toy):
 
 def test_the_plan_knows_the_passes():
     method = registry.get("demix")
-    assert method.validation_passes(registry.parameters("demix", {}, "here")) == 112
+    assert method.validation_passes(registry.parameters("demix", {}, "here"), ["a", "b"]) == 112
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from chameleon.experiment.load import load
 from chameleon.mixing.registry import get
 from chameleon.pricing import memory
-from chameleon.pricing.jobs import Job
+from chameleon.pricing.job import Job
 from chameleon.training.model import Decoder, ModelShape, parameter_count
 
 SHAPE = ModelShape(n_layer=3, n_head=2, d_model=32, context=64, vocab_size=96)

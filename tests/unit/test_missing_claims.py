@@ -8,7 +8,7 @@ from tidy_results import DOMAINS, write
 from chameleon.reporting import summary
 from chameleon.reporting.records import tidy
 from chameleon.reporting.records.missing import Gaps
-from chameleon.reporting.statistics import comparisons
+from chameleon.reporting.statistics import comparisons, ranking
 from chameleon.reporting.tables import make_tables
 from chameleon.reporting.verdicts import budgets, claims, judging
 from chameleon.reporting.verdicts.findings import ABSENT, FAILS, HOLDS, OPEN, Runs, every
@@ -76,11 +76,11 @@ def test_the_table_of_verdicts_says_how_many_runs_are_missing(tmp_path):
 
 def test_ranks_and_wins_use_complete_blocks(tmp_path):
     metrics = tidy.of_scenario(cut(tmp_path, runs={("chameleon", 1)}), "toy")["metrics"]
-    assert {place.n for place in comparisons.ranks(metrics, DOMAINS).values()} == {2}
+    assert {place.n for place in ranking.ranks(metrics, DOMAINS).values()} == {2}
     assert comparisons.wins(metrics, "chameleon", DOMAINS).n == 2
     assert comparisons.wins(metrics, "natural", DOMAINS).n == 3
     metrics = tidy.of_scenario(cut(tmp_path, **HOLES["no_seed_in_common"]), "toy")["metrics"]
-    assert comparisons.ranks(metrics, DOMAINS) == {}
+    assert ranking.ranks(metrics, DOMAINS) == {}
     assert comparisons.wins(metrics, "natural", DOMAINS) is None
 
 

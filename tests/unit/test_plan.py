@@ -131,6 +131,7 @@ def test_seeds_differ_where_they_must(raw):
         ("items", set()),
         ("fewshot", set()),
         ("forecast", set()),
+        ("sentences", set()),
         ("sensitivity", set()),
         ("collect", {"collect"}),
         ("tables", {"tables"}),

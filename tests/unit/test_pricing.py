@@ -18,7 +18,8 @@ from chameleon.experiment import specs
 from chameleon.experiment.load import load, load_files
 from chameleon.experiment.specs import study
 from chameleon.pricing import online, report, speed, text
-from chameleon.pricing.jobs import Job, Walk
+from chameleon.pricing.job import Job
+from chameleon.pricing.jobs import Walk
 from chameleon.pricing.objectives import objective_runs
 from chameleon.pricing.schedule import makespan, reached, seconds
 from chameleon.stages import measure, runs

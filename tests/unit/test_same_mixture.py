@@ -7,7 +7,8 @@ import pytest
 from tidy_results import BASE, DOMAINS, frames, write
 
 from chameleon.reporting.records import tidy
-from chameleon.reporting.statistics.comparisons import ranks, same_mixture, seed_noise
+from chameleon.reporting.statistics.comparisons import same_mixture, seed_noise
+from chameleon.reporting.statistics.ranking import ranks
 from chameleon.reporting.tables import make_tables
 
 TOY = {"toy": "pretrain"}

@@ -35,9 +35,11 @@ from chameleon.experiment.specs.training import (
 from chameleon.experiment.specs.weighting import (
     embed,
     embedders,
+    encoder,
     forecast,
     foretelling,
     needs_embeddings,
+    sentences,
     used_methods,
     weights,
 )
@@ -52,6 +54,7 @@ __all__ = [
     "dump",
     "embed",
     "embedders",
+    "encoder",
     "evaluate",
     "extra_run",
     "extra_runs",
@@ -69,6 +72,7 @@ __all__ = [
     "own_files",
     "prepare",
     "proxy",
+    "sentences",
     "single_runs",
     "swarm",
     "swarm_groups",

@@ -59,7 +59,15 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
     # A proxy of another scenario exists already, and so do its embeddings of the domains it knows: a method
     # that reuses them is charged for what it adds. A model that is to be finetuned is there in any case.
     own = embedder == f"proxy_{scenario}"
-    reused = not own and embedder is not None and cfg.embed_with(scenario, label) != "untrained"
+    reused = (
+        not own
+        and embedder is not None
+        and cfg.embed_with(scenario, label)
+        not in (
+            "untrained",
+            "sentences",
+        )
+    )
     known = cfg.raw["scenarios"][cfg.proxy_of(scenario)]["corpora"] if reused else []
     new = [c for c in corpora if c not in known]
     return {

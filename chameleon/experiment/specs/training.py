@@ -1,7 +1,6 @@
 """Specs of everything that trains: proxies, the runs that methods ask for, base models."""
 
 import json
-import math
 from functools import lru_cache
 
 from chameleon.core.seeds import derive
@@ -65,7 +64,12 @@ def swarm_groups(cfg: Config, scenario: str, label: str, seed: int) -> dict[str,
     runs = [run for run in extra_runs(cfg, scenario, label, seed) if run.swarm]
     longest = max((len(dump({run.run_id: run.weights})) for run in runs if run.weights), default=1)
     size = max(1, min(cfg.raw.get("swarm", {"runs_per_job": 32})["runs_per_job"], SPEC_BYTES // longest))
-    return {f"part{i}": runs[i * size : (i + 1) * size] for i in range(math.ceil(len(runs) / size))}
+    shares = []
+    # A share is of one size and length: its models may be trained as one.
+    for kind in dict.fromkeys((run.scale, run.steps) for run in runs):
+        alike = [run for run in runs if (run.scale, run.steps) == kind]
+        shares += [alike[i : i + size] for i in range(0, len(alike), size)]
+    return {f"part{i}": share for i, share in enumerate(shares)}
 
 
 def after(cfg: Config, scenario: str, label: str, seed: int, run: str) -> tuple[str, ...]:

@@ -8,11 +8,16 @@ from chameleon.experiment.specs.training import method_seed, reads, training
 
 
 def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
-    """Return the models that embed domains: name -> (proxy, untrained or base, scenario, method or "")."""
+    """Return the models that embed domains: name -> (proxy, untrained or base, scenario, method or "").
+
+    A sentence encoder is none of them.
+    """
     found = {}
     for scenario in cfg.needed:
         for label in cfg.methods(scenario):
             name = cfg.embedder(scenario, label)
+            if name == "sentences":
+                continue
             if name.startswith("base_"):
                 base = cfg.raw["scenarios"][scenario]["base"]
                 found[name] = ("base", base["of"], base["method"])
@@ -36,6 +41,23 @@ def embed(cfg: Config, embedder: str, corpus: str, seed: int) -> Spec:
     }
 
 
+def encoder(cfg: Config) -> Spec:
+    """The sentence encoder."""
+    return {"encoder": cfg.sentences["encoder"], "version": STAGES["sentences"]}
+
+
+def sentences(cfg: Config, corpus: str, seed: int) -> Spec:
+    """Domain embeddings of a corpus by the sentence encoder."""
+    return {
+        "corpus": corpus,
+        "domains": cfg.domains_of(corpus),
+        "seed": seed,
+        "seeds": {"windows": derive(seed, "windows")},
+        **cfg.sentences,
+        "version": STAGES["sentences"],
+    }
+
+
 def weights(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
     """A method's weights."""
     method, params = cfg.method(label)
@@ -54,7 +76,7 @@ def weights(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "tokenizer_fingerprint": cfg.tokenizer_fingerprint,
         "version": STAGES["weights"],
         **reads(cfg, label),
-        **({"histograms": True} if "histograms" in method.requires else {}),
+        **{key: True for key in ("histograms", "validation_histograms") if key in method.requires},
         **(
             {"validation_tokens": cfg.evaluation(scenario)["validation_tokens"]}
             if "validation" in method.requires

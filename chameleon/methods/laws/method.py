@@ -43,6 +43,10 @@ class LawMethod(Method):
     def reads(self, params: Mapping[str, Any]) -> list[str]:
         return [params["swarm"]]
 
+    def rows(self, inputs: MethodInputs, names: list[str]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Return mixtures (n x k) and losses (n x m) that the laws are fitted to, and diagnostics of them."""
+        return *rows(inputs.read[inputs.params["swarm"]], names, inputs.params["target"]), {}
+
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Fit, and find the minimum.
 
@@ -57,7 +61,7 @@ class LawMethod(Method):
         names, params = sorted(inputs.domains), inputs.params
         if len(names) == 1:
             return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
-        x, y = rows(inputs.read[params["swarm"]], names, params["target"])
+        x, y, of_rows = self.rows(inputs, names)
         counts = np.array([float(inputs.token_counts[d]) for d in names])
         natural, most = counts / counts.sum(), params["repetitions"]
         caps = None if most is None else epoch_caps(counts, inputs.token_budget, most)
@@ -68,6 +72,7 @@ class LawMethod(Method):
         shuffle = generator(inputs.seed, "law", "folds")
         found, diagnostics = minimum(self.name, self.law, x, y, natural, caps, params, shuffle)
         tight = [] if caps is None else np.flatnonzero(found >= caps - 1e-9).tolist()
+        diagnostics |= of_rows
         diagnostics["at_cap"] = [names[i] for i in tight]
         weights = dict(zip(names, found.tolist(), strict=True))
         return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
@@ -75,7 +80,9 @@ class LawMethod(Method):
     def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         """Return the laws' mean loss of other mixtures; nothing where one domain's loss is the target."""
         names, params = sorted(inputs.domains), inputs.params
-        x, y = rows(inputs.read[params["swarm"]], names, params["target"])
+        if len(names) == 1:
+            return {}
+        x, y, _ = self.rows(inputs, names)
         if len(x) < MINIMUM_RUNS or params["target"] != MEAN:
             return {}
         asked = np.array([[mixture.get(d, 0.0) for d in names] for mixture in mixtures.values()])

@@ -1,4 +1,4 @@
-"""Figures of the results: perplexity, learning curves, weights, few-shot, quality against compute.
+"""Figures of the results: ranks, perplexity, learning curves, weights, few-shot, quality against compute.
 
 Last stage of the flow. Reads the tidy files; writes each figure as `{scenario}_{name}.png` and `.pdf`. One
 file a subject; this one knows which name is drawn by what.
@@ -17,6 +17,7 @@ from chameleon.reporting.figures.curves import learning_curves, learning_curves_
 from chameleon.reporting.figures.domains import affinity, krls, pca
 from chameleon.reporting.figures.fewshot import fewshot
 from chameleon.reporting.figures.perplexity import forgetting, relative_perplexity
+from chameleon.reporting.figures.ranks import ranks
 from chameleon.reporting.figures.style import RC, method_style, save, statement
 from chameleon.reporting.figures.weights import weights, weights_over_time
 from chameleon.reporting.records import tidy
@@ -27,7 +28,7 @@ __all__ = ["DRAWINGS", "make_figures", "method_style"]
 
 #: Figure -> what draws it from the scenario's name and tidy frames.
 DRAWINGS: dict[str, Callable[[str, Frames], Figure]] = {
-    "relative_perplexity": relative_perplexity, "learning_curves": learning_curves,
+    "ranks": ranks, "relative_perplexity": relative_perplexity, "learning_curves": learning_curves,
     "learning_curves_domains": learning_curves_domains, "forgetting": forgetting, "weights": weights,
     "weights_over_time": weights_over_time, "affinity": affinity, "krls": krls, "pca": pca,
     "fewshot": fewshot, "quality_cost": quality_cost,

@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from chameleon.core.artifacts import atomic
+from chameleon.reporting.records.tidy import YARDSTICK
 from chameleon.reporting.statistics.stats import Estimate
 
 #: One colour and one marker per method in every figure: Okabe and Ito's palette, which readers with any
@@ -40,7 +41,10 @@ STYLES = {
     "olmix": ("#AA4488", "h"), "utilimax": ("#332288", "h"), "mixmin": ("#332288", "p"),
     "demix": ("#332288", "d"), "skill_it": ("#B37400", "*"), "odm": ("#E69F00", "<"),
     "ado": ("#E69F00", ">"), "rnb": ("#B37400", "^"), "pike": ("#B37400", "v"),
-    "chameleon_lexical": ("#8A8A8A", "2"), "swarm_best": ("#C8C8C8", "3"),
+    "datamodel": ("#44AA99", "^"), "nested_mixing_law": ("#AA4488", "*"), "modular_merge": ("#332288", "D"),
+    "regmean": ("#332288", "8"), "duet": ("#332288", "s"), "medu": ("#56B4E9", "p"), "da2": ("#56B4E9", "h"),
+    "chameleon_lexical": ("#8A8A8A", "2"), "chameleon_sentence": ("#8A8A8A", "4"),
+    "swarm_best": ("#C8C8C8", "3"),
 }  # fmt: skip
 #: For methods that are not named above and are no variant of one; which one is a function of the name.
 SPARE = (("#332288", "h"), ("#44AA99", "p"), ("#661100", "d"), ("#6699CC", "8"))
@@ -67,6 +71,12 @@ def method_style(method: str) -> tuple[str, str]:
         return spare
     hue, light, saturation = colorsys.rgb_to_hls(*matplotlib.colors.to_rgb(STYLES[max(known, key=len)][0]))
     return matplotlib.colors.to_hex(colorsys.hls_to_rgb(hue, 0.55 * light, saturation)), spare[1]
+
+
+def is_control(method: str) -> bool:
+    """Whether a method is drawn as a control: in a grey that is neither black nor the yardstick's."""
+    _, light, saturation = colorsys.rgb_to_hls(*matplotlib.colors.to_rgb(method_style(method)[0]))
+    return method != YARDSTICK and saturation == 0 < light
 
 
 #: A mean so many times as far out as the next one is drawn at the edge of a figure, with its number.

@@ -27,12 +27,13 @@ NUMBERS = ("value", "weight", "tokens", "flops", "seconds", "blocks", "loss")
 INTEGERS = ("seed", "step", "document")
 #: Reading order: the yardstick, the free baselines, the learned ones by kind (a proxy, a swarm, experts,
 #: online), ours, controls; others follow by name.
-METHODS = ("uniform", "natural", "temperature", "unimax", "fixed", "doremi", "doge", "in_run_shapley",
-           "regmix", "climb", "mde", "data_mixing_law", "olmix", "mixture_reuse", "utilimax", "mixmin",
-           "demix", "aioli", "aioli_mean", "aioli_regmix", "skill_it", "odm", "ado", "rnb", "pike",
-           "chameleon", "chameleon_scaled", "chameleon_retrained", "chameleon_pt", "chameleon_ft",
-           "chameleon_permuted", "chameleon_untrained", "chameleon_lexical", "single_domain",
-           "swarm_best")  # fmt: skip
+METHODS = ("uniform", "natural", "temperature", "unimax", "medu", "da2", "fixed", "doremi", "doge",
+           "in_run_shapley", "datamodel", "regmix", "climb", "mde", "data_mixing_law", "nested_mixing_law",
+           "olmix", "mixture_reuse", "utilimax", "mixmin", "demix", "modular_merge", "regmean", "duet",
+           "aioli", "aioli_mean", "aioli_regmix", "skill_it", "odm", "ado", "rnb", "pike", "chameleon",
+           "chameleon_scaled", "chameleon_retrained", "chameleon_pt", "chameleon_ft",
+           "chameleon_permuted", "chameleon_untrained", "chameleon_lexical", "chameleon_sentence",
+           "single_domain", "swarm_best")  # fmt: skip
 YARDSTICK = "uniform"
 #: What `domain_or_task` says of a mean over several domains: all, and in a transfer those kept and those new.
 GROUPS = {"mean": "", "mean_old": ", old domains", "mean_new": ", new domains"}

@@ -1,11 +1,12 @@
-"""What tables, figures and verdicts compare: differences paired by seed, ranks, costs, curves, accuracies.
+"""What tables, figures and verdicts compare: differences paired by seed, costs, curves, accuracies.
 
-Functions of the tidy frames, between `chameleon.reporting.records.tidy` and everything that shows numbers.
+Functions of the tidy frames, between `chameleon.reporting.records.tidy` and everything that shows numbers;
+`chameleon.reporting.statistics.ranking` has the ranks.
 Negative is lower, and lower is better for every metric but accuracies.
 """
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -137,37 +138,6 @@ def _agree(one: pd.Series, other: pd.Series) -> bool:
     one, other = (x[x.index.get_level_values("seed").isin(shared)].sort_index() for x in (one, other))
     same = bool(shared) and one.index.equals(other.index)
     return same and np.allclose(one.to_numpy(), other.to_numpy(), rtol=0, atol=1e-9)
-
-
-def ranks(
-    metrics: pd.DataFrame, domains: Sequence[str], same: Mapping[str, str] | None = None
-) -> dict[str, Estimate]:
-    """Return each method's mean rank in test perplexity, 1 is best.
-
-    Of one seed: the rank among all distinct mixtures on every domain, averaged over the domains. The estimate
-    is over those numbers, one a seed, of the seeds that every method has. A mixture that several methods have
-    is ranked once, by the first of them, and all of them have its rank: counted twice, it would push the
-    others down for no reason.
-
-    Args:
-        metrics: rows of metrics.csv.
-        domains: to rank on.
-        same: as `same_mixture` returns it.
-    """
-    methods = method_order(metrics["method"])
-    first = {m: (same or {}).get(m, m) for m in methods}
-    # The first of them may itself have no results.
-    first = {m: next(o for o in methods if first[o] == first[m]) for m in methods}
-    distinct = [m for m in methods if first[m] == m]
-    per_seed = [
-        stats.mean_ranks(table.loc[distinct].to_numpy())
-        for table in by_seed(metrics, "perplexity", domains).values()
-    ]
-    if not per_seed:
-        return {}
-    places = {m: stats.bounded(stats.mean_interval([row[i] for row in per_seed]), 1, len(distinct))
-              for i, m in enumerate(distinct)}  # fmt: skip
-    return {m: places[first[m]] for m in methods}
 
 
 def seed_noise(metrics: pd.DataFrame, metric: str = "mean_log_perplexity") -> list[float]:

@@ -19,13 +19,13 @@ from chameleon.reporting.records.tidy import (
 from chameleon.reporting.statistics.comparisons import (
     base_cost,
     mean_over_seeds,
-    ranks,
     same_mixture,
     seed_noise,
     to_uniform,
     weighting_cost,
 )
 from chameleon.reporting.statistics.documents import METRIC, Compared
+from chameleon.reporting.statistics.ranking import ranks
 from chameleon.reporting.statistics.stats import Estimate
 from chameleon.reporting.tables.fewshot import accuracy_cell, by_guessing, normalised, scores_missing
 from chameleon.reporting.tables.losses import against_uniform, covered

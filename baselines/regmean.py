@@ -1,0 +1,90 @@
+"""RegMean as a mixture's proxy: DeMix's search, its experts merged layer by layer instead of averaged.
+
+The rule is that of Jin et al. (ICLR 2023, arXiv 2212.09849), the search DeMix's (arXiv 2602.00747; see
+`baselines/demix.py`). The mean of two linear layers' matrices does on neither model's text what either did.
+RegMean takes the matrix that comes nearest to both, in least squares over the rows X_i that the layer takes
+in while expert i reads domain i's validation text:
+
+    W(p) = (Σ_i p_i G_i)^-1 Σ_i p_i G_i W_i,   G_i = X_iᵀX_i / n_i
+
+What is no matrix of a linear layer (embeddings, the head tied to them, norms, biases) is averaged with p.
+Where all G_i are alike, this is DeMix's mean. Numerics: `chameleon.methods.gram`.
+
+Reads the experts of another method of the scenario (`experts`) and trains none; costs them, and beside the
+passes of the search one of each expert over its own domain.
+
+Known differences from the paper:
+- It merges models of different tasks in equal parts; weighting them by a mixture, as a proxy for a model
+  that was trained on it, is ours. DeMix's paper does not try this rule.
+- G_i come from the validation text, the paper's from training text. The experts of DeMix have seen general
+  text too; G_i are of their own domain alone.
+- A `ridge` stands on the diagonal of every G_i: a layer may have fewer rows than inputs, or dead inputs.
+- The target, the candidates and the regression are DeMix's as it is here.
+
+Known differences from its code:
+- What is beside the diagonals is multiplied by `off_diagonal`, 0.1 as in its configs; where they do not say,
+  its code leaves it (1).
+- It adds no ridge. It keeps a running mean over some thousand batches, here all tokens count alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from chameleon.methods.merged import SEARCH, MergedSearch, folders, read_experts
+from chameleon.mixing import MethodInputs, RunResult, check_label, check_number, register
+
+if TYPE_CHECKING:
+    from chameleon.methods.merging import Experts
+
+
+@register
+class RegMean(MergedSearch):
+    """The mixture of the best proxies merged by RegMean."""
+
+    name = "regmean"
+    version = 1
+    defaults = {
+        "experts": "demix",  # label of the method whose models are merged
+        "off_diagonal": 0.1,  # factor on what is beside the diagonal of G_i
+        "ridge": 1e-4,  # on the diagonal of G_i, in parts of the diagonals' mean
+        **SEARCH,
+    }
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Refuse no label, numbers out of range and an unknown regression."""
+        check_label("method regmean: experts", params["experts"])
+        check_number("method regmean: off_diagonal", params["off_diagonal"], least=0, most=1)
+        check_number("method regmean: ridge", params["ridge"], least=1e-9, most=1)
+        super().check(params, domains, facts)
+
+    def reads(self, params: Mapping[str, Any]) -> list[str]:
+        return [params["experts"]]
+
+    def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
+        """Return the search's, and one: every expert reads its own part of the text."""
+        return super().validation_passes(params, domains) + 1
+
+    def expert_runs(self, inputs: MethodInputs, names: list[str]) -> list[RunResult]:
+        """Return the other method's runs.
+
+        Raises:
+            UserError: they are no experts.
+        """
+        label = inputs.params["experts"]
+        return read_experts(inputs, names, label, "method regmean: experts")
+
+    def experts(self, inputs: MethodInputs, names: list[str]) -> "Experts":
+        """Return the experts, to be merged by RegMean: each reads its own domain's validation text."""
+        from chameleon.methods import gram
+        from chameleon.methods.merging import Experts
+        from chameleon.training.model import load_pretrained
+
+        measure, params = inputs.validation_losses, inputs.params
+        assert measure is not None
+        where = folders(self.expert_runs(inputs, names))
+        grams = []
+        for folder, own in zip(where, names, strict=True):
+            grams.append(gram.products(load_pretrained(folder), partial(measure, domains=[own])))
+        how = {"off_diagonal": params["off_diagonal"], "ridge": params["ridge"]}
+        return Experts(where, partial(gram.RegMean, grams=grams, **how))

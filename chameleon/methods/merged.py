@@ -1,0 +1,161 @@
+"""The search for a mixture over merged proxies, in rounds: what DeMix and RegMean share, but for the merging.
+
+`baselines/demix.py` says how it goes. Reads the experts' checkpoints; imports torch when first used.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chameleon.core.errors import UserError, choices
+from chameleon.core.seeds import generator
+from chameleon.methods.regression import models
+from chameleon.methods.regression.propose import CANDIDATES, TOP, propose
+from chameleon.methods.rounds import around, check_rounds, next_round
+from chameleon.mixing.method import Method
+from chameleon.mixing.parameters import check_whole
+from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.mixing.types import MethodInputs, MethodResult, RunResult
+
+if TYPE_CHECKING:
+    from chameleon.methods.merging import Experts
+
+#: The parameters of the search.
+SEARCH: dict[str, Any] = {
+    "rounds": [64, 32, 16],  # merged proxies of each
+    "regression": "lightgbm",  # one of models.MODELS
+    "candidates": CANDIDATES,  # simulated mixtures
+    "top": TOP,  # of lowest predicted loss, averaged
+}
+
+
+class MergedSearch(Method):
+    """The mixture of the best merged proxies; a subclass says which experts, and how they are merged."""
+
+    kind = "experts"
+    sees = ("validation losses",)
+    cost = "6 n d + 6 k n d_s + 2 K n v"
+    requires = frozenset({"validation"})
+    foretells = True
+    defaults = SEARCH
+
+    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
+        """Refuse numbers of the search out of range and an unknown regression."""
+        where = f"method {self.name}"
+        check_rounds(f"{where}: rounds", params["rounds"])
+        if params["regression"] not in (*models.MODELS,):
+            raise UserError(f"{where}: regression: {choices(params['regression'], models.MODELS)}")
+        check_whole(f"{where}: candidates", params["candidates"], sum(params["rounds"]), most=10_000_000)
+        check_whole(f"{where}: top", params["top"], 1)
+
+    def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
+        return int(sum(params["rounds"]))
+
+    def expert_runs(self, inputs: MethodInputs, names: list[str]) -> list[RunResult]:
+        """Return the run of each domain's expert."""
+        raise NotImplementedError
+
+    def experts(self, inputs: MethodInputs, names: list[str]) -> "Experts":
+        """Return the experts, to be merged."""
+        from chameleon.methods.merging import Experts
+
+        return Experts(folders(self.expert_runs(inputs, names)))
+
+    def weights(self, inputs: MethodInputs) -> MethodResult:
+        """Search over merged proxies.
+
+        Diagnostics: `delta` (domain -> δ of its expert), `proxies` merged, the `best_merged_loss` and the
+        `predicted_loss` of the answer (nats/token).
+        """
+        names, params = sorted(inputs.domains), inputs.params
+        if len(names) == 1:
+            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+        experts = self.experts(inputs, names)
+        first, *later = params["rounds"]
+        draw = generator(inputs.seed, self.name, "candidates")
+        candidates = around(len(names), params["candidates"], draw)
+        x = around(len(names), first, generator(inputs.seed, self.name, "mixtures"))
+        y = measured(inputs, names, experts, x)
+        for number, count in enumerate(later, 2):
+            model = models.fit(params["regression"], x, y)
+            drawn = next_round(
+                model, candidates, x, count, None, generator(inputs.seed, self.name, "round", number)
+            )
+            x = np.concatenate([x, drawn])
+            y = np.concatenate([y, measured(inputs, names, experts, drawn)])
+        found = propose(models.fit(params["regression"], x, y), candidates, params["top"])
+        diagnostics = {
+            "delta": far(names, self.expert_runs(inputs, names)),
+            "proxies": len(x),
+            "best_merged_loss": float(y.mean(axis=1).min()),
+            "predicted_loss": found.predicted,
+        }
+        weights = dict(zip(names, found.mixture.tolist(), strict=True))
+        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+
+    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Return the mean loss of the mixtures' merged proxies: of small models, only their order counts."""
+        names = sorted(inputs.domains)
+        if len(names) == 1:
+            return {}
+        x = np.array([[mixture.get(d, 0.0) for d in names] for mixture in mixtures.values()])
+        losses = measured(inputs, names, self.experts(inputs, names), x).mean(axis=1)
+        return dict(zip(mixtures, losses.tolist(), strict=True))
+
+
+def measured(
+    inputs: MethodInputs,
+    names: list[str],
+    experts: "Experts",
+    x: np.ndarray,
+    targets: list[str] | None = None,
+) -> np.ndarray:
+    """Return the losses (nats/token, n x m) of the merged proxies of n mixtures.
+
+    Args:
+        inputs: of a method that requires `validation`.
+        names: k domains, the columns of `x`.
+        experts: in the order of `names`.
+        x: n x k.
+        targets: m domains whose text is looked at; None: all, in the order of `names`.
+    """
+    assert inputs.validation_losses is not None
+    found = [inputs.validation_losses(experts.merged(p), domains=targets) for p in x]
+    return np.array([[losses[d] for d in targets or names] for losses in found])
+
+
+def read_experts(inputs: MethodInputs, names: list[str], label: str, where: str) -> list[RunResult]:
+    """Return the runs of another method that are the domains' experts, in the order of `names`.
+
+    Args:
+        inputs: of a method that reads the runs of `label`.
+        names: k domains.
+        label: of the other method.
+        where: the parameter that holds it, as the user wrote it.
+
+    Raises:
+        UserError: not one run per domain that has most of it, or runs that left no model.
+    """
+    largest: dict[str, RunResult] = {}
+    runs = inputs.read[label]
+    for key in sorted(runs):
+        first, *rest = sorted(runs[key].weights.items(), key=lambda pair: -pair[1])
+        if runs[key].model_dir is not None and (not rest or first[1] > rest[0][1]):
+            largest[first[0]] = runs[key]
+    if len(runs) != len(names) or set(largest) != set(names):
+        raise UserError(
+            f"{where}: {label!r} has not left one model per domain; valid: a method such as demix"
+        )
+    return [largest[name] for name in names]
+
+
+def folders(runs: list[RunResult]) -> list[Path]:
+    """Return the checkpoints of runs that have one."""
+    return [run.model_dir for run in runs if run.model_dir is not None]
+
+
+def far(names: list[str], runs: list[RunResult]) -> dict[str, float]:
+    """Return domain -> δ of its expert: means of parameters are meaningful only between close models."""
+    return {name: run.moved for name, run in zip(names, runs, strict=True)}
