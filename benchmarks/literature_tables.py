@@ -1,8 +1,8 @@
 """The small records of the run of configs/literature.yaml, and its tables made again from them.
 
-`docs/records/literature` holds the tidy files of that run's two scenarios (xz) and the reports of its corpora:
-everything that its tables are made of. Run `python benchmarks/literature_tables.py --out DIR` to make them
-again; `--save RESULTS` writes the records of a finished run instead.
+`docs/records/literature` holds the tidy files of two scenarios of that run (xz) and the reports of its
+corpora: everything that its tables are made of. Run `python benchmarks/literature_tables.py --out DIR` to
+make them again; `--save RESULTS` writes the records of a finished run instead.
 """
 
 import argparse

@@ -41,9 +41,9 @@ FIGURES = {"ranks": "tested weights", "relative_perplexity": "tested", "learning
            "quality_cost": "tested costs"}  # fmt: skip
 #: What is over all scenarios -> kind of scenario -> kinds of rows.
 OVERALL = {
-    "tables/verdicts": {"pretrain": "tested fewshot costs", "transfer": "tested costs",
+    "tables/verdicts": {"pretrain": "tested fewshot costs foretold", "transfer": "tested costs",
                         "finetune": "tested costs"},
-    "summary": {"pretrain": "tested fewshot costs tests", "transfer": "tested costs tests",
+    "summary": {"pretrain": "tested fewshot costs foretold tests", "transfer": "tested costs tests",
                 "finetune": "tested costs tests"},
 }  # fmt: skip
 STUDY_TABLES = {"summary": "sensitivity_distances", "variance": "sensitivity_variance",

@@ -142,6 +142,19 @@ def test_a_figure_reads_what_is_said(frames, scenario, name):
     assert changes(make, frames[scenario]) == there(frames[scenario], reads.FIGURES[name])
 
 
+def with_demix(frames):
+    """Return the frames of pretraining with a method that foretells, as a claim on such methods asks for."""
+    metrics, said = frames["metrics"], frames["diagnostics"]
+    told = said[(said["method"] == "regmix") & (said["quantity"] == "foretold_loss")]
+    more = {
+        "metrics": metrics[metrics["method"] == "aioli"],
+        # So near each other that moving them changes their order.
+        "diagnostics": told.assign(value=6 + 1e-4 * np.arange(len(told))),
+    }
+    return {**frames, **{name: pd.concat([frames[name], rows.assign(method="demix")], ignore_index=True)
+                         for name, rows in more.items()}}  # fmt: skip
+
+
 @pytest.mark.slow
 def test_what_is_over_all_scenarios_reads_what_is_said(frames):
     def shown(given: Any) -> str:
@@ -150,6 +163,7 @@ def test_what_is_over_all_scenarios_reads_what_is_said(frames):
     def said(given: Any) -> str:
         return "\n".join(sentences(SCENARIOS, given))
 
+    frames = {**frames, "pretrain": with_demix(frames["pretrain"])}
     for stem, make in (("tables/verdicts", shown), ("summary", said)):
         for scenario, kind in SCENARIOS.items():
 
@@ -157,7 +171,9 @@ def test_what_is_over_all_scenarios_reads_what_is_said(frames):
                 return make({**frames, scenario: given})
 
             read = there(frames[scenario], reads.OVERALL[stem][kind])
-            assert changes(one, frames[scenario]) == read, (stem, scenario)
+            # The summary has verdicts alone: two seeds leave what is foretold undecided wherever it is moved.
+            quiet = {"foretold"} if stem == "summary" else set()
+            assert changes(one, frames[scenario]) - quiet == read - quiet, (stem, scenario)
 
 
 def test_everything_in_the_catalogue_is_covered():

@@ -12,6 +12,9 @@ from chameleon.reporting.verdicts import budgets, judging
 from chameleon.reporting.verdicts import claims as verdicts
 from chameleon.reporting.verdicts.findings import ABSENT, FAILS, HOLDS, OPEN, SET, Runs, every, worst
 
+#: Claims that every run is put to; the others are for runs that have their method.
+ALWAYS = [claim for claim in verdicts.CLAIMS if not claim.method]
+
 
 def runs(tmp_path, rows=None, kind="pretrain") -> Runs:
     found = tidy.of_scenario(write(tmp_path, rows or frames()), "toy")
@@ -210,8 +213,8 @@ def test_the_claims_of_a_whole_run(tmp_path):
     found = tidy.of_scenarios(write(tmp_path, suite()), KINDS)
     judged = verdicts.judge(KINDS, found)
     by_short = {claim.short: finding for claim, finding in judged}
-    assert len(by_short) == len(verdicts.CLAIMS)
-    assert {c.paper for c in verdicts.CLAIMS} == {"Chameleon", "DoReMi", "DoGE", "RegMix", "Aioli"}
+    assert len(by_short) == len(ALWAYS)
+    assert {c.paper for c in ALWAYS} == {"Chameleon", "DoReMi", "DoGE", "RegMix", "Aioli"}
     assert by_short["Chameleon beats uniform in pretraining"].verdict == FAILS
     assert by_short["DoGE beats uniform and DoReMi"].verdict == HOLDS
     assert by_short["Aioli beats uniform everywhere"].verdict == HOLDS
@@ -226,12 +229,53 @@ def test_the_claims_of_a_whole_run(tmp_path):
     assert "9.5 %" in by_short["RegMix's weights cost less than DoReMi's"].measured
 
 
+def foretold(**orders):
+    """Return results in which methods foretell the losses of all mixtures, or their opposites, by seed."""
+    rows = frames()
+    mixtures = sorted({r["method"] for r in rows["metrics"]})
+    came = {(r["method"], r["seed"]): r["value"] for r in rows["metrics"]
+            if r["metric"] == "mean_log_perplexity" and r["domain_or_task"] == "mean"}  # fmt: skip
+    for method, by_seed in orders.items():
+        for seed, sign in enumerate(by_seed):
+            for mixture in mixtures:
+                value = sign * came[mixture, seed]
+                rows["diagnostics"].append({"scenario": "toy", "method": method, "seed": seed,
+                                            "quantity": "foretold_loss", "domain": "", "other": mixture,
+                                            "value": value})  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "verdict"),
+    [((1, 1, 1), (1, 1, 1), HOLDS), ((-1, -1, -1), (1, 1, 1), FAILS), ((1, -1, 1), (1, 1, 1), OPEN)],
+)
+def test_orders_are_compared_seed_by_seed(tmp_path, mine, theirs, verdict):
+    found = runs(tmp_path, foretold(demix=mine, regmix=theirs))
+    finding = judging.orders_as_well("demix", "regmix", "pretrain")(found)
+    assert finding.verdict == verdict and "demix against regmix" in finding.measured
+    nobody = judging.orders_as_well("climb", "regmix", "pretrain")(found)
+    assert nobody.verdict == ABSENT
+
+
+def test_a_claim_with_a_method_is_for_runs_that_have_it(tmp_path):
+    def papers(rows):
+        found = tidy.of_scenario(write(tmp_path, rows), "toy")
+        return {claim.paper for claim, _ in verdicts.judge({"toy": "pretrain"}, {"toy": found})}
+
+    assert papers(frames()) == {claim.paper for claim in ALWAYS}
+    rows = shifted(1, 2, 3)
+    for row in rows["metrics"]:
+        if row["method"] == "mine":
+            row["method"] = "climb"
+    assert papers(rows) == {"CLIMB"} | {claim.paper for claim in ALWAYS}
+
+
 def test_the_table_has_every_claim(tmp_path):
     from chameleon.reporting.tables import make_tables
 
     make_tables(write(tmp_path), tmp_path / "out", {"toy": "pretrain"})
     frame = pd.read_csv(tmp_path / "out" / "verdicts.csv", keep_default_na=False)
-    assert len(frame) == len(verdicts.CLAIMS)
+    assert len(frame) == len(ALWAYS)
     assert set(frame["verdict"]) <= {HOLDS, FAILS, OPEN, SET, ABSENT}
     measured = frame[frame["verdict"] == ABSENT]["measured"]
     assert len(measured) and not measured.any()

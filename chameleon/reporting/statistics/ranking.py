@@ -15,7 +15,7 @@ import scipy.stats
 
 from chameleon.reporting.records.tidy import method_order
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import by_seed
+from chameleon.reporting.statistics.comparisons import by_seed, series
 from chameleon.reporting.statistics.stats import Estimate
 
 #: With fewer domains than this, blocks are too few for Friedman's test.
@@ -78,6 +78,24 @@ def ranks(
     means = {m: stats.bounded(stats.mean_interval(per_seed[:, i]), 1, len(found.mixtures))
              for i, m in enumerate(found.mixtures)}  # fmt: skip
     return {m: means[first] for m, first in found.first.items()}
+
+
+def foretold_order(frames: Mapping[str, pd.DataFrame], method: str) -> dict[int, float]:
+    """Return, by seed, the rank correlation of what a method foretold of others' mixtures with what came.
+
+    What it foretold is a validation loss, what came the mean test loss of the base models on these mixtures.
+    Seeds with fewer than three mixtures, or where one side is constant, are left out.
+    """
+    diagnostics, metrics = frames["diagnostics"], frames["metrics"]
+    told = diagnostics[(diagnostics["quantity"] == "foretold_loss") & (diagnostics["method"] == method)]
+    came = {other: series(metrics, other, "mean", "mean_log_perplexity") for other in set(told["other"])}
+    found = {}
+    for seed, part in told.groupby("seed"):
+        pairs = [(value, came[o][seed]) for o, value in zip(part["other"], part["value"], strict=True)
+                 if seed in came[o]]  # fmt: skip
+        if len(pairs) > 2 and all(len(set(side)) > 1 for side in zip(*pairs, strict=True)):
+            found[int(seed)] = float(scipy.stats.spearmanr(*zip(*pairs, strict=True)).statistic)
+    return found
 
 
 def over_both(values: np.ndarray, level: float = stats.LEVEL) -> Estimate:

@@ -11,6 +11,7 @@ from chameleon.reporting.records.missing import Gaps
 from chameleon.reporting.records.tidy import NO_CORPUS, Frames, first_seen, markdown, method_order
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import average_weights, series
+from chameleon.reporting.statistics.ranking import foretold_order
 from chameleon.reporting.tables.parts import Table, empty, frame, number, ranged, seeds
 
 COLUMNS = "scenario method other quantity corpus mean min max n"
@@ -120,12 +121,7 @@ def forecast(scenario: str, frames: Frames) -> Table:
     for method in method_order(found["method"]):
         mine = found[found["method"] == method]
         measured = {o: series(metrics, o, "mean", "mean_log_perplexity") for o in first_seen(mine["other"])}
-        per_seed = []
-        for seed, part in mine.groupby("seed"):
-            pairs = [(value, measured[o][seed]) for o, value in zip(part["other"], part["value"], strict=True)
-                     if seed in measured[o]]  # fmt: skip
-            if len(pairs) > 2 and all(len(set(side)) > 1 for side in zip(*pairs, strict=True)):
-                per_seed.append(float(scipy.stats.spearmanr(*zip(*pairs, strict=True)).statistic))
+        per_seed = list(foretold_order(frames, method).values())
         held = diagnostics[
             (diagnostics["method"] == method) & (diagnostics["quantity"] == "heldout_spearman")
         ]

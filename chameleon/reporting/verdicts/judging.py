@@ -12,6 +12,7 @@ from chameleon.reporting.records.missing import FEWSHOT, RUN
 from chameleon.reporting.records.tidy import YARDSTICK, shots, tested_domains
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import difference, differences
+from chameleon.reporting.statistics.ranking import foretold_order
 from chameleon.reporting.statistics.stats import Estimate
 from chameleon.reporting.verdicts.findings import (
     ABSENT,
@@ -31,6 +32,8 @@ from chameleon.reporting.verdicts.findings import (
 
 #: "Not worse" means: not by more than this, in percent of mean perplexity.
 MARGIN = 1.0
+#: "As well" of rank correlations: not lower by more than this.
+RANK_MARGIN = 0.1
 
 
 def signed(estimate: Estimate, decimals: int, unit: str) -> str:
@@ -118,6 +121,30 @@ def _accuracy(runs: Runs, scenario: str, a: str, b: str) -> Evidence:
         return absent(f"few-shot accuracy of {a} and {b} in {scenario}")
     shown = signed(stats.mean_interval([-x for x in points]), 2, "points")
     return _one(points, f"{scenario}, {a} against {b}, {numbers[-1]} shots: {shown}")
+
+
+def orders_as_well(a: str, b: str, *kinds: str) -> Test:
+    """Return the test of `what a foretells orders others' mixtures as well as what b does`.
+
+    The rank correlation with base models' losses may be lower by no more than RANK_MARGIN.
+    """
+
+    def evidence(runs: Runs) -> Evidence:
+        found = [complete(runs, s, RUN, _orders(runs, s, a, b), a, b) for s in runs.of(*kinds)]
+        return combine(found or [absent(a)])
+
+    return Test(evidence)
+
+
+def _orders(runs: Runs, scenario: str, a: str, b: str) -> Evidence:
+    mine, theirs = (foretold_order(runs.frames[scenario], method) for method in (a, b))
+    shared = sorted(set(mine) & set(theirs))
+    if not shared:
+        return absent(f"what {a} and {b} foretell in {scenario}")
+    less = [theirs[seed] - mine[seed] for seed in shared]
+    shown = signed(stats.mean_interval([-x for x in less]), 2, "of rank correlation")
+    values = tuple(x - RANK_MARGIN for x in less)
+    return _one(values, f"{scenario}, {a} against {b}: {shown}")
 
 
 def nobody_always_lower(methods: Sequence[str], b: str, *kinds: str) -> Test:
