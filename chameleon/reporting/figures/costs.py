@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from chameleon.reporting.figures.cost_list import cost_list
 from chameleon.reporting.figures.style import (
     BAND,
     INK,
@@ -30,6 +31,8 @@ from chameleon.reporting.statistics.stats import Estimate
 
 #: Weights below this share of a base run (percent) count as free: they are arithmetic on token counts.
 FREE = 1e-3
+#: More methods than this are listed, one a row.
+MOST = 14
 
 
 def quality_cost(scenario: str, frames: Frames) -> Figure:
@@ -41,6 +44,18 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
         return statement(f"Scenario {scenario} has no method to compare with {YARDSTICK}.")
     price = {m: 100 * weighting_cost(costs, m) / (base_cost(costs, m) or np.inf) for m in methods}
     known = {m: e for m, e in found.items() if e is not None}
+    said = f"Quality against compute, {scenario} ({seeds(metrics)}, paired{interval_note(metrics)})"
+    if len(known) > MOST:
+        apart = _seeds_apart(metrics)
+        figure = cost_list(known, price, apart, FREE)
+        title(figure, said)
+        note = (
+            "bold: no method is both cheaper and better; grey names: controls; filled: interval without zero"
+        )
+        if apart:
+            note += f"\ngrey band: how far {YARDSTICK} of one seed is from another's ({apart:.1f} %)"
+        figure.supxlabel(note, fontsize=8.5)
+        return figure
     far, reach = beyond(known)
     names = {m: f"{m} ({known[m].mean:+.0f} %)".replace("-", "−") if m in far else m for m in known}
     # At the edge, without an interval: its number stands beside it.
@@ -80,7 +95,7 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
             axes.tick_params(axis="y", length=0)
     panels[0].set_ylabel("mean perplexity against uniform (%)\n← better            worse →")
     panels[0].margins(y=0.12)
-    title(figure, f"Quality against compute, {scenario} ({seeds(metrics)}, paired{interval_note(metrics)})")
+    title(figure, said)
     told = ["dotted: the best so far, as more is spent"] if paid else []
     if apart:
         told.append(f"grey: how far {YARDSTICK} of one seed is from another's ({apart:.1f} %)")
