@@ -24,7 +24,7 @@ def methods(args: argparse.Namespace) -> None:
         "\nCost beyond the base run. n, d: parameters and tokens of a proxy; n_s, d_s: of a small run, K of"
         "\nthem or one per domain (k); N: parameters of the base model; v: tokens of a validation pass; w: of"
         "\nall windows."
-        "\nNo method sees a test split or a downstream item."
+        "\nNo method sees a test split or a downstream item; what MEDU's ratings are of is for you to say."
     )
 
 
