@@ -28,7 +28,9 @@ CHANGED = {
     "fewshot/pretrain.json": pages("pretrain", "main details fewshot", "fewshot")
     | {"tables/verdicts", "summary"},
     "metrics/transfer/uniform/seed1.json": pages(
-        "transfer", "main details perplexity difference robust noise", "relative_perplexity quality_cost"
+        "transfer",
+        "main details perplexity difference robust noise",
+        "ranks relative_perplexity quality_cost",
     )
     | {"tables/verdicts", "summary"},
     # RegMix's weights come from it, and what it foretells.
@@ -36,7 +38,7 @@ CHANGED = {
         "pretrain",
         "main details perplexity difference robust unseen noise weights agreement epochs forecast fewshot "
         "costs",
-        "relative_perplexity learning_curves learning_curves_domains weights weights_over_time fewshot "
+        "ranks relative_perplexity learning_curves learning_curves_domains weights weights_over_time fewshot "
         "quality_cost",
     )
     | {"tables/verdicts", "summary"},
