@@ -39,54 +39,26 @@ from chameleon.mixing import (
     MethodInputs,
     MethodResult,
     MixtureSchedule,
-    UserError,
     check_flag,
-    check_number,
-    check_whole,
-    choices,
     register,
 )
-
-#: Softmax temperature of each mode, those of the reference code.
-TEMPERATURES = {"pretrain": 5.0, "finetune": 0.2}
+from chameleon.mixture.settings import check_ridge, ridge_of, temperature_of
 
 #: Most domains whose affinity is computed and shown; beyond, the scores come without a k x k matrix.
 SHOWN = 1000
 
 
+#: What the parameters stand in, for messages.
+_WHERE = "method_params.chameleon."
+
+
 def _temperature(params: Mapping[str, Any], k: int) -> float:
     """Return the softmax temperature for k domains after checking the parameters (UserError)."""
-    mode = params["mode"]
-    if not isinstance(mode, str) or mode not in TEMPERATURES:
-        raise UserError(f"method_params.chameleon.mode: {choices(mode, TEMPERATURES)}")
+    temperature = temperature_of(params["temperature"], params["mode"], k, _WHERE)
     for key in ("centre", "normalise"):
-        check_flag(f"method_params.chameleon.{key}", params[key])
-    temperature = TEMPERATURES[mode] if params["temperature"] is None else params["temperature"]
-    key, ridge = "method_params.chameleon.ridge", params["ridge"]
-    if not isinstance(ridge, Mapping):
-        check_number(key, ridge, above=0)
-    elif set(ridge) != {"of_trace"}:
-        raise UserError(f"{key}: {dict(ridge)!r} is neither a number nor {{of_trace: a number}}")
-    else:
-        check_number(f"{key}.of_trace", ridge["of_trace"], above=0)
-    key = "method_params.chameleon.temperature"
-    if not isinstance(temperature, Mapping):
-        check_number(key, temperature, above=0)
-        return float(temperature)
-    if set(temperature) != {"at", "of"}:
-        raise UserError(f"{key}: {dict(temperature)!r} is neither a number nor {{at: a number, of: domains}}")
-    check_number(f"{key}.at", temperature["at"], above=0)
-    check_whole(f"{key}.of", temperature["of"], 1)
-    return float(temperature["at"]) * k / int(temperature["of"])
-
-
-def _ridge(given: Any, embeddings: np.ndarray, centre: bool) -> float:
-    """Return λ; a share of the trace is of the affinity's, ‖X‖² (1 for domains that do not differ at all)."""
-    if not isinstance(given, Mapping):
-        return float(given)
-    x = np.asarray(embeddings, dtype=np.float64)
-    trace = float(((x - x.mean(axis=0)) ** 2).sum() if centre else (x**2).sum())
-    return float(given["of_trace"]) * (trace if trace > 0 else 1.0) / len(x)
+        check_flag(f"{_WHERE}{key}", params[key])
+    check_ridge(params["ridge"], _WHERE)
+    return temperature
 
 
 @register
@@ -128,7 +100,7 @@ class Chameleon(Method):
         if inputs.embeddings is None or len(inputs.embeddings) != k:
             got = None if inputs.embeddings is None else np.shape(inputs.embeddings)
             raise ValueError(f"chameleon needs one embedding for each of {k} domains, got {got}")
-        ridge = _ridge(params["ridge"], inputs.embeddings, params["centre"])
+        ridge = ridge_of(params["ridge"], inputs.embeddings, params["centre"])
         how = {"ridge": ridge, "normalise": params["normalise"]}
         seen: dict[str, Any] = {}
         if k <= SHOWN:

@@ -280,7 +280,7 @@ def test_what_is_not_read_is_named_in_one_line(law, capsys):
     (law / "empty.jsonl").touch()
     (law / "part").mkdir()
     (law / "part" / "b.JSONL.ZST").write_bytes(zstd(LINES))
-    for name in ("b.csv", "c.parquet.gz", "part/notes.md", "._a.jsonl", ".hidden.txt", "d.zip"):
+    for name in ("b.xml", "c.parquet.gz", "part/notes.md", "._a.jsonl", ".hidden.txt", "d.zip"):
         (law / name).write_bytes(b"\xb0")
     (law / ".ipynb_checkpoints").mkdir()
     (law / ".ipynb_checkpoints" / "a.jsonl").write_text("stale")
@@ -288,7 +288,7 @@ def test_what_is_not_read_is_named_in_one_line(law, capsys):
     assert read(law) == (TEXTS * 2, {})
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and str(law) in said
-    assert "not read: b.csv, c.parquet.gz, d.zip, part/notes.md, pipe.jsonl (not a file)" in said
+    assert "not read: b.xml, c.parquet.gz, d.zip, part/notes.md, pipe.jsonl (not a file)" in said
     assert (
         "hidden, passed over: ._a.jsonl, .hidden.txt, .ipynb_checkpoints" in said
         and "empty: empty.jsonl" in said
@@ -375,8 +375,8 @@ def test_a_name_that_is_not_utf8_is_refused(law):
 
 def test_nothing_to_read_says_what_is_there(law):
     (law / ".a.jsonl").touch()
-    (law / "a.csv").touch()
-    refused(law, "no files for domain 'law'; read are .jsonl", "not read: a.csv", "passed over: .a.jsonl")
+    (law / "a.xml").touch()
+    refused(law, "no files for domain 'law'; read are .jsonl", "not read: a.xml", "passed over: .a.jsonl")
 
 
 # ---- names of domains

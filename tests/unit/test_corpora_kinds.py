@@ -142,9 +142,9 @@ def test_local_parquet_without_the_column_lists_the_columns(folder):
 
 def test_local_domain_without_files(folder):
     (folder / "empty").mkdir()
-    (folder / "empty" / "a.csv").write_text("text\n")
+    (folder / "empty" / "a.xml").write_text("text\n")
     with pytest.raises(
-        UserError, match=r"no files for domain 'empty'; read are .jsonl, .*; there: .* a\.csv"
+        UserError, match=r"no files for domain 'empty'; read are .jsonl, .*; there: .* a\.xml"
     ):
         list(iter_documents(local(folder), "empty"))
 

@@ -150,7 +150,7 @@ def embed(cfg: Config, variant: str, seed: int) -> Spec:
 
 def measure(cfg: Config) -> Spec:
     """Return the spec of computing weights and distances from all embeddings."""
-    from chameleon.methods.chameleon import TEMPERATURES
+    from chameleon.mixture.settings import TEMPERATURES
 
     study, found = chosen(cfg), variants(cfg)
     first = embed(cfg, DEFAULT, cfg.seeds[0])

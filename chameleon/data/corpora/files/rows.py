@@ -1,4 +1,4 @@
-"""Rows and texts of one file: JSON lines, an array of JSON, Parquet, plain text.
+"""Rows and texts of one file: JSON lines, an array of JSON, Parquet, separated values, plain text.
 
 What is wrong names file and row. Rows are looked into as those of a data set of the hub are, by
 `chameleon.data.corpora.fields`.
@@ -11,7 +11,7 @@ from typing import Any
 
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.fields import TEXT_FIELD, WITHOUT_TEXT, Typed, find, heads, parse_json, text_of
-from chameleon.data.corpora.files import streams
+from chameleon.data.corpora.files import streams, tables
 
 # Rows of Parquet held as Python objects at a time: a row may be a book.
 _BATCH = 256
@@ -138,10 +138,12 @@ def _kind(kind: Any) -> Any:
     return None if str(kind) in _TEXT_TYPES else Typed(str(kind))
 
 
-FORMS = (".jsonl", ".ndjson", ".json", ".parquet", ".txt")
+FORMS = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".txt")
 _ROWS: dict[str, Callable[[Path, Fields], Rows]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,
     ".parquet": _parquet,
+    ".csv": lambda path, fields: tables.separated(path),
+    ".tsv": lambda path, fields: tables.separated(path),
 }

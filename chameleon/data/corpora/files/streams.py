@@ -83,6 +83,43 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, text
 
 
+def text_lines(path: Path) -> Iterator[str]:
+    """Yield all lines of a file with their ends.
+
+    Raises:
+        UserError: as `lines`.
+    """
+    number, offset = 0, 0
+    with opened(path) as handle:
+        while data := handle.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(data) > MAX_LINE_BYTES:
+                raise UserError(f"{path}:{number}: longer than {MAX_LINE_BYTES} bytes")
+            yield decode(data, path, number, offset)
+            offset += len(data)
+
+
+def blocks(path: Path) -> Iterator[str]:
+    """Yield the text of a file in blocks of about a megabyte, whatever its size.
+
+    Raises:
+        UserError: the file cannot be read or is not UTF-8.
+    """
+    number, offset, rest = 1, 0, b""
+    with opened(path) as handle:
+        while data := handle.read(_BLOCK):
+            data = rest + data
+            # A character may go on in the next block: at most its last three bytes are kept for that.
+            cut = len(data)
+            while cut > len(data) - 4 and cut > 0 and data[cut - 1] & 0xC0 == 0x80:
+                cut -= 1
+            cut -= 1 if cut and data[cut - 1] >= 0xC0 else 0
+            yield decode(data[:cut], path, number, offset)
+            number, offset, rest = number + data.count(b"\n", 0, cut), offset + cut, data[cut:]
+    if rest:
+        yield decode(rest, path, number, offset)
+
+
 def whole(path: Path) -> str:
     """Return the text of a file.
 
