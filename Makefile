@@ -45,7 +45,7 @@ UNLOCK = if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ] && command -v pgrep 
   && ! pgrep -x snakemake > /dev/null; then \
     echo "make: removing the lock of a run that was cut off"; snakemake --unlock $(OVER) > /dev/null 2>&1; fi
 
-.PHONY: help reproduce smoke test fuzz check chaos bench clean lock setup
+.PHONY: help reproduce smoke test test-exports fuzz check chaos bench clean lock setup
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -86,6 +86,10 @@ test: $(READY)
 ## make fuzz       at least 2,000 malformed inputs for the readers of users' files, others each time (minutes)
 fuzz: $(READY)
 	CHAMELEON_FUZZ=full python -m pytest tests/fuzz $(ARGS)
+
+## make test-exports  mixtures as trainers' own libraries read them (ten minutes; an environment for each)
+test-exports: $(READY)
+	python tests/exports/run.py $(ARGS)
 
 ## make check      formatters, linters, types, the layers of the imports (ARGS is not used)
 check: $(READY)

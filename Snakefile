@@ -36,6 +36,7 @@ rule all:
         FIGURE_PDFS,
         SENSITIVITY,
         "<results>/summary.html",
+        "<results>/page.html",
 
 
 onstart:

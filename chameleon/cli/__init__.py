@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from chameleon.cli import jobs, mixtures, people
+from chameleon.cli import export, jobs, mixtures, people
 from chameleon.core.errors import Interrupted, UserError
 
 #: Exit code of a job that a signal stopped and that goes on when it is called again (EX_TEMPFAIL).
@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     mixtures.add_to(commands)
+    export.add_to(commands)
     people.add_to(commands)
     jobs.add_to(commands)
     return top

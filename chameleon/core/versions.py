@@ -20,6 +20,7 @@ STAGES: dict[str, int] = {
     "collect": 4,
     "tables": 5,
     "figures": 5,
+    "page": 1,
     "sensitivity": 1,
 }
 
@@ -119,5 +120,16 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/published/*.py",
     ),
     "figures": (*_SHOWN, "chameleon/reporting/figures/*.py", "chameleon/reporting/labels.py"),
+    "page": (
+        *_SHOWN,
+        "chameleon/pages/document.py",
+        "chameleon/pages/heat.py",
+        "chameleon/pages/run.py",
+        "chameleon/pages/scenario.py",
+        "chameleon/reporting/figures/costs.py",
+        "chameleon/reporting/figures/style.py",
+        "chameleon/reporting/verdicts/*.py",
+        "chameleon/reporting/summary.py",
+    ),
     "sensitivity": ("chameleon/sensitivity/**/*.py",),
 }

@@ -63,18 +63,19 @@ class Pack:
         return len(self.prefix) + sum(len(ids) - 1 for _, ids in self.answers)
 
 
-def pack(requests: Sequence[Request], context: int) -> list[Pack]:
+def pack(requests: Sequence[Request], context: int, share: bool = True) -> list[Pack]:
     """Return the requests as packs, longest first; prompts are cut from the left as lm-eval cuts them.
 
     A prompt and answer of more than `context` + 1 tokens keep the last `context` + 1. Answers of unequal
-    length then see unequal windows of a prompt and go into packs of their own.
+    length then see unequal windows of a prompt and go into packs of their own, as all do without `share`.
     """
     packs: dict[tuple[int, ...], Pack] = {}
     for index, (_, prompt, answer) in enumerate(requests):
         if not 0 < len(answer) <= context:
             raise AnswerTooLong(f"an answer of {len(answer)} tokens does not fit a context of {context}")
         prefix = prompt[max(0, len(prompt) + len(answer) - (context + 1)) :]
-        packs.setdefault(tuple(prefix), Pack(prefix, [])).answers.append((index, answer))
+        key = tuple(prefix) if share else (index,)
+        packs.setdefault(key, Pack(prefix, [])).answers.append((index, answer))
     return sorted(packs.values(), key=lambda p: (-len(p), p.prefix))
 
 
@@ -111,7 +112,7 @@ class Scorer(TemplateLM):
     def _loglikelihood_tokens(self, requests: Sequence[Request], **kwargs: Any) -> list[tuple[float, bool]]:
         """Return per request the log-likelihood of the answer (nats) and whether it is the greedy choice."""
         results: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        for batch in batches(pack(requests, self.model.shape.context)):
+        for batch in batches(pack(requests, self.model.shape.context, self.model.packs)):
             for index, result in self._score(batch):
                 results[index] = result
         return results
@@ -136,17 +137,18 @@ class Scorer(TemplateLM):
                 rows += [row] * len(ids)
                 columns += [len(p.prefix) - 1, *range(end, end + more)]
                 end += more
-        device = self.model.wte.weight.device
-        visible = _visible(segments.to(device))
-        hidden = self.model.hidden(tokens.to(device), positions=positions.to(device), mask=visible)
-        chosen = hidden[torch.tensor(rows, device=device), torch.tensor(columns, device=device)]
-        logits = F.linear(chosen, self.model.wte.weight).float()
+        device = next(self.model.parameters()).device
+        seen: dict[str, Tensor] = {}
+        if self.model.packs:  # else a row is one text, and padding comes after it: what is usual is right
+            seen = {"positions": positions.to(device), "mask": _visible(segments.to(device))}
+        places = (torch.tensor(rows, device=device), torch.tensor(columns, device=device))
+        logits = self.model.logits(tokens.to(device), *places, **seen)
         answers = [answer for p in batch for answer in p.answers]
         targets = torch.tensor([t for _, ids in answers for t in ids], device=device)
         losses = F.cross_entropy(logits, targets, reduction="none").cpu()
         greedy = (logits.argmax(-1) == targets).cpu()
-        seen = sum(map(len, batch))
-        self.cost.add(seen, flops_per_token(self.model.shape, training=False, length=tokens.shape[1]) * seen)
+        read = sum(map(len, batch))
+        self.cost.add(read, flops_per_token(self.model.shape, training=False, length=tokens.shape[1]) * read)
         start = 0
         for index, ids in answers:
             part = slice(start, start + len(ids))

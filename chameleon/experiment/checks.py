@@ -8,7 +8,7 @@ from chameleon.core.errors import UserError, choices
 from chameleon.embedding.encoders import check_encoder
 from chameleon.evaluation.items import SETS
 from chameleon.evaluation.own_items import check_own_file
-from chameleon.experiment import names
+from chameleon.experiment import checkpoints, names
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs.tasks import EXAMPLES, MAX_ANSWER_BYTES, SPLIT_SEED
 from chameleon.experiment.specs.training import extra_runs
@@ -51,8 +51,12 @@ def _check_tokenizer(cfg: Config) -> None:
                 raise UserError(f"{cfg.source}: tokenizer.{key}: missing; kind 'bpe' needs it")
         if given.get("path") is not None:
             raise UserError(
-                f"{cfg.source}: tokenizer.path: {given['path']!r}: only kind gpt2 takes a tokenizer"
+                f"{cfg.source}: tokenizer.path: {given['path']!r}: only kind gpt2 or hf takes one"
             )
+    elif given["kind"] == "hf" and given.get("path") is None:
+        raise UserError(
+            f"{cfg.source}: tokenizer.path: missing; kind 'hf' takes a folder or a name on the hub"
+        )
     elif given.get("path") is not None:
         path = Path(given["path"])
         # What is no folder is a name on the hub, of one part or two.
@@ -69,6 +73,7 @@ def _check_links(cfg: Config, name: str) -> None:
     scenario, where = cfg.raw["scenarios"][name], f"scenarios.{name}"
     kind = scenario.get("kind", "pretrain")
     proxy, base = scenario["proxy"], scenario["base"]
+    checkpoints.check_links(cfg, name)
     for role, given in (("proxy", proxy), ("base", base)):
         if "of" in given:
             if role == "base" and kind != "finetune":
@@ -77,16 +82,19 @@ def _check_links(cfg: Config, name: str) -> None:
             other = cfg.raw["scenarios"][given["of"]]
             if "of" in other["proxy"] or "of" in other["base"]:
                 raise UserError(f"{cfg.source}: {where}.{role}.of: {given['of']} builds on a scenario itself")
-    if kind != "pretrain" and "of" not in proxy:
+    # What a checkpoint is finetuned beside may be its own: there is no pretraining to take a proxy from.
+    if kind != "pretrain" and "of" not in proxy and not (kind == "finetune" and "checkpoint" in base):
         raise UserError(f"{cfg.source}: {where}.proxy.of: missing; kind {kind} takes another's proxy")
     if "of" in proxy and ("scale" in proxy or "steps" in proxy):
         raise UserError(f"{cfg.source}: {where}.proxy: give either of, or scale (and steps)")
     if "of" not in proxy and "scale" not in proxy:
         raise UserError(f"{cfg.source}: {where}.proxy.scale: missing")
-    if kind == "finetune":
+    if kind == "finetune" and "checkpoint" not in base:
         for key in ("of", "method"):
             if key not in base:
-                raise UserError(f"{cfg.source}: {where}.base.{key}: missing; kind finetune needs it")
+                raise UserError(
+                    f"{cfg.source}: {where}.base.{key}: missing; kind finetune needs it, or a checkpoint"
+                )
         methods = cfg.raw["scenarios"][base["of"]]["methods"]
         if base["method"] not in methods:
             raise UserError(f"{cfg.source}: {where}.base.method: {choices(base['method'], methods)}")
@@ -104,7 +112,10 @@ def _check_corpora(cfg: Config, name: str) -> tuple[str, ...]:
     seen: dict[str, str] = {}
     for corpus in cfg.raw["scenarios"][name]["corpora"]:
         _add_domains(cfg, corpus, f"scenarios.{name}.corpora", seen)
-    return tuple(seen)
+    own = tuple(seen)
+    for corpus in cfg.kept(name):
+        _add_domains(cfg, corpus, f"scenarios.{name}.base.kept", seen)
+    return own
 
 
 def _add_domains(cfg: Config, corpus: str, where: str, seen: dict[str, str]) -> None:
@@ -144,7 +155,7 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
             raise UserError(f"{cfg.source}: {key}: d_model {width} is not divisible by n_head {heads}")
     base_model = cfg.raw["scales"][scenario["base"]["scale"]]["model"]
     proxy_model = cfg.raw["scales"][cfg.proxy_role(name)["scale"]]["model"]
-    if cfg.kind(name) == "finetune":
+    if cfg.kind(name) == "finetune" and "of" in scenario["base"]:
         origin = scenario["base"]["of"]
         if cfg.evaluation(name)["test_tokens"] != cfg.evaluation(origin)["test_tokens"]:
             raise UserError(
@@ -198,6 +209,7 @@ def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
         runs = [run for seed in cfg.seeds for run in extra_runs(cfg, name, label, seed)]
     except UserError as error:
         raise UserError(f"{cfg.source}: {where}: {error}") from error
+    checkpoints.check_method(cfg, name, label, runs)
     if odd := [run.scale for run in runs if not isinstance(run.scale, str | None)]:
         raise UserError(f"{cfg.source}: {where}: scale: {odd[0]!r} is not the name of a scale")
     for scale in dict.fromkeys(run.scale for run in runs if run.scale is not None):

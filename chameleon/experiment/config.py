@@ -3,7 +3,7 @@
 `chameleon.experiment.load` reads and checks one. What exists (corpora, scales) is declared apart from what is
 run (`run`, `methods`). A scenario is of a kind: `pretrain` trains base models from scratch; `transfer` does
 so on more domains and takes the proxy of another scenario as it is; `finetune` goes on from another
-scenario's base model. Imports nothing heavy.
+scenario's base model, or from a checkpoint of somebody else's. Imports nothing heavy.
 """
 
 import posixpath
@@ -15,6 +15,7 @@ from typing import Any
 from chameleon.core.artifacts import fingerprint
 from chameleon.core.errors import UserError, choices
 from chameleon.data.corpora.base import domain_names
+from chameleon.experiment import checkpoints
 from chameleon.mixing import registry
 from chameleon.mixing.method import Method
 
@@ -84,6 +85,25 @@ class Config:
         role: Mapping[str, Any] = self.raw["scenarios"][self.proxy_of(scenario)]["proxy"]
         return role
 
+    def checkpoint(self, scenario: str, role: str) -> tuple[str, str] | None:
+        """Return the checkpoint that a role (proxy or base) of a scenario is, and its scale; often None."""
+        given = self.proxy_role(scenario) if role == "proxy" else self.raw["scenarios"][scenario]["base"]
+        return (given["checkpoint"], given["scale"]) if "checkpoint" in given else None
+
+    def checkpoint_name(self, scenario: str, role: str) -> str | None:
+        """Return the name of that checkpoint in paths."""
+        found = self.checkpoint(scenario, role)
+        if found is None:
+            return None
+        return checkpoints.slug(found[0], self.raw["scales"][found[1]]["model"]["context"])
+
+    @property
+    def checkpoints(self) -> dict[str, tuple[str, str]]:
+        """Return the checkpoints that anything takes: name in paths -> (checkpoint, scale)."""
+        roles = [(s, role) for s in self.needed for role in ("proxy", "base")]
+        found = {self.checkpoint_name(*of): self.checkpoint(*of) for of in roles}
+        return {name: what for name, what in found.items() if name is not None and what is not None}
+
     def embed_with(self, scenario: str, label: str) -> str:
         """Return what embeds the domains for a method: one of EMBED_WITH."""
         own = self.raw.get("method_params", {}).get(label, {}).get("embed_with")
@@ -92,6 +112,9 @@ class Config:
     def embedder(self, scenario: str, label: str) -> str:
         """Return the name of the model that embeds the domains for a method, as it stands in file names."""
         chosen = self.embed_with(scenario, label)
+        role = chosen if chosen in ("proxy", "base") else ""
+        if role and (name := self.checkpoint_name(scenario, role)) is not None:
+            return f"base_{name}"
         if chosen == "base":
             base = self.raw["scenarios"][scenario]["base"]
             return f"base_{base['of']}_{base['method']}"
@@ -112,9 +135,14 @@ class Config:
 
     @property
     def corpora(self) -> list[str]:
-        """Corpora of the scenarios that are run or built on, then those of unseen losses, each once."""
+        """Corpora of the scenarios that are run or built on, then those only tested on, each once."""
         own = [c for s in self.needed for c in self.raw["scenarios"][s]["corpora"]]
-        return list(dict.fromkeys([*own, *(c for s in self.needed for c in self.unseen(s))]))
+        tested = [c for s in self.needed for c in (*self.kept(s), *self.unseen(s))]
+        return list(dict.fromkeys([*own, *tested]))
+
+    def kept(self, scenario: str) -> list[str]:
+        """Return the corpora on which it is measured what a checkpoint forgets when it is finetuned."""
+        return list(self.raw["scenarios"][scenario]["base"].get("kept") or [])
 
     @property
     def tokenizer_corpora(self) -> list[str]:
@@ -152,10 +180,11 @@ class Config:
         return list(dict.fromkeys(c for c in later if c not in seen))
 
     def seen(self, scenario: str) -> list[str]:
-        """Return the corpora that anything of a scenario is trained on: its own, its proxy's, its start's."""
+        """Return the corpora that anything of a scenario knows: its own, its proxy's, its start's."""
         start = self.raw["scenarios"][scenario]["base"].get("of", scenario)
         known = (scenario, self.proxy_of(scenario), start)
-        return list(dict.fromkeys(c for s in known for c in self.raw["scenarios"][s]["corpora"]))
+        own = [c for s in known for c in self.raw["scenarios"][s]["corpora"]]
+        return list(dict.fromkeys([*own, *self.kept(scenario)]))
 
     def methods(self, scenario: str) -> list[str]:
         """Return the method labels of a scenario."""

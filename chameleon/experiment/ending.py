@@ -23,7 +23,7 @@ from chameleon.experiment.config import Config
 #: When this run began: older failure files tell of older failures.
 STARTED = time.time()
 #: The jobs without which there is no complete report.
-REPORT = ("collect", "tables", "figures", "summary")
+REPORT = ("collect", "tables", "figures", "summary", "page")
 
 
 def failed(cfg: Config, workflow: Any) -> None:

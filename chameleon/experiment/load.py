@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chameleon.experiment import config_file
+from chameleon.experiment.checkpoints import completed
 from chameleon.experiment.checks import check_across
 from chameleon.experiment.config import Config
 from chameleon.experiment.shape import check_shape
@@ -17,7 +18,7 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
         UserError: one line with the file, the key, the value and the valid choices.
     """
     check_shape(raw, source)
-    cfg = Config(raw, source)
+    cfg = Config(completed(raw, source), source)
     check_across(cfg)
     return cfg
 

@@ -120,6 +120,9 @@ def check_embedders(cfg: Config) -> None:
 
 
 def _model(cfg: Config, scenario: str, label: str) -> tuple[str, ...]:
+    chosen = cfg.embed_with(scenario, label)
+    if chosen in ("proxy", "base") and (found := cfg.checkpoint(scenario, chosen)) is not None:
+        return (found[0],)
     if cfg.embed_with(scenario, label) == "base":
         base = cfg.raw["scenarios"][scenario]["base"]
         return (base["of"], base["method"])

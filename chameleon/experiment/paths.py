@@ -26,6 +26,10 @@ def _weights(scenario: str, method: str, seed: str | int) -> str:
     return f"<results>/weights/{scenario}/{method}/seed{seed}.json"
 
 
+def _checkpoint(name: str) -> str:
+    return f"<results>/checkpoints/{name}/model"
+
+
 def manifests(cfg: Config, scenario: str) -> list[str]:
     """Token manifests of a scenario's corpora."""
     return [_manifest(corpus) for corpus in cfg.raw["scenarios"][scenario]["corpora"]]
@@ -52,8 +56,10 @@ def encoder_files(cfg: Config) -> list[str]:
 
 
 def embedder_model(cfg: Config, embedder: str, seed: str) -> str:
-    """The model behind an embedder's name: a scenario's proxy, or a base model."""
+    """The model behind an embedder's name: a scenario's proxy, a base model, or a checkpoint."""
     kind, scenario, method = specs.embedders(cfg)[embedder]
+    if kind == "checkpoint":
+        return _checkpoint(scenario)
     if kind != "base":
         return f"<results>/proxies/{scenario}/seed{seed}/model"
     return f"{_run(scenario, method, seed)}/model"
@@ -62,7 +68,15 @@ def embedder_model(cfg: Config, embedder: str, seed: str) -> str:
 def start_model(cfg: Config, scenario: str, seed: str) -> str | list[str]:
     """The checkpoint that a base run goes on from: none, or the model to be finetuned."""
     base = cfg.raw["scenarios"][scenario]["base"]
+    if "checkpoint" in base:
+        return checkpoint_model(cfg, scenario)
     return f"{_run(base['of'], base['method'], seed)}/model" if "of" in base else []
+
+
+def checkpoint_model(cfg: Config, scenario: str) -> str | list[str]:
+    """The checkpoint that a scenario finetunes, if it does."""
+    name = cfg.checkpoint_name(scenario, "base")
+    return [] if name is None else _checkpoint(name)
 
 
 def is_online(cfg: Config, method: str) -> bool:
@@ -146,8 +160,7 @@ def metrics(cfg: Config) -> list[str]:
 
 def start_metrics(cfg: Config) -> list[str]:
     """What forgetting is measured against: the models that finetuning starts from, run or not."""
-    bases = [cfg.raw["scenarios"][s]["base"] for s in cfg.scenarios]
-    starts = [(base["of"], base["method"]) for base in bases if "of" in base]
+    starts = [start for s in cfg.scenarios if (start := specs.start_of(cfg, s)) is not None]
     return [f"<results>/metrics/{s}/{m}/seed{n}.json" for s, m in starts for n in cfg.seeds]
 
 

@@ -103,7 +103,7 @@ def check(raw: Mapping[str, Any], source: str = "config") -> None:
         raise UserError(
             f"{where}.scenario: {found.scenario} is of kind {scenario['kind']}; needs kind pretrain"
         )
-    if "of" in scenario["proxy"]:
+    if "of" in scenario["proxy"] or "checkpoint" in scenario["proxy"]:
         raise UserError(f"{where}.scenario: {found.scenario} has no proxy of its own")
     chameleons = [m for m in scenario["methods"]
                   if raw.get("method_params", {}).get(m, {}).get("method", m) == "chameleon"]  # fmt: skip

@@ -16,7 +16,7 @@ class Finding(NamedTuple):
         wrong: False for what is only worth knowing.
         files: where dependence starts, if not at the file itself: what a job made from other input, say.
         sources: the rows that are wrong, where only some of a tidy file are.
-        pages: `tables/NAME`, `figures/NAME` and `summary` that depend on it.
+        pages: `tables/NAME`, `figures/NAME`, `summary` and `page` that depend on it.
     """
 
     path: Path

@@ -14,7 +14,7 @@ Lines = list[dict[str, str]]
 
 def in_order(stage: str, spec: Spec, results: Path) -> Spec:
     """Return the spec of a job that gathers or shows results, with its keys in the order of metrics.csv."""
-    if stage not in ("collect", "tables", "figures", "summary"):
+    if stage not in ("collect", "tables", "figures", "summary", "page"):
         return spec
     lines = _lines(results / "metrics.csv")
     scenarios = _sorted(spec["scenarios"], (line["scenario"] for line in lines))

@@ -14,6 +14,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "tokenizer": ("tokenizer.json",),
     "tokens": ("manifest.json",),
     "items": ("items.json",),
+    "checkpoint": MODEL[:2],
     "proxy": MODEL,
     "sensitivity_proxy": MODEL,
     "extra": (*MODEL, "result.json"),
@@ -21,6 +22,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
 }
 TABLE, FIGURE = ("csv", "md", "html"), ("png", "pdf")
 SUMMARY = ("summary.md", "summary.html")
+PAGE = ("page.html",)
 
 
 def produced(results: Path, record: Path, stage: str, spec: Mapping[str, Any]) -> list[Path]:
@@ -38,8 +40,8 @@ def produced(results: Path, record: Path, stage: str, spec: Mapping[str, Any]) -
         return _tidy(results, catalogue.TIDY if stage == "collect" else study.TIDY)
     if stage == "sensitivity_report":
         return study_pages(results)
-    if stage == "summary":
-        return [results / name for name in SUMMARY]
+    if stage in ("summary", "page"):
+        return [results / name for name in (SUMMARY if stage == "summary" else PAGE)]
     return [record.with_name(f"{record.name.removesuffix(f'.{RECORD}')}.json")]
 
 
@@ -64,7 +66,8 @@ def guessed(results: Path, record: Path) -> Iterator[Path]:
     folder, name = record.parent, record.name
     here = folder.relative_to(results).as_posix()
     if folder == results:
-        wrote = _tidy(results, catalogue.TIDY) if name == RECORD else [results / one for one in SUMMARY]
+        shown = PAGE if name.startswith("page.") else SUMMARY
+        wrote = _tidy(results, catalogue.TIDY) if name == RECORD else [results / one for one in shown]
     elif here == "sensitivity":
         wrote = _tidy(results, study.TIDY) if name == RECORD else study_pages(results)
     elif here in ("tables", "figures"):

@@ -49,7 +49,7 @@ class Reach:
 
     def _add(self, job: Job) -> None:
         self._next[job.record] |= set(job.outputs)
-        if job.stage in ("tables", "figures", "summary"):
+        if job.stage in ("tables", "figures", "summary", "page"):
             self._scenarios |= job.spec.get("scenarios", {})
             self._unseen |= set(job.spec.get("unseen", ()))
         if job.stage not in GATHERING:
@@ -81,7 +81,7 @@ class Reach:
         return found
 
     def pages(self, paths: Iterable[Path], sources: Iterable[Source] | None = None) -> frozenset[str]:
-        """Return the tables, figures and summary that depend on files; a table without cells on none.
+        """Return the tables, figures, summary and page that depend on files; a table without cells on none.
 
         Args:
             paths: files that are not what they should be.

@@ -45,6 +45,9 @@ OVERALL = {
                         "finetune": "tested costs"},
     "summary": {"pretrain": "tested fewshot costs foretold tests", "transfer": "tested costs tests",
                 "finetune": "tested costs tests"},
+    "page": {"pretrain": "tested fewshot costs foretold tests weights curves",
+             "transfer": "tested costs tests weights curves",
+             "finetune": "tested costs tests weights curves"},
 }  # fmt: skip
 STUDY_TABLES = {"summary": "sensitivity_distances", "variance": "sensitivity_variance",
                 "averaging": "sensitivity_averaging sensitivity_variance"}  # fmt: skip
@@ -74,15 +77,15 @@ def kind(tidy: str, row: Sequence[object]) -> str:
 
 
 def readers(scenarios: Mapping[str, str], unseen: Collection[str] = ()) -> dict[str, frozenset[Source]]:
-    """Return what every table, every figure and the summary read.
+    """Return what every table, every figure, the summary and the page read.
 
     Args:
         scenarios: {name: kind}; empty for the study alone.
         unseen: names of those that have losses on unseen domains.
 
     Returns:
-        {`tables/NAME`, `figures/NAME` or `summary`: (scenario, kind of rows)}; no row for what is made from
-        the corpora's reports.
+        {`tables/NAME`, `figures/NAME`, `summary` or `page`: (scenario, kind of rows)}; no row for what is
+        made from the corpora's reports.
     """
     found: dict[str, frozenset[Source]] = {}
     for stem, (name, scenario) in catalogue.table_stems(scenarios, unseen).items():

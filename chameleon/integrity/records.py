@@ -17,11 +17,11 @@ from chameleon.integrity.order import in_order
 from chameleon.integrity.produced import guessed, produced
 
 #: Where records lie; a results folder may hold others (`results/smoke`).
-FOLDERS = ("corpora", "tokenizer", "tokens", "proxies", "embeddings", "weights", "forecasts", "runs",
-           "metrics", "fewshot", "sensitivity", "tables", "figures")  # fmt: skip
-TOP = (RECORD, f"summary.{RECORD}")
+FOLDERS = ("corpora", "tokenizer", "tokens", "checkpoints", "proxies", "embeddings", "weights", "forecasts",
+           "runs", "metrics", "fewshot", "sensitivity", "tables", "figures")  # fmt: skip
+TOP = (RECORD, f"summary.{RECORD}", f"page.{RECORD}")
 #: Stages that turn many files into rows and pages, followed row by row and not as jobs.
-GATHERING = ("collect", "tables", "figures", "summary", "sensitivity_report")
+GATHERING = ("collect", "tables", "figures", "summary", "page", "sensitivity_report")
 
 
 @dataclass(frozen=True)

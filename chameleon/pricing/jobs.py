@@ -22,6 +22,8 @@ Spec = Mapping[str, Any]
 #: Operations of a run under an objective of its method's own, in those of a plain run of its length. One
 #: forward pass more (a reference model's) makes 4/3; `--measure` replaces it by what each objective does.
 OBJECTIVE_FLOPS = 4 / 3
+#: The same of a run that trains LoRA: the weights need no gradients.
+LORA_FLOPS = 2 / 3
 #: Few-shot items of a task without a limit. Tasks of lm-eval differ widely.
 ITEMS = 2000
 
@@ -118,9 +120,19 @@ class Walk:
         spec = specs.proxy(self.cfg, scenario, seed)
         return self._add(self._training(spec, f"proxy {scenario} {seed}", "proxy", (), scenario=scenario))
 
+    def checkpoint(self, name: str) -> str:
+        """Add a checkpoint of others; it is priced as a decoder of our own of its scale's sizes."""
+        _, scale = self.cfg.checkpoints[name]
+        disk = self.model_bytes(self.cfg.raw["scales"][scale]["model"])
+        return self._add(Job(f"checkpoint {name}", "fetch", scale=scale, disk=disk, fixed="torch",
+                             needs=("tokenizer",)))  # fmt: skip
+
     def embed(self, embedder: str, corpus: str, seed: int) -> str:
         kind, scenario, label = specs.embedders(self.cfg)[embedder]
-        model_job = self.proxy(scenario, seed) if kind != "base" else self.base(scenario, label, seed)
+        if kind == "checkpoint":
+            model_job = self.checkpoint(scenario)
+        else:
+            model_job = self.proxy(scenario, seed) if kind != "base" else self.base(scenario, label, seed)
         spec = specs.embed(self.cfg, embedder, corpus, seed)
         scale = self.jobs[model_job].scale
         model = self.cfg.raw["scales"][scale]["model"]
@@ -208,16 +220,23 @@ class Walk:
             return name
         cfg, spec = self.cfg, specs.train(self.cfg, scenario, label, seed)
         needs = [self.weights(scenario, label, seed)]
-        if spec["start"]:
+        if (name_of := cfg.checkpoint_name(scenario, "base")) is not None:
+            needs.append(self.checkpoint(name_of))
+        elif spec["start"]:
             needs.append(self.base(spec["start"]["scenario"], spec["start"]["method"], seed))
         job = self._training(spec, name, "base", tuple(needs), scenario=scenario, method=label)
         k, model = len(spec["domains"]), spec["model"]
-        self._pass(job, model, k * len(spec["curve"]["steps"]) * spec["curve"]["tokens"])
+        if "lora" in spec:
+            job.train_flops *= LORA_FLOPS
+        points = len(spec["curve"]["steps"])
+        # That of a checkpoint begins before its first step.
+        points += bool(points and name_of is not None)
+        self._pass(job, model, k * points * spec["curve"]["tokens"])
         if spec["online"]:
             passes = online.validation_passes(cfg, scenario, label, seed)
-            before = job.forward_flops
+            curve = job.forward_flops
             self._pass(job, model, k * passes * spec["online"]["validation_tokens"])
-            job.ordered_flops = job.forward_flops - before
+            job.ordered_flops = job.forward_flops - curve
         self._add(job)
         tested = specs.evaluate(cfg, scenario, label, seed)
         test = Job(f"evaluate {scenario} {label} {seed}", "evaluate", scenario, label, spec["scale"],
@@ -226,6 +245,12 @@ class Walk:
         read = k + len(tested["kept"]) + len(tested["unseen"])
         self._pass(test, model, read * tested["test_tokens"])
         self._add(test)
+        if name_of is not None:
+            before = Job(f"start {scenario}", "evaluate", scenario, "", spec["scale"], fixed="torch",
+                         threads=self.threads["evaluate"], gpus=self.gpus,
+                         needs=(self.checkpoint(name_of), *test.needs[1:]))  # fmt: skip
+            self._pass(before, model, read * tested["test_tokens"])
+            self._add(before)
         return name
 
     def _fewshot(self, scenario: str) -> None:

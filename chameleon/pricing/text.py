@@ -7,8 +7,10 @@ minutes.
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from chameleon.experiment import checkpoints
 from chameleon.experiment.config import Config
 
 #: Core-seconds per megabyte of text (12 MB took 7.0 and 7.3 s, the tokenizer 2.2 s for 4 MB). fetch: 10 MB/s.
@@ -22,8 +24,12 @@ SYNTHETIC_BYTES = 600
 
 
 def vocabulary(tokenizer: Mapping[str, Any]) -> int:
-    """Return the size of a tokenizer's vocabulary; GPT-2's is 50,257."""
-    return 50257 if tokenizer["kind"] == "gpt2" else int(tokenizer["vocab_size"])
+    """Return the size of a tokenizer's vocabulary; GPT-2's, 50,257, stands for those that are not here."""
+    if tokenizer["kind"] == "bpe":
+        return int(tokenizer["vocab_size"])
+    file = Path(tokenizer.get("path") or "") / "tokenizer.json"
+    known = checkpoints.vocabulary(file) if tokenizer["kind"] == "hf" and file.is_file() else 0
+    return known or 50257
 
 
 def bytes_per_token(vocab: int) -> float:

@@ -20,7 +20,7 @@ p { max-width: 50rem; }
 LONG = 40
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """Return the HTML of one cell or sentence: escaped, with **bold** and `code`."""
     text = html.escape(text.replace("\\|", "|"), quote=False)
     text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
@@ -28,7 +28,7 @@ def _inline(text: str) -> str:
 
 
 def _cells(line: str) -> list[str]:
-    return [_inline(c.strip()) for c in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+    return [inline(c.strip()) for c in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
 def _row(line: str, tag: str, right: list[bool]) -> str:
@@ -57,7 +57,7 @@ def page(title: str, markdown: str) -> str:
             rows = "".join(f"{_row(line, 'td', right)}\n" for line in lines[2:])
             blocks.append(f"<div><table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table></div>")
         else:
-            blocks.append(f"<p>{_inline(' '.join(lines))}</p>")
+            blocks.append(f"<p>{inline(' '.join(lines))}</p>")
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title>\n<style>\n{STYLE}\n</style>'
     body = "\n".join(blocks)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'

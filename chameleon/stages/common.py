@@ -13,8 +13,10 @@ from chameleon.evaluation.perplexity import block_losses, blocks, summary
 from chameleon.stages.inputs import streams
 from chameleon.training.device import pick_device
 from chameleon.training.loop import Training
-from chameleon.training.model import Decoder, ModelShape, flops_per_token, load_pretrained, parameter_count
+from chameleon.training.model import Decoder, ModelShape, flops_per_token, parameter_count
 from chameleon.training.output import save_run
+from chameleon.training.pretrained.checkpoint import load
+from chameleon.training.pretrained.decoder import Pretrained
 from chameleon.training.recipe import Recipe
 from chameleon.training.resume.states import Carried, Every, States
 
@@ -22,7 +24,8 @@ Spec = Mapping[str, Any]
 
 
 def load_model(model_dir: Path) -> Decoder:
-    return load_pretrained(model_dir).to(pick_device()).eval()
+    """Return a model of the suite, our own or a checkpoint's, ready to be asked."""
+    return load(model_dir).to(pick_device()).eval()
 
 
 def recipe_of(train: Mapping[str, Any]) -> Recipe:
@@ -35,8 +38,10 @@ def training(
 ) -> Training:
     """Return a spec's training run, to be played; `start` is the model that it goes on from."""
     vocab = next(iter(corpora.values())).vocab_size
+    shape = ModelShape(**spec["model"], vocab_size=vocab)
     return Training(
-        shape=ModelShape(**spec["model"], vocab_size=vocab),
+        # A checkpoint knows its own sizes; its vocabulary may be larger than its tokenizer's.
+        shape=start.shape if isinstance(start, Pretrained) else shape,
         recipe=recipe_of(spec["train"]),
         streams=streams(corpora, "train"),
         init_seed=spec["seeds"]["init"],

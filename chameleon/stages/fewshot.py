@@ -143,10 +143,10 @@ class _Evaluation:
         harness, memo = self._prepare()
         from chameleon.evaluation.scorer import Scorer
         from chameleon.training.device import pick_device
-        from chameleon.training.model import load_pretrained
+        from chameleon.training.pretrained.checkpoint import load
 
         started = time.perf_counter()
-        scorer = Scorer(load_pretrained(folder).to(pick_device()).eval(), memo)
+        scorer = Scorer(load(folder).to(pick_device()).eval(), memo)
         scores: dict[str, dict[str, Any]] = {}
         for shots in self._spec["shots"]:
             for task, found in harness.run(scorer, shots).items():

@@ -54,7 +54,30 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
 
     On those it was pretrained on too, and on those that nothing of its scenario saw, both kept apart.
     """
-    recorder = Recorder("evaluate", spec, [*manifests, model_dir / "model.safetensors"], threads=threads)
+    recorder, measured = _measure("evaluate", spec, manifests, model_dir, threads)
+    write_json(out, {**measured, "seed": spec["seed"]}, schema="metrics")
+    recorder.outputs = [out]
+    recorder.write(out.with_suffix(".run.json"))
+
+
+def start(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
+    """Measure a checkpoint before it is finetuned, as `evaluate` does after: forgetting is the difference.
+
+    One pass; the folder `out` gets a file for every seed, since a finetuned model looks for that of its own.
+    """
+    recorder, measured = _measure("start", spec, manifests, model_dir, threads)
+    for seed in spec["of_seeds"]:
+        file = out / f"seed{seed}.json"
+        write_json(file, {**measured, "seed": seed}, schema="metrics")
+        recorder.outputs = [file]
+        recorder.write(file.with_suffix(".run.json"))
+
+
+def _measure(
+    stage: str, spec: Spec, manifests: list[Path], model_dir: Path, threads: int
+) -> tuple[Recorder, dict[str, Any]]:
+    """Return a job's record so far, and its metrics but for the seed."""
+    recorder = Recorder(stage, spec, [*manifests, model_dir / "model.safetensors"], threads=threads)
     recorder.device = setup_torch(threads)
     tested = {**spec["domains"], **spec["kept"], **spec["unseen"]}
     losses: dict[str, float] = {}
@@ -64,7 +87,7 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
     for domain, on_blocks, begun_in in found:
         losses[domain] = float(on_blocks.mean())
         documents[domain] = by_document(on_blocks, begun_in)
-    kept = ("scenario", "scale", "method", "seed", "domains", "test_tokens")
+    kept = ("scenario", "scale", "method", "domains", "test_tokens")
     groups = {
         name: {k: v for k, v in summary({d: losses[d] for d in members}).items() if k.startswith("mean")}
         for name, members in spec["groups"].items()
@@ -79,6 +102,4 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
             for part in ("kept", "unseen")
         },
     }
-    write_json(out, measured, schema="metrics")
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    return recorder, measured

@@ -1,4 +1,4 @@
-"""The jobs that gather and show results, with their run records: tidy files, tables, figures, first page.
+"""The jobs that gather and show results, with their run records: tidy files, tables, figures, pages.
 
 `partial` does all of it after a run that failed, of what is there and in a folder of its own: no rule's
 output, so that no later run takes it for done.
@@ -66,8 +66,18 @@ def summary(spec: Spec, results: Path) -> None:
     recorder.write(results / "summary.run.json")
 
 
+def page(spec: Spec, results: Path) -> None:
+    """Write the run's page from the tidy files."""
+    from chameleon.pages import run_page
+
+    recorder = Recorder("page", spec, _tidy(results))
+    run_page(results, results / "page.html", spec["scenarios"])
+    recorder.outputs = [results / "page.html"]
+    recorder.write(results / "page.run.json")
+
+
 def partial(spec: Spec, results: Path, unfinished: Path, threads: int) -> None:
-    """Make tidy files, tables, figures and first page of what a failed run left, in `results`/partial.
+    """Make tidy files, tables, figures and pages of what a failed run left, in `results`/partial.
 
     Prints what failed and where it lies. The folder appears complete or, if this fails, not at all.
 
@@ -79,6 +89,7 @@ def partial(spec: Spec, results: Path, unfinished: Path, threads: int) -> None:
         threads: threads to use, for few-shot scores.
     """
     from chameleon.core.artifacts import read_json
+    from chameleon.pages import run_page
     from chameleon.reporting import partial as pages
     from chameleon.reporting.figures import make_figures
     from chameleon.reporting.records import tidy
@@ -102,6 +113,7 @@ def partial(spec: Spec, results: Path, unfinished: Path, threads: int) -> None:
             lost = {c: undone.state(file) for c, file in texts.items() if not undone.there(file)}
             make_tables(out, out / "tables", kinds, unseen, texts=results, lost=lost)
             make_figures(out, out / "figures", kinds)
+            run_page(out, out / "page.html", kinds)
         pages.make_report(out, kinds, unseen)
         recorder.outputs = sorted(out.iterdir())
         recorder.write(out / "run.json")

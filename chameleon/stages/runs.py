@@ -3,6 +3,7 @@
 Each turns a spec and files into artefacts, with a run record beside them; the swarm has a file of its own.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -33,7 +34,22 @@ from chameleon.stages.common import (
 from chameleon.stages.inputs import method_inputs, open_corpora, read_weights, result_files, streams
 from chameleon.training.device import setup_torch
 from chameleon.training.model import Decoder
+from chameleon.training.pretrained.checkpoint import provide
+from chameleon.training.pretrained.decoder import Pretrained
 from chameleon.training.resume.states import Carried
+
+
+def checkpoint(spec: Spec, tokenizer: Path, out: Path) -> None:
+    """Bring a checkpoint into the results, as one folder that every other job reads."""
+    recorder = Recorder("checkpoint", spec, [tokenizer / "tokenizer.json"])
+    folder, temporary = out / "model", out / ".model.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shape = provide(spec["checkpoint"], spec["model"], tokenizer, temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    recorder.outputs = [folder]
+    recorder.extra["parameters"] = shape.parameters
+    recorder.write(out / "run.json")
 
 
 def proxy(
@@ -142,7 +158,8 @@ def train(
 ) -> None:
     """Train a base model under a method's schedule, or under its controller if the method is online.
 
-    Embeddings, extra runs and other methods' weights are for an online method's controller only.
+    Embeddings, extra runs and other methods' weights are for an online method's controller only. The learning
+    curve of a checkpoint begins before its first step.
 
     Args:
         spec: as `specs.train` makes it.
@@ -156,7 +173,10 @@ def train(
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
     schedule = read_weights(weights_file, corpora)
-    run = training(spec, corpora, start=None if start is None else load_model(start))
+    model = None if start is None else load_model(start)
+    if isinstance(model, Pretrained) and "lora" in spec:
+        model.adapt(**spec["lora"], seed=spec["seeds"]["init"])
+    run = training(spec, corpora, start=model)
     controller: Controller | None = None
     validate: Callable[[Decoder], dict[str, float]] | None = None
     ordered = Cost()
@@ -184,6 +204,8 @@ def train(
             return losses
 
     curve = Curve(corpora, spec["curve"]["tokens"])
+    if isinstance(model, Pretrained) and spec["curve"]["steps"]:
+        curve.measure(model, 0)
     kept = states_of(recorder, out, states)
     run.play(
         schedule,
@@ -196,6 +218,8 @@ def train(
     write_json(out / "curve.json", {"points": curve.points, "tokens_per_domain": curve.tokens})
     recorder.outputs.append(out / "curve.json")
     recorder.extra |= {"curve_cost": asdict(curve.cost), "validation_cost": asdict(ordered)}
+    if "lora" in spec:
+        recorder.extra["trained_parameters"] = sum(p.numel() for p in run.model.parameters())
     if isinstance(controller, Objective):
         recorder.extra["controller"] = controller.outcome()
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)

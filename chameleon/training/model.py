@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -37,6 +38,27 @@ class ModelShape:
         if self.d_model % self.n_head:
             raise ValueError(f"d_model {self.d_model} is not divisible by n_head {self.n_head}")
 
+    @property
+    def block_weights(self) -> int:
+        """Weights in the matrix products of one block."""
+        return 12 * self.d_model**2
+
+    @property
+    def attention_width(self) -> int:
+        """Width of all heads together."""
+        return self.d_model
+
+    @property
+    def parameters(self) -> int:
+        """Parameters, embeddings included (the head is tied)."""
+        per_width = 13 * self.n_layer + self.vocab_size + self.context + 2
+        return self.n_layer * self.block_weights + per_width * self.d_model
+
+    @property
+    def backward(self) -> int:
+        """Operations of a backward pass in those of a forward pass."""
+        return 2
+
 
 class Block(nn.Module):
     """Pre-norm attention and MLP of GPT-2."""
@@ -62,6 +84,9 @@ class Block(nn.Module):
 
 class Decoder(nn.Module):
     """Causal language model with learned positions and a head tied to the embeddings."""
+
+    #: Whether answers to one prompt may share a pass over it.
+    packs = True
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -140,9 +165,22 @@ class Decoder(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return summed_loss(x, weight, targets.flatten())
 
+    def logits(self, tokens: Tensor, rows: Tensor, columns: Tensor, **seen: Any) -> Tensor:
+        """Return the logits (n x vocabulary, float32) after n of the tokens; `seen` goes to `hidden`."""
+        return F.linear(self.hidden(tokens, **seen)[rows, columns], self._matrix).float()
+
+    def save(self, folder: Path, eos_token_id: int) -> None:
+        """Write the model so that `transformers.AutoModelForCausalLM.from_pretrained(folder)` loads it."""
+        save_pretrained(self, folder, eos_token_id)
+
+    @property
+    def _matrix(self) -> Tensor:
+        """The head's matrix, vocabulary x d_model."""
+        return self.wte.weight
+
     def _head(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return the final hidden states, one row a token, and the head's matrix, in autocast's precision."""
-        x, weight = hidden.flatten(0, 1), self.wte.weight
+        x, weight = hidden.flatten(0, 1), self._matrix
         device = x.device.type
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
@@ -151,10 +189,8 @@ class Decoder(nn.Module):
 
 
 def parameter_count(shape: ModelShape) -> int:
-    """Return the number of parameters, embeddings included (the head is tied)."""
-    d = shape.d_model
-    block = 12 * d * d + 13 * d
-    return shape.n_layer * block + (shape.vocab_size + shape.context) * d + 2 * d
+    """Return the number of parameters, embeddings included."""
+    return shape.parameters
 
 
 def flops_per_token(
@@ -169,8 +205,8 @@ def flops_per_token(
     """
     blocks = shape.n_layer if layers is None else layers
     head = 2 * shape.vocab_size * shape.d_model if layers is None else 0
-    forward = blocks * (2 * 12 * shape.d_model**2 + 4 * (length or shape.context) * shape.d_model) + head
-    return float(forward * (3 if training else 1))
+    block = 2 * shape.block_weights + 4 * (length or shape.context) * shape.attention_width
+    return float((blocks * block + head) * (1 + shape.backward if training else 1))
 
 
 # transformers keeps GPT-2's matrices as input x output (Conv1D), nn.Linear as output x input.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from chameleon.core.artifacts import write_json, write_text
 from chameleon.training.loop import Training
-from chameleon.training.model import save_pretrained
 
 
 def save_run(run: Training, out: Path, tokenizer_dir: Path, eos_token_id: int) -> None:
@@ -18,7 +17,7 @@ def save_run(run: Training, out: Path, tokenizer_dir: Path, eos_token_id: int) -
     """
     folder, temporary = out / "model", out / ".model.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
-    save_pretrained(run.model, temporary, eos_token_id)
+    run.model.save(temporary, eos_token_id)
     for file in sorted(tokenizer_dir.glob("*.json")):
         if file.name != "run.json":
             shutil.copyfile(file, temporary / file.name)

@@ -40,6 +40,8 @@ def advice(
                 f"{name} has {documents} documents: its embedding is theirs, which the interval over windows "
                 "does not know"
             )
+    if len(domains) == 2:
+        said.append("two domains have equal scores, whatever their text: each lies as far from their mean")
     said += _same(domains, found)
     top = int(np.argmax(found.weights))
     if len(domains) > 1 and found.weights[top] > EVERYTHING:

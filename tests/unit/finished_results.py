@@ -79,6 +79,7 @@ def make(root: Path) -> Path:
     report.collect(specs.collect(cfg), results)
     report.tables(specs.tables(cfg), results, results / "tables")
     report.summary(specs.tables(cfg), results)
+    report.page(specs.page(cfg), results)
     return results
 
 

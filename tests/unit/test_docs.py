@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chameleon.cli import jobs, main, people
+from chameleon.cli import export, jobs, main, mixtures, people
 from chameleon.experiment.load import load_files
 from chameleon.mixing import registry
 
@@ -64,7 +64,7 @@ def test_links_and_paths_exist(name: str) -> None:
 def test_commands_exist(name: str) -> None:
     text = read(name)
     named = set(re.findall(r"(?:-m |bin/|`|^)chameleon ([a-z][a-z-]*)", text, re.M))
-    assert not named - {*people.COMMANDS, "job"}
+    assert not named - {*people.COMMANDS, *mixtures.COMMANDS, *export.COMMANDS, "job"}
     assert not set(re.findall(r"chameleon job ([a-z_]+)", text)) - set(jobs.JOBS)
     assert not set(re.findall(r"\bmake ([a-z]+)", "\n".join(re.findall(r"`[^`]+`", text)))) - targets()
 
@@ -112,9 +112,8 @@ def overlay_of(page: str, heading: str, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/TEXT.md"])
-def test_your_own_text_is_a_valid_config(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    overlay = overlay_of(page, "Your own text", tmp_path)
+def test_your_own_text_is_a_valid_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlay = overlay_of("docs/TEXT.md", "Your own text", tmp_path)
     for domain in ("letters", "diaries"):
         (tmp_path / "data/mine" / domain).mkdir(parents=True)
         (tmp_path / "data/mine" / domain / "some.txt").write_text("Text.", encoding="utf-8")

@@ -16,6 +16,7 @@ from suite_results import KINDS, NEW, OLD, PROGRAMS, TASKS, suite
 from tidy_results import write
 
 from chameleon.integrity import reads
+from chameleon.pages.run import content
 from chameleon.reporting import catalogue
 from chameleon.reporting.figures import DRAWINGS
 from chameleon.reporting.records import tidy
@@ -163,8 +164,11 @@ def test_what_is_over_all_scenarios_reads_what_is_said(frames):
     def said(given: Any) -> str:
         return "\n".join(sentences(SCENARIOS, given))
 
+    def looked_at(given: Any) -> str:
+        return repr(content(SCENARIOS, given, []))
+
     frames = {**frames, "pretrain": with_demix(frames["pretrain"])}
-    for stem, make in (("tables/verdicts", shown), ("summary", said)):
+    for stem, make in (("tables/verdicts", shown), ("summary", said), ("page", looked_at)):
         for scenario, kind in SCENARIOS.items():
 
             def one(given: Any, scenario: str = scenario, make: Any = make) -> str:
@@ -178,7 +182,8 @@ def test_what_is_over_all_scenarios_reads_what_is_said(frames):
 
 def test_everything_in_the_catalogue_is_covered():
     assert set(reads.TABLES) == set(catalogue.TABLES) and set(reads.FIGURES) == set(catalogue.FIGURES)
-    assert set(reads.OVERALL) == {f"tables/{name}" for name in catalogue.OVERALL_TABLES} | {"summary"}
+    assert set(reads.OVERALL) == {
+        *(f"tables/{name}" for name in catalogue.OVERALL_TABLES), "summary", "page"}  # fmt: skip
     assert set(reads.STUDY_TABLES) == set(study.TABLES) and set(reads.STUDY_FIGURES) <= set(study.FIGURES)
     assert set(reads.KINDS) == {*catalogue.TIDY, *study.TIDY}
     for one, other in pairwise(reads.KINDS.values()):

@@ -15,7 +15,7 @@ from chameleon.integrity.verify import Report, verify
 
 #: Tables by what moves them; that of noise over seeds is empty with one seed, as are those of few-shot tasks.
 TESTED = ("main", "details", "perplexity", "difference", "robust")
-SHOWN = frozenset({"tables/verdicts", "summary"})
+SHOWN = frozenset({"tables/verdicts", "summary", "page"})
 CORPORA = frozenset({"tables/corpora", "tables/licences"})
 
 
@@ -79,7 +79,7 @@ def test_an_intact_run_is_clean_and_every_cell_is_traced(results):
     files = sorted(results.glob("tables/*.csv"))
     cells = sum(len(row) for file in files for row in list(csv.reader(file.open()))[1:])
     assert (report.cells, report.broken_cells) == (cells, 0) and cells > 1000
-    assert report.pages == {f"tables/{file.stem}" for file in files} | {"summary"}
+    assert report.pages == {f"tables/{file.stem}" for file in files} | {"summary", "page"}
     # Every file that a job left was hashed, and those that none wrote: shards, lists of sources, the package.
     left = {path for record in results.rglob("*run.json") for path in read_json(record)["outputs"]}
     shards = [*results.glob("tokens/*/*/*.bin"), *results.glob("corpora/*/sources.json")]
@@ -116,13 +116,14 @@ CHANGED = {
         | SHOWN,
         "runs/toy/uniform/seed0/model/tokenizer.json": tables("toy", *TESTED, "costs") | SHOWN,
         "runs/toy/uniform/seed0/training.csv": frozenset(),
-        "runs/toy/uniform/seed0/curve.json": tables("toy", "weights", "agreement"),
+        "runs/toy/uniform/seed0/curve.json": tables("toy", "weights", "agreement") | {"page"},
     },
     "pages": {
         "tables/toy_main.csv": tables("toy", "main"),
         "tables/toy_krls.md": tables("toy", "krls"),
         "tables/toy_costs.html": tables("toy", "costs"),
         "summary.md": frozenset({"summary"}),
+        "page.html": frozenset({"page"}),
     },
 }
 
@@ -141,10 +142,10 @@ def test_one_byte_is_found_and_so_is_what_depends_on_it(results, name):
 #: Start of a line of a tidy file, and what depends on its number.
 TIDY = {
     "metrics.csv": ("tuned,later,tiny,chameleon,0,cousin,perplexity", tables("tuned", *TESTED) | SHOWN),
-    "weights.csv": ("toy,chameleon,0,0,blend", tables("toy", "weights", "agreement", "main")),
+    "weights.csv": ("toy,chameleon,0,0,blend", tables("toy", "weights", "agreement", "main") | {"page"}),
     "costs.csv": ("tuned,uniform,0,base", tables("tuned", "costs", "main") | SHOWN),
     "diagnostics.csv": ("toy,chameleon,0,score,blend", tables("toy", "krls")),
-    "curves.csv": ("toy,uniform", tables("toy", "weights", "agreement")),
+    "curves.csv": ("toy,uniform", tables("toy", "weights", "agreement") | {"page"}),
     "documents.csv": ("toy,natural", tables("toy", "main", "robust")),
 }
 
@@ -241,7 +242,7 @@ def test_results_of_an_earlier_version_are_followed_too(results):
     report = verify(results)
     assert report.clean and report.broken_cells == 0
     assert [f.wrong for f in report.findings] == [False]
-    assert "outputs of 31 jobs are not recorded" in report.findings[0].text
+    assert "outputs of 32 jobs are not recorded" in report.findings[0].text
 
 
 def test_and_what_they_say_is_made_again_where_no_digest_is_recorded(results):

@@ -21,7 +21,7 @@ METHODS = ("uniform", "natural", "doremi", "doge", "regmix", "aioli", "aioli_mea
            "chameleon_permuted", "chameleon_untrained", "single_domain")  # fmt: skip
 SEEDS = (0, 1)
 #: What follows from any new number: the tidy files and everything drawn from them.
-LAST = {"collect", "tables", "figures", "summary", "all"}
+LAST = {"collect", "tables", "figures", "summary", "page", "all"}
 #: What follows from new base models: tests, few-shot tasks and all that is drawn from them.
 TESTED = {"evaluate", "fewshot"} | LAST
 STUDY = {"sensitivity_proxy", "sensitivity_embed", "sensitivity", "sensitivity_report"}
@@ -32,7 +32,7 @@ def test_run_leaves_every_file(smoke: Checkout) -> None:
     wanted = [f"{name}.csv" for name in TIDY]
     wanted += [f"tables/{stem}.{kind}" for stem in TABLES for kind in ("csv", "md", "html")]
     wanted += [f"figures/{stem}.{kind}" for stem in figure_stems(KINDS) for kind in ("png", "pdf")]
-    wanted += ["summary.md", "sensitivity.csv", "fewshot/pretrain.json", "fewshot/transfer.json"]
+    wanted += ["summary.md", "page.html", "sensitivity.csv", "fewshot/pretrain.json", "fewshot/transfer.json"]
     for method in METHODS:
         for seed in SEEDS:
             run = f"pretrain/{method}/seed{seed}"

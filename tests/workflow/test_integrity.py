@@ -17,6 +17,10 @@ STUDY = {f"tables/sensitivity_{name}" for name in study.TABLES} | {
 }
 
 
+#: What is over all scenarios.
+OVERALL = {"tables/verdicts", "summary", "page"}
+
+
 def pages(scenario: str, tables: str, figures: str = "") -> set[str]:
     return {f"tables/{scenario}_{name}" for name in tables.split()} | {
         f"figures/{scenario}_{name}" for name in figures.split()
@@ -25,14 +29,13 @@ def pages(scenario: str, tables: str, figures: str = "") -> set[str]:
 
 #: Files of the smoke run that do not depend on each other, and what depends on each.
 CHANGED = {
-    "fewshot/pretrain.json": pages("pretrain", "main details fewshot", "fewshot")
-    | {"tables/verdicts", "summary"},
+    "fewshot/pretrain.json": pages("pretrain", "main details fewshot", "fewshot") | OVERALL,
     "metrics/transfer/uniform/seed1.json": pages(
         "transfer",
         "main details perplexity difference robust noise",
         "ranks relative_perplexity quality_cost",
     )
-    | {"tables/verdicts", "summary"},
+    | OVERALL,
     # RegMix's weights come from it, and what it foretells.
     "runs/pretrain/regmix/seed0/swarm/part0.json": pages(
         "pretrain",
@@ -41,7 +44,7 @@ CHANGED = {
         "ranks relative_perplexity learning_curves learning_curves_domains weights weights_over_time fewshot "
         "quality_cost",
     )
-    | {"tables/verdicts", "summary"},
+    | OVERALL,
     "sensitivity/embeddings/steps_30/seed0.json": STUDY,
     "sensitivity/proxies/steps_30/seed1/model/checkpoints/step15/model.safetensors": STUDY,
     "figures/pretrain_krls.png": pages("pretrain", "", "krls"),

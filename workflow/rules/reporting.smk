@@ -21,6 +21,7 @@ localrules:
     tables,
     figures,
     summary,
+    page,
 
 
 rule collect:
@@ -118,3 +119,22 @@ rule summary:
         results=subpath(input.metrics, parent=True),
     shell:
         "python -m chameleon job summary --spec {params.spec:q} --results {params.results:q} 2>&1 | tee -i {log:q}"
+
+
+# All of it on one page that needs nothing else: charts, tables, verdicts.
+rule page:
+    input:
+        metrics="<results>/metrics.csv",
+        tidy=TIDY,
+    output:
+        page="<results>/page.html",
+        record="<results>/page.run.json",
+    log:
+        "<logs>/page.log",
+    conda:
+        "../../envs/suite.yaml"
+    params:
+        spec=spec(specs.page),
+        results=subpath(input.metrics, parent=True),
+    shell:
+        "python -m chameleon job page --spec {params.spec:q} --results {params.results:q} 2>&1 | tee -i {log:q}"

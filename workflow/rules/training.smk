@@ -1,4 +1,59 @@
-# 2. Everything that trains: proxies on the uniform mixture, the runs that methods ask for, base models.
+# 2. Everything that trains: proxies on the uniform mixture, the runs that methods ask for, base models. First the
+# checkpoints of others that a config names: from the hub, a folder or a file into one folder, and their own test.
+
+
+rule provide:
+    input:
+        tokenizer="<results>/tokenizer/tokenizer.json",
+    output:
+        model=directory("<results>/checkpoints/{checkpoint}/model"),
+        record="<results>/checkpoints/{checkpoint}/run.json",
+    log:
+        "<logs>/checkpoint/{checkpoint}.log",
+    wildcard_constraints:
+        checkpoint="[a-z0-9_]+",
+    priority: 10
+    conda:
+        "../../envs/suite.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        spec=spec(specs.checkpoint, "checkpoint"),
+        tokenizer=subpath(input.tokenizer, parent=True),
+        out=subpath(output.record, parent=True),
+    shell:
+        "python -m chameleon job checkpoint --spec {params.spec:q} --tokenizer {params.tokenizer:q}"
+        " --out {params.out:q} 2>&1 | tee -i {log:q}"
+
+
+rule start:
+    input:
+        tokens=reads(paths.tested_manifests, "scenario"),
+        model=reads(paths.checkpoint_model, "scenario"),
+    output:
+        first=f"<results>/metrics/{{scenario}}/_start/seed{CFG.seeds[0]}.json",
+        others=expand(
+            "<results>/metrics/{{scenario}}/_start/seed{seed}.json", seed=CFG.seeds[1:]
+        ),
+        records=expand(
+            "<results>/metrics/{{scenario}}/_start/seed{seed}.run.json", seed=CFG.seeds
+        ),
+    log:
+        "<logs>/start/{scenario}.log",
+    conda:
+        "../../envs/suite.yaml"
+    threads: CFG.raw["threads"]["evaluate"]
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=GPUS,
+    params:
+        spec=spec(specs.start, "scenario"),
+        out=subpath(output.first, parent=True),
+    shell:
+        "python -m chameleon job start --spec {params.spec:q} --tokens {input.tokens:q} --model {input.model:q}"
+        " --out {params.out:q} --threads {threads} 2>&1 | tee -i {log:q}"
 
 
 rule proxy:

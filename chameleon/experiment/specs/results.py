@@ -1,18 +1,25 @@
 """Specs of what is measured and shown: test losses, tidy files, tables, figures."""
 
 from chameleon.core.versions import STAGES
+from chameleon.experiment.checkpoints import START
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs.base import Spec
-from chameleon.experiment.specs.training import extra_runs, single_runs, swarm_groups
+from chameleon.experiment.specs.training import extra_runs, single_runs, start_of, swarm_groups
 from chameleon.experiment.specs.weighting import needs_embeddings, used_methods
 from chameleon.mixing.types import REFERENCE
 
 
 def kept_domains(cfg: Config, scenario: str) -> dict[str, str]:
-    """Return the domains that a finetuned model was pretrained on: domain -> corpus; else none."""
+    """Return the domains that a finetuned model was pretrained on: domain -> corpus; else none.
+
+    Of a checkpoint those of the corpora in `base.kept`.
+    """
     if cfg.kind(scenario) != "finetune":
         return {}
-    before = cfg.domains(cfg.raw["scenarios"][scenario]["base"]["of"])
+    if cfg.checkpoint(scenario, "base") is not None:
+        before = {d: c for c in cfg.kept(scenario) for d in cfg.domains_of(c)}
+    else:
+        before = cfg.domains(cfg.raw["scenarios"][scenario]["base"]["of"])
     return {d: c for d, c in before.items() if d not in cfg.domains(scenario)}
 
 
@@ -51,6 +58,17 @@ def evaluate(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
     }
 
 
+def start(cfg: Config, scenario: str) -> Spec:
+    """Test loss of the checkpoint that a scenario finetunes, before that; the same for every seed.
+
+    The domains of `base.kept` are domains like the others here, as those of a pretrained model are.
+    """
+    spec = evaluate(cfg, scenario, START, cfg.seeds[0])
+    del spec["seed"]
+    domains = {**spec["domains"], **spec["kept"]}
+    return {**spec, "domains": domains, "kept": {}, "of_seeds": cfg.seeds}
+
+
 def _sources(cfg: Config, scenario: str, label: str) -> Spec:
     """Where one method's files lie, and what its weights are charged for, seed by seed the same."""
     method, params = cfg.method(label)
@@ -61,6 +79,7 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
     own = embedder == f"proxy_{scenario}"
     reused = (
         not own
+        and embedder not in {f"base_{name}" for name in cfg.checkpoints}
         and embedder is not None
         and cfg.embed_with(scenario, label)
         not in (
@@ -95,14 +114,14 @@ def collect(cfg: Config) -> Spec:
     """Everything that the tidy files gather."""
     scenarios = {}
     for name in cfg.scenarios:
-        given = cfg.raw["scenarios"][name]["base"]
+        before = start_of(cfg, name)
         scenarios[name] = {
             "kind": cfg.kind(name),
             "domains": cfg.domains(name),
             "groups": groups(cfg, name),
             "kept": kept_domains(cfg, name),
             "unseen": unseen_domains(cfg, name),
-            "start": [given["of"], given["method"]] if "of" in given else None,
+            "start": list(before) if before is not None else None,
             "fewshot": has_fewshot(cfg, name),
             "methods": {label: _sources(cfg, name, label) for label in cfg.methods(name)},
         }
@@ -131,3 +150,7 @@ def tables(cfg: Config) -> Spec:
 
 def figures(cfg: Config) -> Spec:
     return {"scenarios": kinds(cfg), "version": STAGES["figures"]}
+
+
+def page(cfg: Config) -> Spec:
+    return {"scenarios": kinds(cfg), "version": STAGES["page"]}

@@ -30,6 +30,9 @@ def tokenizer(cfg: Config) -> Spec:
     """The tokenizer of the experiment, and the domains it is trained on."""
     domains = {corpus: cfg.domains_of(corpus) for corpus in cfg.tokenizer_corpora}
     given = {key: value for key, value in cfg.raw["tokenizer"].items() if key != "corpora"}
+    if given["kind"] == "hf":
+        # The job's word for a tokenizer that is given, whoever made it.
+        given["kind"] = "gpt2"
     return {**given, "domains": domains, **_own_tokenizer(given), "version": STAGES["tokenizer"]}
 
 

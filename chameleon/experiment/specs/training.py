@@ -1,10 +1,13 @@
 """Specs of everything that trains: proxies, the runs that methods ask for, base models."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from chameleon.core.seeds import derive
 from chameleon.core.versions import STAGES
+from chameleon.experiment import checkpoints
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs.base import Spec, dump
 from chameleon.mixing import registry
@@ -39,6 +42,33 @@ def training(cfg: Config, scenario: str, seed: int, role: str, scale: str | None
 def proxy(cfg: Config, scenario: str, seed: int) -> Spec:
     """The proxy trained on the uniform mixture of a scenario's own domains."""
     return {**training(cfg, scenario, seed, "proxy"), "role": "proxy", "max_epochs": None}
+
+
+def checkpoint(cfg: Config, name: str) -> Spec:
+    """A checkpoint as one folder, checked against its scale and the tokenizer."""
+    source, scale = cfg.checkpoints[name]
+    model = cfg.raw["scales"][scale]["model"]
+    return {
+        "checkpoint": source,
+        **checkpoints.contents(source),
+        "model": {key: model[key] for key in (*checkpoints.SIZES, "context")},
+        "version": STAGES["train"],
+    }
+
+
+def start_of(cfg: Config, scenario: str) -> tuple[str, str] | None:
+    """Return whose test results are those of the model that finetuning starts from: (scenario, method)."""
+    base = cfg.raw["scenarios"][scenario]["base"]
+    if "checkpoint" in base:
+        return scenario, checkpoints.START
+    return (base["of"], base["method"]) if "of" in base else None
+
+
+def _start(given: Mapping[str, Any]) -> Spec | None:
+    """Return what a base model's spec says of the model that it goes on from."""
+    if "checkpoint" in given:
+        return {"checkpoint": given["checkpoint"]}
+    return {"scenario": given["of"], "method": given["method"]} if "of" in given else None
 
 
 def extra_runs(cfg: Config, scenario: str, label: str, seed: int) -> list[RunSpec]:
@@ -163,6 +193,7 @@ def train(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "method": label,
         "max_epochs": cfg.raw["scenarios"][scenario].get("max_epochs"),
         "online": online if method.online else None,
-        "start": {"scenario": given["of"], "method": given["method"]} if "of" in given else None,
+        "start": _start(given),
         "curve": {"steps": curve, "tokens": curve_tokens if curve else 0},
+        **({"lora": {"alpha": 2 * given["lora"]["rank"], **given["lora"]}} if "lora" in given else {}),
     }

@@ -10,7 +10,7 @@ from chameleon.experiment.specs.training import method_seed, reads, training
 def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
     """Return the models that embed domains: name -> (proxy, untrained or base, scenario, method or "").
 
-    A sentence encoder is none of them.
+    A checkpoint: ("checkpoint", its name in paths, ""). A sentence encoder is none of them.
     """
     found = {}
     for scenario in cfg.needed:
@@ -18,7 +18,9 @@ def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
             name = cfg.embedder(scenario, label)
             if name == "sentences":
                 continue
-            if name.startswith("base_"):
+            if name.removeprefix("base_") in cfg.checkpoints:
+                found[name] = ("checkpoint", name.removeprefix("base_"), "")
+            elif name.startswith("base_"):
                 base = cfg.raw["scenarios"][scenario]["base"]
                 found[name] = ("base", base["of"], base["method"])
             else:

@@ -46,7 +46,7 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
     known = {m: e for m, e in found.items() if e is not None}
     said = f"Quality against compute, {scenario} ({seeds(metrics)}, paired{interval_note(metrics)})"
     if len(known) > MOST:
-        apart = _seeds_apart(metrics)
+        apart = seeds_apart(metrics)
         figure = cost_list(known, price, apart, FREE)
         title(figure, said)
         note = (
@@ -67,7 +67,7 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
     width = max(1.2, 0.7 * len(free)) if free else 0.0
     ratios = [width, 8 - width] if free and paid else [1.0]
     panels = list(np.atleast_1d(figure.subplots(1, len(ratios), sharey=True, width_ratios=ratios)))
-    apart = _seeds_apart(metrics)
+    apart = seeds_apart(metrics)
     for axes in panels:
         zero_line(axes, method_style(YARDSTICK)[0])
         axes.axhspan(-apart, apart, color=BAND, zorder=0)
@@ -112,7 +112,7 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
     return figure
 
 
-def _seeds_apart(metrics: pd.DataFrame) -> float:
+def seeds_apart(metrics: pd.DataFrame) -> float:
     """Return by how much uniform of one seed differs from that of another (% of its mean); 0 for one seed."""
     apart = seed_noise(metrics, "mean_perplexity")
     mean = np.mean(list(series(metrics, YARDSTICK, "mean", "mean_perplexity").values()))

@@ -5,14 +5,15 @@ Each kind streams through a `Sampler` per domain and says how much text there is
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.errors import UserError, choices
-from chameleon.data.corpora.fields import TEXT_FIELD, find, text_of
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.fields import DOMAIN_FIELD, TEXT_FIELD, find, kind_of, text_of
 from chameleon.data.corpora.files import folder, rows, streams
+from chameleon.data.corpora.kinds.hub import data_set_rows, plain
 from chameleon.weighing.meter import Meter
 from chameleon.weighing.text.sample import Sampler
 
@@ -142,16 +143,20 @@ def draw_dataset(
         UserError: there is no such data set, split or field, or the field has too many values.
     """
     drawn, skipped = Drawn({}, {}), Counter[str]()
+    entry = {"path": path, **options, TEXT_FIELD: text_field, DOMAIN_FIELD: domain_field, "streaming": True}
     with Meter("reading", None, "rows") as meter:
-        for number, row in enumerate(_rows(path, options), start=1):
-            where = f"{path}: row {number}"
-            value = find(row, domain_field, where, "--domain-field")
+        for where, row in data_set_rows(entry, None):
+            value = find(row, domain_field, where, DOMAIN_FIELD)
+            if isinstance(value, Mapping | list | tuple):
+                raise UserError(
+                    f"{where}: {DOMAIN_FIELD} {domain_field!r} holds {kind_of(value)}, not a name"
+                )
             text = text_of(find(row, text_field, where, TEXT_FIELD), where, TEXT_FIELD, text_field)
             meter.add(1)
             if value is None or not text:
                 skipped["without domain" if value is None else "without text"] += 1
                 continue
-            name = str(value)
+            name = plain(value)
             if name not in drawn.samplers:
                 if len(drawn.samplers) == MOST_DOMAINS:
                     raise UserError(f"--domain-field: {domain_field!r} has more than {MOST_DOMAINS} values")
@@ -161,16 +166,3 @@ def draw_dataset(
     drawn.paths = {name: [path] for name in drawn.samplers}
     drawn.notes = [f"{n} rows {why} passed over" for why, n in skipped.items()]
     return drawn
-
-
-def _rows(path: str, options: Mapping[str, Any]) -> Iterable[Any]:
-    import datasets
-
-    try:
-        found = datasets.load_dataset(path, streaming=True, **options)
-    except Exception as error:  # datasets has many types for names, splits and files that are none
-        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"--dataset: {path!r} cannot be loaded: {told}") from error
-    if not isinstance(found, datasets.IterableDataset):
-        raise UserError(f"--split: {choices(options.get('split'), found)}")
-    return found

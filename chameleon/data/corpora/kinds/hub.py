@@ -80,7 +80,7 @@ class HubCorpus:
 
     def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
         """Yield the texts of a domain in the data set's order; rows without text are skipped and counted."""
-        found = _rows(entry, domain)
+        found = data_set_rows(entry, domain)
         if entry.get(DOMAIN_FIELD):
             found = _matching(found, entry, domain, skipped)
         kept = itertools.islice(_texts(found, entry[TEXT_FIELD], skipped), entry.get("max_documents"))
@@ -124,13 +124,13 @@ def _check_substitutions(name: str, substitutions: Any) -> None:
             ) from error
 
 
-def _open(entry: Entry, domain: str, load: str, **options: Any) -> Any:
+def _open(entry: Entry, domain: str | None, load: str, **options: Any) -> Any:
     """Call `datasets.<load>` for the data set that holds a domain."""
     import datasets
 
     arguments = {
-        "name": (entry.get("configs") or {}).get(domain, entry.get("name")),
-        "data_dir": (entry.get("data_dirs") or {}).get(domain),
+        "name": (entry.get("configs") or {}).get(domain or "", entry.get("name")),
+        "data_dir": (entry.get("data_dirs") or {}).get(domain or ""),
         "revision": entry.get("revision"),
     }
     given = {key: value for key, value in arguments.items() if value is not None}
@@ -148,8 +148,8 @@ def _failures() -> tuple[type[Exception], ...]:
     return (*_UNREADABLE, pyarrow.ArrowException, DatasetsError)
 
 
-def _rows(entry: Entry, domain: str) -> Iterator[tuple[str, Any]]:
-    """Yield (where it stands, row) of the data set that holds a domain.
+def data_set_rows(entry: Entry, domain: str | None) -> Iterator[tuple[str, Any]]:
+    """Yield (where it stands, row) of the data set that holds a domain, or all of them (None).
 
     `datasets` makes one table of all files and columns, and stops where two files disagree about a column,
     even one that nobody asks for. Of a folder on this machine we then read the files ourselves: the fields
@@ -158,7 +158,7 @@ def _rows(entry: Entry, domain: str) -> Iterator[tuple[str, Any]]:
     Raises:
         UserError: there is no such data set, configuration or split; or a file cannot be read, by us either.
     """
-    where, done = f"corpus {entry['path']} (domain {domain!r})", 0
+    where, done = f"corpus {entry['path']}" + (f" (domain {domain!r})" if domain is not None else ""), 0
     try:
         split, streaming = entry["split"], bool(entry.get("streaming"))
         for row in _open(entry, domain, "load_dataset", split=split, streaming=streaming):
@@ -176,7 +176,7 @@ def _rows(entry: Entry, domain: str) -> Iterator[tuple[str, Any]]:
     yield from itertools.islice(itertools.chain.from_iterable(rows(f, fields) for f in found), done, None)
 
 
-def _own_files(entry: Entry, domain: str) -> list[Path]:
+def _own_files(entry: Entry, domain: str | None) -> list[Path]:
     """Return the files of a data set's split if they are on this machine and we can read them too."""
     try:
         listed = _open(entry, domain, "load_dataset_builder").config.data_files or {}
@@ -210,18 +210,18 @@ def _matching(
             skipped[WITHOUT_DOMAIN] += 1
         elif isinstance(value, Mapping | list | tuple):
             raise UserError(f"{where}: {DOMAIN_FIELD} {field!r} holds {kind_of(value)}, not a name")
-        elif _plain(value) == _plain(wanted) or str(value) == str(wanted):
+        elif plain(value) == plain(wanted) or str(value) == str(wanted):
             found = True
             yield where, row
         elif len(others) < _MOST_VALUES:
-            others.add(_plain(value))
+            others.add(plain(value))
     if not found:
         more = f" (and more than {_MOST_VALUES})" if len(others) == _MOST_VALUES else ""
         names = f"corpus {entry['path']}: {DOMAIN_FIELD} {field!r}"
         raise UserError(f"{names}: {choices(wanted, sorted(others))}{more}")
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """Return a value as it would stand in a config: a column of numbers with gaps holds 1.0 for 1."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")

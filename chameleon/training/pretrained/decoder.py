@@ -1,0 +1,248 @@
+"""A causal language model of `transformers` behind the interface of our decoder."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from chameleon.core.errors import UserError
+from chameleon.training.losses import token_losses
+from chameleon.training.model import Decoder, ModelShape
+
+#: Key of a saved model's config.json: tokens of a block that it is trained and tested on.
+CONTEXT = "chameleon_context"
+#: Tokens whose logits are there at a time where no gradient is asked for.
+ROWS = 1024
+#: One file, whatever the size: jobs know a model by the digest of its model.safetensors.
+ONE_FILE = "1000GB"
+#: Keys of configs whose models change logits after the head; small logits would not show it.
+BENT = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+
+
+@dataclass(frozen=True)
+class PretrainedShape(ModelShape):
+    """Sizes of a checkpoint: `context` is the length of our blocks, `vocab_size` the rows of its head.
+
+    `block_weights`, `attention_width` and `parameters` are counted, not computed; of a mixture of experts all
+    experts count.
+    """
+
+    block_weights: int = 0
+    attention_width: int = 0
+    parameters: int = 0
+    #: LoRA needs no gradients of the weights.
+    backward: int = 2
+
+    def __post_init__(self) -> None:
+        """Heads may have a width of their own: nothing need divide anything."""
+
+
+class Pretrained(Decoder):
+    """A decoder whose blocks are those of a `transformers` causal language model.
+
+    Losses, hidden states and parameters are asked for as of any decoder. Parameters of the blocks begin with
+    `blocks.`, as the optimizers want, and only those that are trained are listed. There is no `wte` or `wpe`.
+
+    Args:
+        lm: the model, in float32; its dropout must be off.
+        context: tokens of a block.
+    """
+
+    #: Answers to one prompt do not share a pass: not every architecture takes masks and positions of ours.
+    packs = False
+    shape: PretrainedShape
+
+    def __init__(self, lm: Any, context: int) -> None:
+        nn.Module.__init__(self)
+        self.lm = lm
+        config = lm.config
+        self._at, layers = _blocks(lm, config.num_hidden_layers)
+        weights = sum(p.numel() for p in layers.parameters() if p.ndim > 1)
+        heads = config.num_attention_heads
+        self.shape = PretrainedShape(
+            n_layer=len(layers),
+            n_head=heads,
+            d_model=config.hidden_size,
+            context=context,
+            vocab_size=lm.get_output_embeddings().weight.shape[0],
+            block_weights=weights // len(layers),
+            attention_width=heads * (getattr(config, "head_dim", None) or config.hidden_size // heads),
+            parameters=sum(p.numel() for p in lm.parameters()),
+        )
+        self._checkpointing = False
+        # Not modules of this one: their parameters are the model's.
+        self._layers: tuple[nn.Module, ...] = tuple(layers)
+        self._adapted: tuple[Any, ...] = ()
+        self._plain = self._has_plain_head()
+
+    @property
+    def checkpointing(self) -> bool:  # type: ignore[override]
+        """While training, keep only the blocks' inputs and compute the rest again in the backward pass."""
+        return self._checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, on: bool) -> None:
+        self._checkpointing = on
+        if on:
+            # Not re-entrant: under LoRA the blocks' inputs ask for no gradient.
+            self.lm.activation_checkpointing_enable({"use_reentrant": False})
+        elif self.lm.is_activation_checkpointing:
+            self.lm.activation_checkpointing_disable()
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield what is trained, the blocks' parameters under `blocks.`."""
+        for name, parameter in self.lm.named_parameters("", recurse, remove_duplicate):
+            if parameter.requires_grad:
+                inside = name.startswith(self._at + ".")
+                yield prefix + (f"blocks{name[len(self._at) :]}" if inside else f"other.{name}"), parameter
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        layers: int | None = None,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        watch: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        """Return `hidden_states[layers]` of the model, the last one normed: batch x length x d_model.
+
+        Blocks after `layers` are not computed.
+
+        Args:
+            tokens: batch x length token ids.
+            layers: None: all.
+            positions, mask, watch: for our own blocks only.
+
+        Raises:
+            ValueError: positions, a mask or a watcher were given.
+        """
+        if positions is not None or mask is not None or watch is not None:
+            raise ValueError("a checkpoint takes no positions, masks or watchers")
+        if layers is None or layers == self.shape.n_layer:
+            last: Tensor = self.lm.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+            return last
+
+        def stop(module: nn.Module, args: tuple[Any, ...], more: Mapping[str, Any]) -> None:
+            raise _Reached(args[0] if args else more["hidden_states"])
+
+        handle = self._layers[layers].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            self.lm.base_model(input_ids=tokens, use_cache=False)
+        except _Reached as reached:
+            return reached.state
+        finally:
+            handle.remove()
+        raise RuntimeError(f"block {layers} of {type(self.lm).__name__} was never reached")
+
+    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of every token, batch x length, in nats."""
+        if not self._plain:
+            logits = self.lm(input_ids=tokens, use_cache=False).logits.flatten(0, 1).float()
+            return F.cross_entropy(logits, targets.flatten(), reduction="none").view(targets.shape)
+        x, weight = self._head(self.hidden(tokens))
+        size = len(x) if torch.is_grad_enabled() else ROWS
+        with torch.autocast(x.device.type, enabled=False):
+            parts = zip(x.split(size), targets.flatten().split(size), strict=True)
+            return torch.cat([token_losses(rows, weight, goals) for rows, goals in parts]).view(targets.shape)
+
+    def summed(
+        self, tokens: Tensor, targets: Tensor, hidden: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Return the sum of the tokens' losses, in nats; see `Decoder.summed`."""
+        return super().summed(tokens, targets, hidden) if self._plain else self(tokens, targets).sum()
+
+    def logits(self, tokens: Tensor, rows: Tensor, columns: Tensor, **seen: Tensor) -> Tensor:
+        """Return the logits (n x vocabulary, float32) after the chosen tokens; see `Decoder.logits`."""
+        if self._plain:
+            return F.linear(self.hidden(tokens)[rows, columns], self._matrix).float()
+        logits: Tensor = self.lm(input_ids=tokens, use_cache=False).logits[rows, columns].float()
+        return logits
+
+    @property
+    def _matrix(self) -> Tensor:
+        weight: Tensor = self.lm.get_output_embeddings().weight
+        return weight
+
+    @torch.no_grad()
+    def _has_plain_head(self) -> bool:
+        """Return whether logits are the last hidden state times a matrix: no bias, scale or cap on top."""
+        head = self.lm.get_output_embeddings()
+        bent = any(getattr(self.lm.config, key, None) for key in BENT)
+        if type(head) is not nn.Linear or head.bias is not None or bent:
+            return False
+        self.lm.eval()
+        device = head.weight.device
+        ids = torch.arange(min(8, self.shape.context), device=device)[None] % self.shape.vocab_size
+        ours = F.linear(self.hidden(ids), head.weight)
+        return torch.allclose(ours, self.lm(input_ids=ids, use_cache=False).logits, rtol=1e-4, atol=1e-4)
+
+    def adapt(self, rank: int, alpha: int, seed: int, targets: list[str] | None = None) -> "Pretrained":
+        """Train low-rank additions to the linear layers instead of the model; `save` merges them.
+
+        Args:
+            rank, alpha: the addition is alpha / rank · B A, with A (rank rows) drawn from `seed` and B zero.
+            seed: of A.
+            targets: ends of the names of layers; None: all linear layers but the head.
+
+        Raises:
+            UserError: no layer has such a name.
+        """
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(
+            r=rank, lora_alpha=alpha, target_modules=targets or "all-linear", task_type="CAUSAL_LM"
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                self._adapted = (get_peft_model(self.lm, config),)
+            except ValueError as error:
+                named = (name for name, module in self.lm.named_modules() if hasattr(module, "weight"))
+                known = ", ".join(sorted({name.rpartition(".")[2] for name in named}))
+                said = f"{targets}: no layer's name ends so; there are {known}"
+                raise UserError(f"base.lora.targets: {said}") from error
+        self.shape = replace(self.shape, backward=1)
+        return self
+
+    def save(self, folder: Path, eos_token_id: int | None = None) -> None:
+        """Write what `AutoModelForCausalLM.from_pretrained(folder)` loads, LoRA merged into the model.
+
+        Its own config stays, its end-of-text token too. After this it cannot be trained further.
+        """
+        from transformers import GenerationConfig
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        for adapted in self._adapted:
+            adapted.merge_and_unload()
+        self._adapted = ()
+        setattr(self.lm.config, CONTEXT, self.shape.context)
+        # Sampling settings that came along may be refused when they are written; nothing here samples.
+        self.lm.generation_config = GenerationConfig.from_model_config(self.lm.config)
+        self.lm.save_pretrained(folder, max_shard_size=ONE_FILE)
+
+
+class _Reached(Exception):
+    """The block whose input is asked for was reached: the blocks after it need not run."""
+
+    def __init__(self, state: Tensor) -> None:
+        super().__init__()
+        self.state = state
+
+
+def _blocks(lm: Any, count: int) -> tuple[str, nn.ModuleList]:
+    """Return the name and the list of a model's blocks: the outermost list that is as long as it is deep.
+
+    Raises:
+        UserError: there is none.
+    """
+    for name, module in lm.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return name, module
+    raise UserError(f"checkpoint: a {type(lm).__name__} has no list of {count} blocks; take another model")
