@@ -94,9 +94,10 @@ def _load(source: str, name: str, precision: str, **options: str) -> tuple[Any, 
     logging.set_verbosity_error()
     try:
         # A model's folder may hold code: it is never run here.
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        safe: dict[str, Any] = {"trust_remote_code": False, **options}
+        tokenizer = AutoTokenizer.from_pretrained(source, **safe)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        model = AutoModel.from_pretrained(source, dtype=dtype, **options).eval()
+        model = AutoModel.from_pretrained(source, dtype=dtype, **safe).eval()
     except Exception as error:  # transformers has no type of its own for a name or files that are no model
         told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(

@@ -1,33 +1,22 @@
 """A checkpoint through the stages, from text to tidy rows: what the workflow does, in this process."""
 
-import copy
 from pathlib import Path
 
 import pytest
 import tiny_checkpoints as tiny
 import torch
-from toy_config import put, refused
+from toy_config import put
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from unit.checkpoint_configs import METHODS, tuned
 
 from chameleon.core.artifacts import read_json
 from chameleon.data.corpora.fetch import fetch
-from chameleon.experiment import checkpoints, paths, specs
+from chameleon.experiment import paths, specs
 from chameleon.experiment.load import load
-from chameleon.pricing.jobs import Walk
 from chameleon.reporting.records import collect
 from chameleon.stages import fewshot, measure, runs, text, weighting
 from chameleon.training.pretrained.checkpoint import load as load_model
 from chameleon.training.resume import states
-
-ITEMS = str(Path(__file__).parents[1] / "data" / "items")
-METHODS = ["uniform", "natural", "temperature", "fixed", "chameleon", "base", "permuted", "lexical", "aioli"]
-PARAMS = {
-    "fixed": {"weights": {"twin_one": 0.75, "unique": 0.25}},
-    "base": {"method": "chameleon", "embed_with": "base", "mode": "finetune"},
-    "permuted": {"of": "chameleon"},
-    "lexical": {"method": "chameleon_lexical"},
-    "aioli": {"prior_steps": 1, "update_steps": 4, "lp_steps": 1, "most_probing": 0.5},
-}
 
 
 @pytest.fixture(scope="module")
@@ -38,33 +27,7 @@ def theirs(tmp_path_factory):
 
 @pytest.fixture
 def config(raw, theirs):
-    """The toy config, with a scenario that finetunes the checkpoint on the left corpus."""
-    checkpoint = {"checkpoint": str(theirs), "scale": "theirs"}
-    raw["scenarios"] = {
-        "tuned": {
-            "kind": "finetune",
-            "corpora": ["left"],
-            "proxy": {**checkpoint},
-            "base": {**checkpoint, "kept": ["right"]},
-            "methods": list(METHODS),
-            "fewshot": True,
-        }
-    }
-    raw["run"], raw["seeds"], raw["method_params"] = ["tuned"], [0, 1], copy.deepcopy(PARAMS)
-    raw["tokenizer"] = {"kind": "hf", "path": str(theirs)}
-    for corpus in ("left", "right"):
-        raw["corpora"][corpus]["documents"] = 60
-    train = {"optimizer": "adamw", "lr": 0.01, "batch_size": 4, "steps": 8, "grad_accumulation": 2}
-    raw["scales"]["theirs"] = {"model": {"context": 16}, "train": train}
-    raw["evaluation"] |= {"curve_points": [0.5, 1.0], "curve_tokens": 64}
-    raw["evaluation"]["fewshot"] = {
-        "source": "items",
-        "path": ITEMS,
-        "tasks": ["habits"],
-        "shots": [0, 1],
-        "limit": 4,
-    }
-    return raw
+    return tuned(raw, theirs)
 
 
 class Flow:
@@ -264,139 +227,3 @@ def _written(folder):
             "curve.json",
         )
     ]
-
-
-def test_sizes_come_from_the_checkpoint_or_are_compared(config, theirs):
-    assert "n_layer" not in config["scales"]["theirs"]["model"]
-    cfg = load(config)
-    assert cfg.raw["scales"]["theirs"]["model"] == {"context": 16, "n_layer": 3, "n_head": 2, "d_model": 16}
-    assert "n_layer" not in config["scales"]["theirs"]["model"], "what was given stays as it is"
-    spec = specs.train(cfg, "tuned", "uniform", 0)
-    assert spec["start"] == {"checkpoint": str(theirs)} and "lora" not in spec
-    put(config, "scales.theirs.model.n_layer", 4)
-    assert "scales.theirs.model.n_layer: 4, but checkpoint" in refused(config) and "has 3" in refused(config)
-
-
-def test_a_changed_checkpoint_is_another_job(config, tmp_path):
-    folder = tiny.write(tmp_path / "theirs")
-    for role in ("proxy", "base"):
-        put(config, f"scenarios.tuned.{role}.checkpoint", str(folder))
-    put(config, "tokenizer.path", str(folder))
-
-    def spec():
-        cfg = load(config)
-        return specs.checkpoint(cfg, next(iter(cfg.checkpoints)))
-
-    first = spec()
-    assert first == spec()
-    (folder / "README.md").write_text("not read")
-    assert first == spec()
-    tiny.write_model(folder, "llama", max_shard_size="8KB")
-    assert spec()["files"] != first["files"]
-
-
-def test_a_name_on_the_hub_needs_no_network_to_be_checked_and_planned(config):
-    for role in ("proxy", "base"):
-        put(config, f"scenarios.tuned.{role}.checkpoint", "nobody/no-such-model@v1")
-    put(config, "tokenizer.path", "nobody/no-such-model")
-    words = "scales.theirs.model.n_layer: missing; only beside a checkpoint in a folder with a config.json"
-    assert words in refused(config)
-    config["scales"]["theirs"]["model"] |= {"n_layer": 30, "n_head": 9, "d_model": 576}
-    cfg = load(config)
-    (name,) = cfg.checkpoints
-    assert "files" not in specs.checkpoint(cfg, name) and name.startswith("no_such_model_")
-    jobs = {job.name: job for job in Walk(cfg).all()}
-    assert f"checkpoint {name}" in jobs["base tuned uniform 0"].needs
-    assert jobs["start tuned"].forward_flops == jobs["evaluate tuned uniform 0"].forward_flops
-    put(config, "scenarios.tuned.base.lora", {"rank": 4})
-    cheaper = {job.name: job for job in Walk(load(config)).all()}["base tuned uniform 0"].train_flops
-    assert cheaper == pytest.approx(jobs["base tuned uniform 0"].train_flops * 2 / 3)
-
-
-MISTAKES = {
-    "no folder": ("base.checkpoint", "./nowhere", "base.checkpoint: './nowhere': no such folder or file"),
-    "no name": (
-        "base.checkpoint",
-        "a b",
-        "base.checkpoint: 'a b' is neither a folder, a .gguf file nor a name",
-    ),
-    "of too": ("base.of", "tuned", "base: give either checkpoint or of"),
-    "steps": ("proxy.steps", 3, "proxy: give either checkpoint or steps"),
-    "kind": ("kind", "pretrain", "base.checkpoint: only for kind finetune, not pretrain"),
-    "kept": ("base.kept", ["nothing"], "base.kept: 'nothing' is not one of left, right"),
-    "kept twice": ("base.kept", ["left"], "base.kept: domain 'twin_one' is in left and left"),
-    "trains proxies": (
-        "methods",
-        ["uniform", "doremi"],
-        "methods: doremi: trains models like the proxy, which is a",
-    ),
-    "untrained": ("embed_with", "untrained", "trains models like the proxy, which is a checkpoint"),
-    "gradients": ("methods", ["pike"], "methods: pike: takes gradients apart in a decoder of our own"),
-    "lora": ("base.lora", {"alpha": 2}, "scenarios.tuned.base.lora: 'rank' is a required property"),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_line(config, name):
-    key, value, words = MISTAKES[name]
-    put(config, f"scenarios.tuned.{key}", value)
-    assert words in refused(config)
-
-
-def test_mistakes_outside_of_the_scenario(config, theirs, tmp_path):
-    found = []
-    for path, value in (
-        ("scales.theirs.model.context", 65),
-        ("tokenizer", {"kind": "bpe", "vocab_size": 300, "bytes_per_domain": 1000, "seed": 0}),
-        (
-            "tokenizer.path",
-            str(tiny.write_tokenizer(tmp_path / "large", 400, " ".join(map(str, range(2000))))),
-        ),
-        ("tokenizer", {"kind": "hf"}),
-    ):
-        raw = copy.deepcopy(config)
-        put(raw, path, value)
-        found.append(refused(raw))
-    assert "scales.theirs.model.context: 65 is longer than the 64 of checkpoint" in found[0]
-    assert (
-        f"checkpoint: it reads its own tokenizer only; write tokenizer: {{kind: hf, path: {theirs}}}"
-        in found[1]
-    )
-    assert "400 tokens, but checkpoint" in found[2] and "has 300 embeddings" in found[2]
-    assert "tokenizer.path: missing; kind 'hf' takes a folder or a name on the hub" in found[3]
-
-
-def test_a_proxy_from_scratch_beside_a_checkpoint(config):
-    """Methods that train proxies then train them with the checkpoint's tokenizer."""
-    config["scenarios"]["tuned"] |= {
-        "proxy": {"scale": "tiny"},
-        "methods": ["uniform", "doremi", "chameleon"],
-    }
-    cfg = load(config)
-    assert cfg.embedder("tuned", "chameleon") == "proxy_tuned"
-    assert (
-        paths.reference_record(cfg, "tuned", "doremi", "0", "proxy")
-        == "<results>/proxies/tuned/seed0/run.json"
-    )
-    names = [job.name for job in Walk(cfg).all()]
-    assert "proxy tuned 0" in names and "extra tuned doremi 0 proxy" in names
-
-
-def test_a_checkpoint_embeds_for_base_models_from_scratch(config, theirs):
-    config["scenarios"]["tuned"] |= {"kind": "pretrain", "base": {"scale": "tiny"}, "methods": ["chameleon"]}
-    cfg = load(config)
-    (name,) = cfg.checkpoints
-    assert cfg.embedder("tuned", "chameleon") == f"base_{name}" and specs.start_of(cfg, "tuned") is None
-    assert paths.embedder_model(cfg, f"base_{name}", "0") == f"<results>/checkpoints/{name}/model"
-    assert specs.train(cfg, "tuned", "chameleon", 0)["start"] is None
-
-
-def test_sentences_need_no_model_of_the_scenario(config):
-    config["scenarios"]["tuned"] |= {"embed_with": "sentences", "methods": ["chameleon"]}
-    config["sentences"] = {"encoder": str(Path(ITEMS).parent / "encoder")}
-    assert load(config).embedder("tuned", "chameleon") == "sentences"
-
-
-def test_names_of_checkpoints_in_paths():
-    one, other = checkpoints.slug("Owner/A.B-c@main", 512), checkpoints.slug("Owner/A.B-c@main", 256)
-    assert one.startswith("a_b_c_") and one != other and one != checkpoints.slug("Else/A.B-c", 512)
