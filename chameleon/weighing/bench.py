@@ -97,7 +97,8 @@ def _label(path: Path, taken: Sequence[str]) -> str:
     stem = path.parent.name if path.name == "mix.json" else path.stem
     label = re.sub(r"\W", "_", stem or "mix")
     label = label if label.isidentifier() else f"m{label}"
-    label = label if label.startswith("mix") else f"mix_{label}"
+    # No method's own name.
+    label = label if label == "mix" else f"mix_{label}"
     while label in taken:
         label += "_"
     return label
