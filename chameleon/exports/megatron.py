@@ -110,6 +110,7 @@ FORMATS = (
         one_path=True,
         draws="shares",
         notes=("per-split.json: valid and test name PREFIX_valid and PREFIX_test, your held-out shards",),
+        shards="*.idx",
     ),
     Format(
         "automodel",
@@ -121,5 +122,6 @@ FORMATS = (
         key="path",
         one_path=True,
         draws="shares",
+        shards="*.idx",
     ),
 )

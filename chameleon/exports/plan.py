@@ -97,6 +97,7 @@ class Format:
         staged: weights may change over steps.
         draws: how its trainer picks: at random, in shares (nothing left to chance), or levanter's blocks.
         notes: what a reader of any export to it must know.
+        shards: pattern of the token files that it reads, where it reads no text.
     """
 
     name: str
@@ -110,3 +111,4 @@ class Format:
     staged: bool = False
     draws: Literal["random", "shares", "blocks"] = "random"
     notes: tuple[str, ...] = ()
+    shards: str = ""

@@ -184,6 +184,11 @@ def _parts(domain: Domain, name: str, form: Format, notes: list[str]) -> list[tu
         if form.key == "path" or form.one_path or form.unit == "documents":
             notes.append(f"no paths known of {name}: its name stands in (give `paths` in --data FILE)")
         return [((name,), 1.0)]
+    for path in map(Path, paths):
+        if form.shards and path.is_dir() and next(path.glob(form.shards), None) is None:
+            notes.append(
+                f"{name}: no {form.shards} in {path}: name its token shards (`paths` in --data FILE)"
+            )
     if not form.one_path or len(paths) == 1:
         return [(paths, 1.0)]
     sizes = [_size(path) for path in paths]

@@ -169,6 +169,7 @@ FORMATS = (
         notes=(
             "without --budget, sources may not be repeated (max_repetition_ratio stays at its default, 1)",
         ),
+        shards="*.npy",
     ),
     Format(
         "levanter",

@@ -269,3 +269,12 @@ def test_exports_are_byte_stable(tmp_path: Path) -> None:
     for form in FORMATS:
         one, other = files(form, tmp_path / "x", budget=1e9), files(form, tmp_path / "x", budget=1e9)
         assert one == other
+
+
+def test_a_folder_of_text_is_no_token_shard(tmp_path):
+    (tmp_path / "text").mkdir()
+    mixture = Mixture.of({"a": 1.0}, about={"a": Domain(paths=[str(tmp_path / "text")])})
+    said = export(mixture, "megatron", tmp_path / "out").lines
+    assert any(f"a: no *.idx in {tmp_path / 'text'}: name its token shards" in line for line in said)
+    (tmp_path / "text" / "a.npy").touch()
+    assert not any("token shards" in line for line in export(mixture, "olmo-core", tmp_path / "o").lines)

@@ -26,7 +26,7 @@ def every_spec(raw):
         for label in cfg.methods("toy"):
             for stage in (specs.weights, specs.train, specs.evaluate):
                 found[stage.__name__, label, seed] = stage(cfg, "toy", label, seed)
-    for stage in (specs.collect, specs.tables, specs.figures):
+    for stage in (specs.collect, specs.tables, specs.figures, specs.page):
         found[(stage.__name__,)] = stage(cfg)
     return {key: specs.dump(value) for key, value in found.items()}
 
@@ -45,7 +45,7 @@ def test_specs_survive_a_command_line(raw):
     raw["method_params"] = {"chameleon": {"ridge": 1 / 3, "temperature": None}}
     cfg = load(raw)
     found = every_spec(raw)
-    assert len(found) == 1 + 2 * 3 + 2 * (1 + 2 + 3 * 3) + 3
+    assert len(found) == 1 + 2 * 3 + 2 * (1 + 2 + 3 * 3) + 4
     for text in found.values():
         assert "\n" not in text and specs.dump(json.loads(text)) == text
     assert json.loads(found["weights", "chameleon", 1]) == specs.weights(cfg, "toy", "chameleon", 1)
@@ -136,6 +136,7 @@ def test_seeds_differ_where_they_must(raw):
         ("collect", {"collect"}),
         ("tables", {"tables"}),
         ("figures", {"figures"}),
+        ("page", {"page"}),
     ],
 )
 def test_a_version_bump_reruns_its_stage_alone(raw, monkeypatch, stage, jobs):

@@ -277,6 +277,7 @@ def test_the_plan_lists_the_workflows_jobs(tmp_path):
         "collect",
         "tables",
         "figures",
+        "page",
         "summary",
         "all",
         "total",
