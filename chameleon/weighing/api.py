@@ -81,7 +81,7 @@ def add(mix: str | Path, data: Data, *, out: str | Path | None = None, text_fiel
         raise UserError(f"{mix}: was made with other weights of {asked.model!r}; weigh all domains again")
     notes: list[str] = []
     if tokens := shards.found(_paths(data)):
-        found = shards.texts(tokens, embedder, asked.drawn, asked.seed, None)
+        found = shards.texts(tokens, embedder, asked.drawn, asked.seed, asked.tokenizer)
     else:
         drawn = read(_paths(data), asked, alone=True)
         found, notes = texts(drawn, embedder), drawn.notes
@@ -138,6 +138,7 @@ def _asked(mixture: Mixture) -> Asked:
         drawn=made["drawn"],
         window_length=made["window_length"],
         precision=made["precision"],
+        tokenizer=made.get("tokenizer"),
         seed=how["seed"],
         confidence=how["confidence"],
         settings=Settings(how["mode"], how["ridge"], how["temperature"], how["centre"], how["normalise"]),

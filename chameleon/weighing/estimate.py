@@ -193,6 +193,7 @@ def described(embedder: Embedder, asked: Asked) -> dict[str, Any]:
         "windows": asked.windows,
         "drawn": asked.drawn,
         "precision": asked.precision,
+        "tokenizer": asked.tokenizer,
     }
 
 

@@ -325,3 +325,22 @@ def test_the_command_line(model, text, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: no such folder or file")
     assert main(["weigh", "--dataset", "x"]) == 2
     assert "--domain-field" in capsys.readouterr().err
+
+
+def test_token_shards_are_added_with_the_tokenizer_that_made_them(model, tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    root = tmp_path / "shards"
+    root.mkdir()
+    for domain in weigh_models.WORDS:
+        text = "\n".join(weigh_models.documents(domain))
+        np.save(root / f"{domain}.npy", np.array(tokenizer(text)["input_ids"], np.uint16))
+    made = {"model": model, "tokenizer": model, **SMALL}
+    whole = chameleon.weigh(root, **made)
+    chameleon.weigh([root / "code.npy", root / "food.npy"], out=tmp_path / "part", **made)
+    grown = chameleon.add(tmp_path / "part", [root / "law.npy"])
+    assert grown.weights == pytest.approx(whole.weights, abs=1e-6)
+    assert whole.domain("law").documents is None and whole.domain("law").low is not None
+    plain = chameleon.weigh(root, **{**made, "tokenizer": None})
+    assert plain.weights == pytest.approx(whole.weights, abs=1e-6), "ids that are turned into text and back"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 _CODE = "def return class import self None True for in range print assert yield lambda"
@@ -20,6 +20,7 @@ def tokenizer(marks: bool = False) -> PreTrainedTokenizerFast:
     vocabulary = {c: i for i, c in enumerate([*alphabet, "<eos>", "[CLS]", "[SEP]"])}
     made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
     made.add_special_tokens(["<eos>", "[CLS]", "[SEP]"])
     if marks:
         ids = [("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
