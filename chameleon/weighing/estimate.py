@@ -216,14 +216,17 @@ def estimate(
         UserError: a value that is none, text that cannot be read, or a model that cannot be loaded.
     """
     asked.check()
+    tokens = shards.found(data) if dataset is None else {}
+    if dataset is None and not tokens:
+        sources.named(data)
+    # Before the text, which may take a while to read: a model that is not there is told at once.
+    print(f"weigh: loading {asked.model}", file=sys.stderr, flush=True)
+    embedder = Embedder(load(asked.model, asked.precision), asked.layer, asked.window_length)
     notes: list[str] = []
-    if dataset is None and (tokens := shards.found(data)):
-        embedder = Embedder(load(asked.model, asked.precision), asked.layer, asked.window_length)
+    if tokens:
         found = shards.texts(tokens, embedder, asked.drawn, asked.seed, asked.tokenizer)
     else:
         drawn = read(data, asked, dataset)
-        print(f"weigh: loading {asked.model}", file=sys.stderr, flush=True)
-        embedder = Embedder(load(asked.model, asked.precision), asked.layer, asked.window_length)
         found, notes = texts(drawn, embedder), drawn.notes
 
     def enough(vectors: store.Vectors) -> bool:
