@@ -54,7 +54,7 @@ def test_data_files_are_declared_for_wheels() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["chameleon"]
     declared = {path for pattern in patterns for path in (ROOT / "chameleon").glob(pattern)}
-    kinds = ("json", "yaml", "csv", "js", "css", "html")
+    kinds = ("json", "yaml", "csv", "js", "css", "html", "typed")
     present = {p for suffix in kinds for p in (ROOT / "chameleon").rglob(f"*.{suffix}")}
     assert present and present == declared
 
