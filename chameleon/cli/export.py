@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from chameleon.cli.commands import add, dashed
+
 
 def export(args: argparse.Namespace) -> None:
     """Write a mixture as the files of a trainer: units, epochs and caps settled and printed."""
@@ -90,11 +92,6 @@ NAMED = ("mix", "path")
 
 
 def add_to(commands: Any) -> None:
-    """Add both commands to a parser's subcommands."""
-    for name, handler in COMMANDS.items():
-        text = (handler.__doc__ or "").strip().splitlines()[0]
-        said, example = text[0].lower() + text[1:].rstrip("."), f"example: {EXAMPLES[name]}"
-        sub = commands.add_parser(name, help=said, description=text, epilog=example)
-        sub.set_defaults(handler=handler)
-        for option, settings in OPTIONS[name].items():
-            sub.add_argument(option if option in NAMED else f"--{option}", **settings)
+    """Add the commands to a parser's subcommands."""
+    arguments = {name: dashed(options, NAMED) for name, options in OPTIONS.items()}
+    add(commands, COMMANDS, arguments, EXAMPLES)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chameleon.cli import commands as commands_
+
 if TYPE_CHECKING:
     from chameleon.mixture import Mixture
 
@@ -87,7 +89,7 @@ def bench(args: argparse.Namespace) -> None:
 
 def _say(mixture: "Mixture", out: Path, budget: float | None) -> None:
     """Print a mixture with its intervals, warnings and what lies where."""
-    from chameleon.weighing.advice import epochs
+    from chameleon.mixture.epochs import epochs
 
     weights = mixture.weights
     times = epochs(weights, mixture.about, budget) if budget else {}
@@ -203,11 +205,4 @@ COMMANDS = {"weigh": weigh, "add": add, "remove": remove, "compare": compare, "b
 
 def add_to(commands: Any) -> None:
     """Add the commands to a parser's subcommands."""
-    for name, handler in COMMANDS.items():
-        text = (handler.__doc__ or "").strip()
-        sub = commands.add_parser(
-            name, help=text.rstrip("."), description=text, epilog=f"example: {EXAMPLES[name]}"
-        )
-        sub.set_defaults(handler=handler)
-        for argument, options in ARGUMENTS[name].items():
-            sub.add_argument(argument, **options)
+    commands_.add(commands, COMMANDS, ARGUMENTS, EXAMPLES)

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chameleon.cli.commands import add, dashed
+
 if TYPE_CHECKING:
     from chameleon.mixing.method import Method
 
@@ -187,10 +189,5 @@ NAMED = ("results", "method")
 
 def add_to(commands: Any) -> None:
     """Add the commands to a parser's subcommands."""
-    for name, handler in COMMANDS.items():
-        text = (handler.__doc__ or "").strip().splitlines()[0]
-        said, example = text[0].lower() + text[1:].rstrip("."), f"example: {EXAMPLES[name]}"
-        sub = commands.add_parser(name, help=said, description=text, epilog=example)
-        sub.set_defaults(handler=handler)
-        for option, settings in OPTIONS[name].items():
-            sub.add_argument(option if option in NAMED else f"--{option}", **settings)
+    arguments = {name: dashed(options, NAMED) for name, options in OPTIONS.items()}
+    add(commands, COMMANDS, arguments, EXAMPLES)

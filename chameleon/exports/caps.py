@@ -1,4 +1,4 @@
-"""Epochs over each domain under a token budget, and mixtures that keep below a cap on them."""
+"""Mixtures that keep below a cap on the epochs over each domain, and mean lengths of documents."""
 
 from collections.abc import Mapping
 
@@ -7,15 +7,7 @@ import numpy as np
 from chameleon.core.errors import UserError
 from chameleon.methods.capped import epoch_caps
 from chameleon.mixture import Domain
-
-
-def tokens_of(domain: Domain) -> float | None:
-    """Return a domain's tokens: as told, or from its documents and their mean length; None: not known."""
-    if domain.tokens is not None:
-        return domain.tokens
-    if domain.documents is not None and domain.tokens_per_document is not None:
-        return domain.documents * domain.tokens_per_document
-    return None
+from chameleon.mixture.epochs import epochs, tokens_of
 
 
 def length_of(domain: Domain) -> float | None:
@@ -25,23 +17,6 @@ def length_of(domain: Domain) -> float | None:
     if domain.tokens and domain.documents:
         return domain.tokens / domain.documents
     return None
-
-
-def epochs(
-    shares: Mapping[str, float], about: Mapping[str, Domain], budget: float
-) -> dict[str, float | None]:
-    """Return how often each domain's tokens are read, w_j · budget / N_j; None where N_j is not known.
-
-    Raises:
-        UserError: a domain with a weight and no tokens.
-    """
-    found: dict[str, float | None] = {}
-    for name, share in shares.items():
-        tokens = tokens_of(about.get(name, Domain()))
-        if tokens is not None and tokens <= 0:
-            raise UserError(f"domain {name!r} has weight {share:.3g} but no tokens to read")
-        found[name] = None if tokens is None else share * budget / tokens
-    return found
 
 
 def capped(

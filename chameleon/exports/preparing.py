@@ -13,6 +13,7 @@ from chameleon.exports import caps
 from chameleon.exports.plan import Entry, Format, Plan, Stage
 from chameleon.exports.texts import rounded, slugs
 from chameleon.mixture import Domain, Mixture
+from chameleon.mixture.epochs import epochs as epochs_over
 
 #: Decimals of the printed shares: at least, and at most.
 LEAST, MOST = 6, 12
@@ -51,7 +52,7 @@ def prepare(
             )
         if max_epochs is not None:
             stages, mean, floored = _capped(mixture, stages, mean, budget, max_epochs, notes)
-    epochs = {} if budget is None or mean is None else caps.epochs(mean, mixture.about, budget)
+    epochs = {} if budget is None or mean is None else epochs_over(mean, mixture.about, budget)
     notes += _told(form, epochs, budget, mixture)
     weighed = [(start, shares, _in_unit(shares, form, mixture)) for start, shares in stages]
     split = {d: _parts(mixture.domain(d), d, form, notes) for _, shares, _ in weighed for d in shares}

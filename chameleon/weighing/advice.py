@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from chameleon.mixture import Domain
+from chameleon.mixture.epochs import epochs
 from chameleon.weighing.kernel import Weighed
 
 #: Documents below which a domain is called small.
@@ -13,8 +14,6 @@ FEW_DOCUMENTS = 100
 EVERYTHING = 0.9
 #: Squared distance of two domains, as a share of the mean over pairs, below which they are called the same.
 SAME = 0.01
-#: Epochs from which on a warning is due.
-MOST_EPOCHS = 4
 #: Epochs from which on a warning is due.
 MOST_EPOCHS = 4
 #: Share of the mean score below which a domain counts as lying at the centroid.
@@ -123,13 +122,3 @@ def repeated(
         for name, n in times.items()
         if n is not None and n > MOST_EPOCHS
     ]
-
-
-def epochs(
-    weights: Mapping[str, float], known: Mapping[str, Domain], budget: float
-) -> dict[str, float | None]:
-    """Return how often each domain would be read in a run of `budget` tokens; None: its size is not known."""
-    return {
-        name: weight * budget / known[name].tokens if known[name].tokens else None  # type: ignore[operator]
-        for name, weight in weights.items()
-    }

@@ -13,10 +13,10 @@ from chameleon.core.errors import UserError, choices
 from chameleon.mixture import Domain, Mixture
 from chameleon.weighing import store
 from chameleon.weighing.embedder import Embedder
-from chameleon.weighing.estimate import Asked, embed, estimate, mixture_of, read
+from chameleon.weighing.estimate import Asked, embed, estimate, mixture_of
 from chameleon.weighing.kernel import Settings
 from chameleon.weighing.models import load
-from chameleon.weighing.text import shards
+from chameleon.weighing.text import shards, sources
 from chameleon.weighing.text.texts import texts
 
 Data = str | Path | Sequence[str | Path]
@@ -76,17 +76,19 @@ def add(mix: str | Path, data: Data, *, out: str | Path | None = None, text_fiel
         raise UserError(f"{mix}: does not say which model and settings made it")
     windows = max(d.windows or 1 for d in about.values())
     asked = replace(_asked(mixture), windows=windows, text_field=text_field)
+    tokens = shards.found(_paths(data))
+    domains = {} if tokens else sources.named(_paths(data), alone=True)
+    if both := sorted({*tokens, *domains} & set(vectors)):
+        raise UserError(f"domain {both[0]!r} is in the mixture already; `remove` it first")
     embedder = Embedder(load(asked.model, asked.precision), asked.layer, asked.window_length)
     if made["sha256"] is not None and embedder.sha256 != made["sha256"]:
         raise UserError(f"{mix}: was made with other weights of {asked.model!r}; weigh all domains again")
     notes: list[str] = []
-    if tokens := shards.found(_paths(data)):
+    if tokens:
         found = shards.texts(tokens, embedder, asked.drawn, asked.seed, asked.tokenizer)
     else:
-        drawn = read(_paths(data), asked, alone=True)
+        drawn = sources.draw_folders(domains, asked.text_field, asked.sampler)
         found, notes = texts(drawn, embedder), drawn.notes
-    if both := sorted(set(found) & set(vectors)):
-        raise UserError(f"domain {both[0]!r} is in the mixture already; `remove` it first")
     vectors = embed(found, embedder, asked, vectors, lambda _: True)
     known = {**about, **{name: text.known for name, text in found.items()}}
     return _written(mixture_of(vectors, known, asked, made, notes), vectors, out)

@@ -7,13 +7,13 @@ mean; the blocks after the layer are not run.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from chameleon.core.errors import UserError
 from chameleon.embedding.layers import middle
+from chameleon.training.pretrained import blocks
 from chameleon.weighing.models import Loaded
 
 #: Tokens of one forward pass.
@@ -22,10 +22,6 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 CHARACTERS = 12
 #: A tokenizer without a limit has one like 1e30.
 _NO_LIMIT = 10**9
-
-
-class _Reached(Exception):
-    """The layer that was asked for has been computed."""
 
 
 class Embedder:
@@ -65,7 +61,8 @@ class Embedder:
                 f"--model: {loaded.name!r}: its tokenizer has {len(self.tokenizer)} tokens and the model "
                 f"{rows}: it is another model's"
             )
-        self._blocks = self._find_blocks()
+        # None where it cannot be told which they are: all of the model is run then.
+        self._blocks = blocks.find(self.model, self.layers)
 
     def _added(self) -> tuple[list[int], list[int]]:
         """Return the tokens that the tokenizer puts before and after a text by itself."""
@@ -76,15 +73,6 @@ class Embedder:
             if full[start : start + len(bare)] == bare:
                 return full[:start], full[start + len(bare) :]
         return [], []
-
-    def _find_blocks(self) -> Any:
-        """Return the list of the model's blocks, or None where it cannot be told (all of it is run then)."""
-        import torch
-
-        lists = [
-            m for m in self.model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == self.layers
-        ]
-        return lists[0] if len(lists) == 1 else None
 
     def tokens(self, pieces: Sequence[str]) -> tuple[list[int], float]:
         """Return a window's token ids (at most `window_length`) and its tokens per character.
@@ -152,16 +140,4 @@ class Embedder:
         # The last entry is normed in most models and the zeroth is no block's: those come from the model.
         if self._blocks is None or not 0 < self.layer < self.layers:
             return self.model(**arguments, output_hidden_states=True).hidden_states[self.layer]
-        held: list[Any] = []
-
-        def reached(module: Any, given: Any, made: Any) -> None:
-            held.append(made[0] if isinstance(made, tuple) else made)
-            raise _Reached
-
-        hook = self._blocks[self.layer - 1].register_forward_hook(reached)
-        try:
-            with suppress(_Reached):
-                self.model(**arguments)
-        finally:
-            hook.remove()
-        return held[0]
+        return blocks.state_before(list(self._blocks[1]), self.layer, lambda: self.model(**arguments))

@@ -66,8 +66,9 @@ class Asked:
         """Raise UserError for a value that is none."""
         self.settings.check()
         check_whole("--windows", self.windows, 1)
+        if self.windows > self.drawn:
+            raise UserError(f"--windows: {self.windows} is more than the {self.drawn} that are drawn")
         check_whole("--window-length", self.window_length, 1)
-        check_whole("--most-windows", self.drawn, self.windows)
         if self.until is not None:
             check_number("--until", self.until, above=0)
         if not 0 < self.confidence < 1:
@@ -217,8 +218,7 @@ def estimate(
     """
     asked.check()
     tokens = shards.found(data) if dataset is None else {}
-    if dataset is None and not tokens:
-        sources.named(data)
+    domains = {} if dataset is not None or tokens else sources.named(data)
     # Before the text, which may take a while to read: a model that is not there is told at once.
     print(f"weigh: loading {asked.model}", file=sys.stderr, flush=True)
     embedder = Embedder(load(asked.model, asked.precision), asked.layer, asked.window_length)
@@ -226,7 +226,12 @@ def estimate(
     if tokens:
         found = shards.texts(tokens, embedder, asked.drawn, asked.seed, asked.tokenizer)
     else:
-        drawn = read(data, asked, dataset)
+        if dataset is None:
+            drawn = sources.draw_folders(domains, asked.text_field, asked.sampler)
+        else:
+            options = {"split": "train", **dataset}
+            path, field = options.pop("path"), options.pop("domain_field")
+            drawn = sources.draw_dataset(path, options, asked.text_field, field, asked.sampler)
         found, notes = texts(drawn, embedder), drawn.notes
 
     def enough(vectors: store.Vectors) -> bool:
@@ -235,14 +240,3 @@ def estimate(
     vectors = embed(found, embedder, asked, {}, enough)
     known = {name: text.known for name, text in found.items()}
     return mixture_of(vectors, known, asked, described(embedder, asked), notes), vectors
-
-
-def read(
-    data: Sequence[str | Path], asked: Asked, dataset: Mapping[str, Any] | None = None, alone: bool = False
-) -> sources.Drawn:
-    """Stream the text of folders, files or a data set once; `alone`: one folder of files is a domain."""
-    if dataset is None:
-        return sources.draw_folders(sources.named(data, alone), asked.text_field, asked.sampler)
-    options = dict(dataset)
-    path, domain_field = options.pop("path"), options.pop("domain_field")
-    return sources.draw_dataset(path, options, asked.text_field, domain_field, asked.sampler)

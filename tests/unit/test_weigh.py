@@ -13,8 +13,9 @@ from chameleon.cli import main
 from chameleon.core.errors import UserError
 from chameleon.experiment.load import load_files
 from chameleon.mixture import Domain, Mixture
+from chameleon.mixture.epochs import epochs
 from chameleon.weighing import intervals, kernel
-from chameleon.weighing.advice import advice, epochs, repeated
+from chameleon.weighing.advice import advice, repeated
 from chameleon.weighing.kernel import Settings
 
 SMALL = {"windows": 16, "window_length": 32}
@@ -89,8 +90,9 @@ def test_what_cannot_be_added_or_removed(mix, text, model, tmp_path):
     changed["embedder"]["sha256"] = "0" * 64
     shutil.copy(mix / "windows.safetensors", alone)
     (alone / "mix.json").write_text(json.dumps(changed))
+    shutil.copytree(text / "food", tmp_path / "sea")
     with pytest.raises(UserError, match="other weights"):
-        chameleon.add(alone, [text / "food"])
+        chameleon.add(alone, [tmp_path / "sea"])
 
 
 def test_more_windows_until_the_intervals_are_narrow(model, text):
@@ -204,6 +206,7 @@ def test_epochs_at_a_budget():
         ({"ridge": {"share": 1}}, "neither a number nor {of_trace"),
         ({"temperature": {"at": 5}}, "neither a number nor {at"),
         ({"windows": 0}, "--windows"),
+        ({"windows": 2000}, "--windows: 2000 is more than the 1024 that are drawn"),
         ({"until": -1}, "--until"),
         ({"confidence": 90}, "--confidence: 90 is not between 0 and 1"),
         ({"budget": 0}, "--budget"),

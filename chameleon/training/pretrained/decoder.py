@@ -1,6 +1,6 @@
 """A causal language model of `transformers` behind the interface of our decoder."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from chameleon.core.errors import UserError
 from chameleon.training.losses import token_losses
 from chameleon.training.model import Decoder, ModelShape
+from chameleon.training.pretrained import blocks
 
 #: Key of a saved model's config.json: tokens of a block that it is trained and tested on.
 CONTEXT = "chameleon_context"
@@ -50,6 +51,9 @@ class Pretrained(Decoder):
     Args:
         lm: the model, in float32; its dropout must be off.
         context: tokens of a block.
+
+    Raises:
+        UserError: it cannot be told which its blocks are.
     """
 
     #: Answers to one prompt do not share a pass: not every architecture takes masks and positions of ours.
@@ -60,7 +64,10 @@ class Pretrained(Decoder):
         nn.Module.__init__(self)
         self.lm = lm
         config = lm.config
-        self._at, layers = _blocks(lm, config.num_hidden_layers)
+        if (found := blocks.find(lm, config.num_hidden_layers)) is None:
+            said = f"a {type(lm).__name__} has no list of {config.num_hidden_layers} blocks"
+            raise UserError(f"checkpoint: {said}; take another model")
+        self._at, layers = found
         weights = sum(p.numel() for p in layers.parameters() if p.ndim > 1)
         heads = config.num_attention_heads
         self.shape = PretrainedShape(
@@ -128,17 +135,9 @@ class Pretrained(Decoder):
             last: Tensor = self.lm.base_model(input_ids=tokens, use_cache=False).last_hidden_state
             return last
 
-        def stop(module: nn.Module, args: tuple[Any, ...], more: Mapping[str, Any]) -> None:
-            raise _Reached(args[0] if args else more["hidden_states"])
-
-        handle = self._layers[layers].register_forward_pre_hook(stop, with_kwargs=True)
-        try:
-            self.lm.base_model(input_ids=tokens, use_cache=False)
-        except _Reached as reached:
-            return reached.state
-        finally:
-            handle.remove()
-        raise RuntimeError(f"block {layers} of {type(self.lm).__name__} was never reached")
+        return blocks.state_before(
+            self._layers, layers, lambda: self.lm.base_model(input_ids=tokens, use_cache=False)
+        )
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every token, batch x length, in nats."""
@@ -226,23 +225,3 @@ class Pretrained(Decoder):
         # Sampling settings that came along may be refused when they are written; nothing here samples.
         self.lm.generation_config = GenerationConfig.from_model_config(self.lm.config)
         self.lm.save_pretrained(folder, max_shard_size=ONE_FILE)
-
-
-class _Reached(Exception):
-    """The block whose input is asked for was reached: the blocks after it need not run."""
-
-    def __init__(self, state: Tensor) -> None:
-        super().__init__()
-        self.state = state
-
-
-def _blocks(lm: Any, count: int) -> tuple[str, nn.ModuleList]:
-    """Return the name and the list of a model's blocks: the outermost list that is as long as it is deep.
-
-    Raises:
-        UserError: there is none.
-    """
-    for name, module in lm.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return name, module
-    raise UserError(f"checkpoint: a {type(lm).__name__} has no list of {count} blocks; take another model")
