@@ -129,9 +129,9 @@ def reversed_effects(folder: Path, names: Sequence[str], measure: Any) -> np.nda
     import torch
     from safetensors.torch import load_file
 
-    from chameleon.training.model import load_pretrained
+    from chameleon.training.hf.checkpoint import load
 
-    model: Decoder = load_pretrained(folder).eval()
+    model: Decoder = load(folder).eval()
     moved = load_file(folder / OBJECTIVE_TENSORS)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     least = measure(model)

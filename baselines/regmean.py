@@ -78,13 +78,13 @@ class RegMean(MergedSearch):
         """Return the experts, to be merged by RegMean: each reads its own domain's validation text."""
         from chameleon.methods import gram
         from chameleon.methods.merging import Experts
-        from chameleon.training.model import load_pretrained
+        from chameleon.training.hf.checkpoint import load
 
         measure, params = inputs.validation_losses, inputs.params
         assert measure is not None
         where = folders(self.expert_runs(inputs, names))
         grams = []
         for folder, own in zip(where, names, strict=True):
-            grams.append(gram.products(load_pretrained(folder), partial(measure, domains=[own])))
+            grams.append(gram.products(load(folder), partial(measure, domains=[own])))
         how = {"off_diagonal": params["off_diagonal"], "ridge": params["ridge"]}
         return Experts(where, partial(gram.RegMean, grams=grams, **how))

@@ -48,12 +48,13 @@ def window_means(
         precision: "fp32", "bf16" (see `chameleon.embedding.low_precision`), or "auto" (see
             `chameleon.training.engine`). bf16 means are off by less than 0.1 %; float32 gives the very bytes
             that the sensitivity study gets, which passes through all layers at once. A last or zeroth layer
-            is float32 always.
+            and a model of transformers are float32 always.
     """
     device = next(model.parameters()).device
     size = max(1, BATCH_TOKENS[device.type] // length)
     low = engine.precision(precision, device, model.shape.d_model) == "bf16"
-    states = MeanStates(model, layer) if low and 0 < layer < len(model.blocks) else None
+    of_ours = low and type(model) is Decoder and 0 < layer < model.shape.n_layer
+    states = MeanStates(model, layer) if of_ours else None
     rows = []
     for i in range(0, len(starts), size):
         windows = np.stack([stream.read(int(s), int(s) + length) for s in starts[i : i + size]])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chameleon.core.artifacts import fingerprint, read_json
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.digest import digest
+from chameleon.experiment import architectures
 from chameleon.mixing.method import Method
 from chameleon.mixing.types import REFERENCE, RunSpec
 
@@ -56,7 +57,9 @@ def completed(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
         UserError: a scale lacks a size and no checkpoint on this machine tells it, or another one.
     """
     scales = {name: dict(scale["model"]) for name, scale in raw["scales"].items()}
-    excused = set()
+    used = architectures.in_use(raw)
+    # One of transformers that is not in use needs no sizes.
+    excused = {name for name in scales if architectures.complete(name, scales[name], name in used, source)}
     for name, scenario in raw["scenarios"].items():
         for role in ("proxy", "base"):
             given = scenario[role]
@@ -66,6 +69,9 @@ def completed(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
                 excused.add(given["scale"])
                 continue
             where = f"{source}: scenarios.{name}.{role}.checkpoint"
+            if "kind" in scales[given["scale"]]:
+                said = f"scale {given['scale']!r} is a model from scratch"
+                raise UserError(f"{where}: {said}; a checkpoint's own has model: {{context: N}}")
             _complete(scales[given["scale"]], given, where, source)
             _check_tokens(raw, given["checkpoint"], source)
     for name, model in scales.items():

@@ -149,10 +149,7 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
     scenario, where = cfg.raw["scenarios"][name], f"scenarios.{name}"
     for role, given in (("proxy", cfg.proxy_role(name)), ("base", scenario["base"])):
         scale = _pick(cfg, given["scale"], f"{where}.{role}.scale", cfg.raw["scales"])
-        width, heads = scale["model"]["d_model"], scale["model"]["n_head"]
-        if width % heads:
-            key = f"scales.{given['scale']}.model"
-            raise UserError(f"{cfg.source}: {key}: d_model {width} is not divisible by n_head {heads}")
+        _check_heads(cfg, given["scale"], scale["model"])
     base_model = cfg.raw["scales"][scenario["base"]["scale"]]["model"]
     proxy_model = cfg.raw["scales"][cfg.proxy_role(name)["scale"]]["model"]
     if cfg.kind(name) == "finetune" and "of" in scenario["base"]:
@@ -202,6 +199,14 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
             raise UserError(f"{cfg.source}: evaluation.{key}: {value} is less than a context of {window}")
 
 
+def _check_heads(cfg: Config, scale: str, model: Mapping[str, Any]) -> None:
+    """Refuse heads of no whole width; those of transformers may be wider or narrower than the model."""
+    width, heads = model["d_model"], model["n_head"]
+    if width % heads and "kind" not in model:
+        where = f"{cfg.source}: scales.{scale}.model"
+        raise UserError(f"{where}: d_model {width} is not divisible by n_head {heads}")
+
+
 def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
     """Check the runs that a method asks for: their scales exist, and a swarm is of one kind."""
     try:
@@ -214,8 +219,7 @@ def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
         raise UserError(f"{cfg.source}: {where}: scale: {odd[0]!r} is not the name of a scale")
     for scale in dict.fromkeys(run.scale for run in runs if run.scale is not None):
         model = _pick(cfg, scale, f"{where}: scale", cfg.raw["scales"])["model"]
-        if model["d_model"] % model["n_head"]:
-            raise UserError(f"{cfg.source}: scales.{scale}.model: d_model is not divisible by n_head")
+        _check_heads(cfg, scale, model)
         if (value := cfg.evaluation(name)["validation_tokens"]) < model["context"]:
             key = f"{cfg.source}: evaluation.validation_tokens"
             raise UserError(f"{key}: {value} is less than a context of {model['context']} of scale {scale}")

@@ -50,9 +50,9 @@ class Experts:
         folders: Sequence[Path],
         rule: Callable[[Sequence[State]], Callable[[np.ndarray], State]] | None = None,
     ) -> None:
-        from chameleon.training.model import load_pretrained
+        from chameleon.training.hf.checkpoint import load
 
-        models = [load_pretrained(folder) for folder in folders]
+        models = [load(folder) for folder in folders]
         states = [{name: p.detach() for name, p in model.named_parameters()} for model in models]
         self._mean = partial(average, states) if rule is None else rule(states)
         self._merged = copy.deepcopy(models[0]).eval()

@@ -41,6 +41,7 @@ class Walk:
         self.vocab = text.vocabulary(cfg.raw["tokenizer"])
         self.threads, self.gpus = cfg.raw["threads"], int(cfg.raw.get("gpus_per_job", 0))
         self.jobs: dict[str, Job] = {}
+        self._shapes: dict[str, Any] = {}
 
     def all(self) -> list[Job]:
         """Return every job once, each after those that it waits for."""
@@ -65,17 +66,22 @@ class Walk:
         self.jobs.setdefault(job.name, job)
         return job.name
 
-    def flops(self, model: Mapping[str, Any], **how: Any) -> float:
-        """Return operations per token of a model (`model.flops_per_token`)."""
-        from chameleon.training.model import ModelShape, flops_per_token
+    def flops(self, scale: str, **how: Any) -> float:
+        """Return operations per token of a scale's model (`model.flops_per_token`)."""
+        from chameleon.training.model import flops_per_token
 
-        return flops_per_token(ModelShape(**model, vocab_size=self.vocab), **how)
+        return flops_per_token(self._shape(scale), **how)
 
-    def model_bytes(self, model: Mapping[str, Any]) -> int:
-        """Return the size of a float32 checkpoint."""
-        from chameleon.training.model import ModelShape, parameter_count
+    def _shape(self, scale: str) -> Any:
+        from chameleon.pricing.shapes import shape
 
-        return 4 * parameter_count(ModelShape(**model, vocab_size=self.vocab))
+        if scale not in self._shapes:
+            self._shapes[scale] = shape(self.cfg, scale, self.vocab)
+        return self._shapes[scale]
+
+    def model_bytes(self, scale: str) -> int:
+        """Return the size of a scale's model in float32."""
+        return 4 * int(self._shape(scale).parameters)
 
     def _corpus(self, corpus: str) -> None:
         threads, size = self.threads, self._prepared(corpus)
@@ -102,30 +108,29 @@ class Walk:
 
     def _training(self, spec: Spec, name: str, stage: str, needs: tuple[str, ...], **more: Any) -> Job:
         """Return the job of training one model as a spec says."""
-        train, model = spec["train"], spec["model"]
-        tokens = train["steps"] * train["batch_size"] * model["context"]
+        train, scale = spec["train"], spec["scale"]
+        tokens = train["steps"] * train["batch_size"] * spec["model"]["context"]
         first = [f"tokens {corpus}" for corpus in dict.fromkeys(spec["domains"].values())]
         return Job(
-            name, stage, scale=spec["scale"], tokens=tokens, train_flops=self.flops(model) * tokens,
-            disk=self.model_bytes(model), fixed="torch", threads=self.threads["train"], gpus=self.gpus,
+            name, stage, scale=scale, tokens=tokens, train_flops=self.flops(scale) * tokens,
+            disk=self.model_bytes(scale), fixed="torch", threads=self.threads["train"], gpus=self.gpus,
             needs=(*first, *needs), **more,
         )  # fmt: skip
 
-    def _pass(self, job: Job, model: Mapping[str, Any], tokens: float, **read: int | None) -> None:
+    def _pass(self, job: Job, tokens: float, **read: int | None) -> None:
         """Add a pass without gradients over so many tokens; `read` as in `model.flops_per_token`."""
         job.tokens += tokens
-        job.forward_flops += self.flops(model, training=False, **read) * tokens
+        job.forward_flops += self.flops(job.scale, training=False, **read) * tokens
 
     def proxy(self, scenario: str, seed: int) -> str:
         spec = specs.proxy(self.cfg, scenario, seed)
         return self._add(self._training(spec, f"proxy {scenario} {seed}", "proxy", (), scenario=scenario))
 
     def checkpoint(self, name: str) -> str:
-        """Add a checkpoint of others; it is priced as a decoder of our own of its scale's sizes."""
+        """Add a checkpoint of others."""
         _, scale = self.cfg.checkpoints[name]
-        disk = self.model_bytes(self.cfg.raw["scales"][scale]["model"])
-        return self._add(Job(f"checkpoint {name}", "fetch", scale=scale, disk=disk, fixed="torch",
-                             needs=("tokenizer",)))  # fmt: skip
+        return self._add(Job(f"checkpoint {name}", "fetch", scale=scale, disk=self.model_bytes(scale),
+                             fixed="torch", needs=("tokenizer",)))  # fmt: skip
 
     def embed(self, embedder: str, corpus: str, seed: int) -> str:
         kind, scenario, label = specs.embedders(self.cfg)[embedder]
@@ -140,7 +145,7 @@ class Walk:
                   threads=self.threads["evaluate"], needs=(f"tokens {corpus}", model_job))  # fmt: skip
         length = spec["window_length"] or model["context"]
         layer = (model["n_layer"] + 1) // 2 if spec["layer"] is None else spec["layer"]
-        self._pass(job, model, len(spec["domains"]) * spec["windows"] * length, layers=layer, length=length)
+        self._pass(job, len(spec["domains"]) * spec["windows"] * length, layers=layer, length=length)
         return self._add(job)
 
     def _sentences(self, name: str, corpus: str, seed: int) -> str:
@@ -188,7 +193,7 @@ class Walk:
         if passes:
             job.scale = self.cfg.proxy_role(scenario)["scale"]
             read = len(self.cfg.domains(scenario)) * self.cfg.evaluation(scenario)["validation_tokens"]
-            self._pass(job, self.cfg.raw["scales"][job.scale]["model"], passes * read)
+            self._pass(job, passes * read)
         return self._add(job)
 
     def _extra(self, scenario: str, label: str, seed: int, run: Any) -> str:
@@ -201,7 +206,7 @@ class Walk:
         if run.objective:
             job.objective = objective_key(scenario, label)
             job.train_flops *= self.objectives.get(job.objective, OBJECTIVE_FLOPS)
-        self._pass(job, spec["model"], len(spec["domains"]) * spec["validation_tokens"])
+        self._pass(job, len(spec["domains"]) * spec["validation_tokens"])
         return self._add(job)
 
     def _swarm(self, scenario: str, label: str, seed: int, group: str) -> str:
@@ -210,7 +215,7 @@ class Walk:
         job = self._training(spec, name, "swarm", (), scenario=scenario, method=label)
         runs = len(spec["runs"])
         job.tokens, job.train_flops, job.disk = job.tokens * runs, job.train_flops * runs, 0
-        self._pass(job, spec["model"], runs * len(spec["domains"]) * spec["validation_tokens"])
+        self._pass(job, runs * len(spec["domains"]) * spec["validation_tokens"])
         return self._add(job)
 
     def base(self, scenario: str, label: str, seed: int) -> str:
@@ -225,17 +230,17 @@ class Walk:
         elif spec["start"]:
             needs.append(self.base(spec["start"]["scenario"], spec["start"]["method"], seed))
         job = self._training(spec, name, "base", tuple(needs), scenario=scenario, method=label)
-        k, model = len(spec["domains"]), spec["model"]
+        k = len(spec["domains"])
         if "lora" in spec:
             job.train_flops *= LORA_FLOPS
         points = len(spec["curve"]["steps"])
         # That of a checkpoint begins before its first step.
         points += bool(points and name_of is not None)
-        self._pass(job, model, k * points * spec["curve"]["tokens"])
+        self._pass(job, k * points * spec["curve"]["tokens"])
         if spec["online"]:
             passes = online.validation_passes(cfg, scenario, label, seed)
             curve = job.forward_flops
-            self._pass(job, model, k * passes * spec["online"]["validation_tokens"])
+            self._pass(job, k * passes * spec["online"]["validation_tokens"])
             job.ordered_flops = job.forward_flops - curve
         self._add(job)
         tested = specs.evaluate(cfg, scenario, label, seed)
@@ -243,13 +248,13 @@ class Walk:
                    fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
                    needs=(name, *(f"tokens {c}" for c in cfg.unseen(scenario))))  # fmt: skip
         read = k + len(tested["kept"]) + len(tested["unseen"])
-        self._pass(test, model, read * tested["test_tokens"])
+        self._pass(test, read * tested["test_tokens"])
         self._add(test)
         if name_of is not None:
             before = Job(f"start {scenario}", "evaluate", scenario, "", spec["scale"], fixed="torch",
                          threads=self.threads["evaluate"], gpus=self.gpus,
                          needs=(self.checkpoint(name_of), *test.needs[1:]))  # fmt: skip
-            self._pass(before, model, read * tested["test_tokens"])
+            self._pass(before, read * tested["test_tokens"])
             self._add(before)
         return name
 
@@ -261,7 +266,7 @@ class Walk:
                   gpus=self.gpus, threads=self.threads["evaluate"], needs=tuple(models))  # fmt: skip
         # One pass over the prompt of an item and its answers; with examples it fills the context.
         read = sum(model["context"] if shots else model["context"] / 2 for shots in spec["shots"])
-        self._pass(job, model, len(models) * len(spec["tasks"]) * (spec["limit"] or ITEMS) * read)
+        self._pass(job, len(models) * len(spec["tasks"]) * (spec["limit"] or ITEMS) * read)
         self._add(job)
 
     def _sensitivity(self) -> None:
@@ -276,7 +281,7 @@ class Walk:
                 needs = self.proxy(scenario, seed)
             else:
                 needs = self.base(scenario, borrowed.split("/")[2], seed)
-            how, model = study.embed(cfg, variant, seed), spec["model"]
+            how = study.embed(cfg, variant, seed)
             job = Job(f"sensitivity_embed {variant} {seed}", "sensitivity", scale=spec["scale"],
                       fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
                       needs=(needs,))  # fmt: skip
@@ -288,5 +293,5 @@ class Walk:
                 (1, max(how["layers"]), own),
                 *((1, layer, other) for other in how["window_lengths"] if other != own),
             ):
-                self._pass(job, model, windows * times * length, layers=deep, length=length)
+                self._pass(job, windows * times * length, layers=deep, length=length)
             self._add(job)

@@ -13,6 +13,7 @@ from chameleon.mixing.method import Method
 from chameleon.mixing.types import StepSize
 from chameleon.pricing.job import Job
 from chameleon.pricing.objectives import objective_key
+from chameleon.pricing.shapes import shape as shape_of
 from chameleon.training.losses import chunk_rows
 from chameleon.training.model import ModelShape, parameter_count
 
@@ -56,7 +57,7 @@ def peak_bytes(
         objective: what a method's objective holds beyond a plain step (`Method.objective_bytes`).
     """
     p, d, tokens = step.parameters, shape.d_model, step.at_once * step.length
-    matrices = 12 * d * d * shape.n_layer
+    matrices = shape.block_weights * shape.n_layer
     state = 4 * matrices + 8 * (p - matrices) if train["optimizer"] == "muon" else 8 * p
     copies = 2 * p if step.number == 2 else 0
     gradients = 4 * p if step.parts > 1 else 0
@@ -92,8 +93,7 @@ def needs(cfg: Config, jobs: Sequence[Job], vocab: int) -> list[Need]:
     device = "cuda" if cfg.raw.get("gpus_per_job") else "cpu"
     found: dict[tuple[str, str], Need] = {}
     for scale, key in sorted({(job.scale, _objective(cfg, job)) for job in jobs if job.train_flops}):
-        given = cfg.raw["scales"][scale]
-        shape, train = ModelShape(**given["model"], vocab_size=vocab), given["train"]
+        shape, train = shape_of(cfg, scale, vocab), cfg.raw["scales"][scale]["train"]
         asked = train.get("precision", "fp32")
         # `auto` may choose bf16 on a CPU too; float32 takes more.
         chosen = "bf16" if asked == "bf16" or (asked == "auto" and device == "cuda") else "fp32"

@@ -141,8 +141,8 @@ def clock() -> float:
 def _timed(scale: Spec, vocab: int, domains: list[str], make: Callable[[], Any] | None = None) -> Timed:
     """Return what a short training took; `make` makes the objective of each, None: the plain loss."""
     from chameleon.mixing.schedule import MixtureSchedule
+    from chameleon.training.hf.scratch import shape
     from chameleon.training.loop import Training
-    from chameleon.training.model import ModelShape
     from chameleon.training.recipe import Recipe
 
     streams: Any = dict.fromkeys(domains, RandomStream(vocab))
@@ -150,8 +150,7 @@ def _timed(scale: Spec, vocab: int, domains: list[str], make: Callable[[], Any] 
 
     def run(steps: int) -> Timed:
         recipe = {"betas": (0.9, 0.95), **scale["train"], "steps": steps + WARM}
-        shape = ModelShape(**scale["model"], vocab_size=vocab)
-        training = Training(shape, Recipe(**recipe), streams, 0, 0, label="")
+        training = Training(shape(scale["model"], vocab), Recipe(**recipe), streams, 0, 0, label="")
         objective = None if make is None else make()
         began: list[float] = []
         training.play(even, objective=objective, watch={WARM: lambda *_: began.append(clock())})
@@ -170,7 +169,8 @@ def worker(task: Mapping[str, Any]) -> Speed:
     from chameleon.evaluation.perplexity import block_losses
     from chameleon.stages import common, measure, runs  # noqa: F401  (what a job imports)
     from chameleon.training.device import pick_device, setup_torch
-    from chameleon.training.model import ModelShape, flops_per_token
+    from chameleon.training.hf import scratch
+    from chameleon.training.model import flops_per_token
 
     setup_torch(task["threads"])
     git_state()
@@ -179,7 +179,7 @@ def worker(task: Mapping[str, Any]) -> Speed:
     slow = pick_device().type == "cpu"
     seconds: dict[str, float] = {}
     for name, scale in sorted(task["scales"].items(), key=lambda item: item[1]["model"]["d_model"]):
-        shape = ModelShape(**scale["model"], vocab_size=task["vocab"])
+        shape = scratch.shape(scale["model"], task["vocab"])
         tokens = scale["train"]["batch_size"] * shape.context
         best = max(found.train.values(), default=DEFAULT_FLOPS)
         if slow and flops_per_token(shape) * tokens / best > LONGEST_STEP:
@@ -210,13 +210,14 @@ def _objective(spec: Spec, vocab: int, plain: float) -> tuple[float, float]:
     """Return seconds and operations of a step under a method's objective, in those of a plain step."""
     from chameleon.mixing import registry
     from chameleon.mixing.types import RunInputs, RunResult, RunSpec
-    from chameleon.training.model import Decoder, ModelShape, flops_per_token, save_pretrained
+    from chameleon.training.hf import scratch
+    from chameleon.training.model import flops_per_token
 
-    own, domains, shape = spec["own"], spec["domains"], ModelShape(**spec["model"], vocab_size=vocab)
+    own, domains, shape = spec["own"], spec["domains"], scratch.shape(spec["model"], vocab)
     even = dict.fromkeys(domains, 1 / len(domains))
     with tempfile.TemporaryDirectory() as folder:
         # The model that the objective compares with: any of its shape takes as long.
-        save_pretrained(Decoder(shape).initialise(0), Path(folder), 0)
+        shape.initial(0).save(Path(folder), 0)
         earlier = {name: RunResult(even, dict.fromkeys(domains, 1.0), Path(folder)) for name in own["after"]}
         run = RunSpec(spec["run"], spec["weights"], own["steps"], after=tuple(own["after"]), objective=True)
         counts = dict.fromkeys(domains, 10**6)

@@ -19,9 +19,10 @@ from chameleon.core.seeds import generator
 from chameleon.data.tokens import TokenStream
 from chameleon.embedding.embed import BATCH_TOKENS, window_starts
 from chameleon.embedding.layers import domain_mean
+from chameleon.stages.common import load_model
 from chameleon.stages.inputs import open_corpora, streams
-from chameleon.training.device import pick_device, setup_torch
-from chameleon.training.model import Decoder, flops_per_token, load_pretrained
+from chameleon.training.device import setup_torch
+from chameleon.training.model import Decoder, flops_per_token
 
 Spec = Mapping[str, Any]
 #: layer -> windows x d_model
@@ -134,7 +135,7 @@ def embed_checkpoints(
     """
     found = []
     for step in spec["checkpoints"]:
-        model = load_pretrained(model_dir / "checkpoints" / f"step{step}").to(pick_device()).eval()
+        model = load_model(model_dir / "checkpoints" / f"step{step}")
         one = {**spec, "layers": [spec["layer"]], "window_lengths": [spec["window_length"]],
                "counts": [], "draws": [], "window_seeds": [spec["seed"]]}  # fmt: skip
         found.append({"step": step, "rows": embed_all(model, streams_of, one, cost)[0]["rows"]})
@@ -147,7 +148,7 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
     read = [*manifests, model_dir / "model.safetensors", *kept]
     recorder = Recorder("sensitivity_embed", spec, read, threads=threads)
     recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
-    model = load_pretrained(model_dir).to(pick_device()).eval()
+    model = load_model(model_dir)
     corpora = open_corpora(manifests, spec["domains"])
     entries = embed_all(model, streams(corpora, "train"), spec, recorder.cost)
     write_json(

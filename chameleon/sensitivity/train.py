@@ -16,7 +16,7 @@ from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.stages import common
 from chameleon.stages.inputs import open_corpora
 from chameleon.training.device import setup_torch
-from chameleon.training.model import Decoder, save_pretrained
+from chameleon.training.model import Decoder
 from chameleon.training.resume.states import Carried
 
 Spec = Mapping[str, Any]
@@ -59,6 +59,6 @@ def proxy(
     eot = next(iter(corpora.values())).eot
     common.finish(run, recorder, out, tokenizer, eot)
     for step, model in kept.items():
-        save_pretrained(model, out / "model" / "checkpoints" / f"step{step}", eot)
+        model.save(out / "model" / "checkpoints" / f"step{step}", eot)
     recorder.write(out / "run.json")
     saved.clear()

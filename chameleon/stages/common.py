@@ -12,11 +12,11 @@ from chameleon.data.tokens import TokenCorpus
 from chameleon.evaluation.perplexity import block_losses, blocks, summary
 from chameleon.stages.inputs import streams
 from chameleon.training.device import pick_device
+from chameleon.training.hf.checkpoint import load
+from chameleon.training.hf.scratch import shape
 from chameleon.training.loop import Training
-from chameleon.training.model import Decoder, ModelShape, flops_per_token, parameter_count
+from chameleon.training.model import Decoder, flops_per_token, parameter_count
 from chameleon.training.output import save_run
-from chameleon.training.pretrained.checkpoint import load
-from chameleon.training.pretrained.decoder import Pretrained
 from chameleon.training.recipe import Recipe
 from chameleon.training.resume.states import Carried, Every, States
 
@@ -38,10 +38,9 @@ def training(
 ) -> Training:
     """Return a spec's training run, to be played; `start` is the model that it goes on from."""
     vocab = next(iter(corpora.values())).vocab_size
-    shape = ModelShape(**spec["model"], vocab_size=vocab)
     return Training(
         # A checkpoint knows its own sizes; its vocabulary may be larger than its tokenizer's.
-        shape=start.shape if isinstance(start, Pretrained) else shape,
+        shape=shape(spec["model"], vocab) if start is None else start.shape,
         recipe=recipe_of(spec["train"]),
         streams=streams(corpora, "train"),
         init_seed=spec["seeds"]["init"],
@@ -108,5 +107,5 @@ def finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: i
     recorder.outputs += [out / name for name in ("model", "training.csv", "mixture.json")]
     recorder.cost.add(run.cost.tokens, run.cost.flops)
     recorder.extra["parameters"] = parameter_count(run.shape)
-    recorder.extra["engine"] = run.engine.record()
+    recorder.extra["engine"] = run.engine.record() | run.model.form
     recorder.extra["effective_epochs"] = {d: round(x, 6) for d, x in run.sampler.effective_epochs().items()}

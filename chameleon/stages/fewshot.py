@@ -143,7 +143,7 @@ class _Evaluation:
         harness, memo = self._prepare()
         from chameleon.evaluation.scorer import Scorer
         from chameleon.training.device import pick_device
-        from chameleon.training.pretrained.checkpoint import load
+        from chameleon.training.hf.checkpoint import load
 
         started = time.perf_counter()
         scorer = Scorer(load(folder).to(pick_device()).eval(), memo)

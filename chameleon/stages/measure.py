@@ -12,8 +12,8 @@ from chameleon.embedding import files as embedding_files
 from chameleon.evaluation.perplexity import by_document, summary
 from chameleon.stages.common import Spec, load_model, measured_blocks
 from chameleon.stages.inputs import open_corpora
-from chameleon.training.device import setup_torch
-from chameleon.training.model import Decoder, flops_per_token
+from chameleon.training.device import pick_device, setup_torch
+from chameleon.training.model import flops_per_token
 
 
 def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
@@ -22,7 +22,7 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
     recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
     model, corpus = load_model(model_dir), TokenCorpus(manifests[0])
     if "init" in spec["seeds"]:
-        model = Decoder(model.shape).initialise(spec["seeds"]["init"]).to(model.wte.weight.device)
+        model = model.shape.initial(spec["seeds"]["init"]).to(pick_device()).eval()
     artefact, tokens = embeddings.embed(model, corpus, dict(spec))
     artefact["proxy_sha256"] = recorder.digest(model_dir / "model.safetensors")
     embedding_files.save(out, artefact)

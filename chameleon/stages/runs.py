@@ -33,9 +33,8 @@ from chameleon.stages.common import (
 )
 from chameleon.stages.inputs import method_inputs, open_corpora, read_weights, result_files, streams
 from chameleon.training.device import setup_torch
+from chameleon.training.hf.checkpoint import provide
 from chameleon.training.model import Decoder
-from chameleon.training.pretrained.checkpoint import provide
-from chameleon.training.pretrained.decoder import Pretrained
 from chameleon.training.resume.states import Carried
 
 
@@ -174,7 +173,7 @@ def train(
     corpora = open_corpora(manifests, spec["domains"])
     schedule = read_weights(weights_file, corpora)
     model = None if start is None else load_model(start)
-    if isinstance(model, Pretrained) and "lora" in spec:
+    if model is not None and "lora" in spec:
         model.adapt(**spec["lora"], seed=spec["seeds"]["init"])
     run = training(spec, corpora, start=model)
     controller: Controller | None = None
@@ -204,7 +203,7 @@ def train(
             return losses
 
     curve = Curve(corpora, spec["curve"]["tokens"])
-    if isinstance(model, Pretrained) and spec["curve"]["steps"]:
+    if "checkpoint" in (spec["start"] or {}) and spec["curve"]["steps"]:
         curve.measure(model, 0)
     kept = states_of(recorder, out, states)
     run.play(

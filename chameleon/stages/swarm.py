@@ -47,6 +47,9 @@ def swarm(
     recorder.earlier_seconds = sum(part["cost"]["seconds"] for part in found.values())
     missing = [name for name in keys if name not in found]
     progress = Progress(f"{spec['scenario']} {spec['method']} swarm {spec['seed']}", len(keys))
+    if stack > 1 and "kind" in spec["model"]:
+        recorder.extra["stacking"] = "models of transformers are trained one at a time"
+        stack = 1
     for start in range(0, len(missing), stack):
         names = missing[start : start + stack]
         clock = _Clock()

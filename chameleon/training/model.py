@@ -59,14 +59,17 @@ class ModelShape:
         """Operations of a backward pass in those of a forward pass."""
         return 2
 
+    def initial(self, seed: int) -> "Decoder":
+        """Return a model of this shape with its initial weights, drawn from `seed` alone."""
+        return Decoder(self).initialise(seed)
+
 
 class Block(nn.Module):
     """Pre-norm attention and MLP of GPT-2."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        d = shape.d_model
-        self.n_head = shape.n_head
+        d, self.n_head = shape.d_model, shape.n_head
         self.ln_1 = nn.LayerNorm(d)
         self.qkv = nn.Linear(d, 3 * d)
         self.attn_out = nn.Linear(d, d)
@@ -87,6 +90,8 @@ class Decoder(nn.Module):
 
     #: Whether answers to one prompt may share a pass over it.
     packs = True
+    #: What a run's record says of the model's own form, beside the engine's.
+    form: dict[str, Any] = {}
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
@@ -105,11 +110,8 @@ class Decoder(nn.Module):
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if parameter.ndim == 2:
-                    std = (
-                        residual
-                        if name.endswith(("attn_out.weight", "mlp_out.weight"))
-                        else self.shape.init_std
-                    )
+                    last = name.endswith(("attn_out.weight", "mlp_out.weight"))
+                    std = residual if last else self.shape.init_std
                     parameter.normal_(0.0, std, generator=generator)
                 elif name.endswith("bias"):
                     parameter.zero_()

@@ -13,7 +13,7 @@ import numpy as np
 
 from chameleon.core.errors import UserError
 from chameleon.embedding.layers import middle
-from chameleon.training.pretrained import blocks
+from chameleon.training.hf import blocks
 from chameleon.weighing.models import Loaded
 
 #: Tokens of one forward pass.

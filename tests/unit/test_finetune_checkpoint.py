@@ -15,7 +15,7 @@ from chameleon.experiment import paths, specs
 from chameleon.experiment.load import load
 from chameleon.reporting.records import collect
 from chameleon.stages import fewshot, measure, runs, text, weighting
-from chameleon.training.pretrained.checkpoint import load as load_model
+from chameleon.training.hf.checkpoint import load as load_model
 from chameleon.training.resume import states
 
 
@@ -176,10 +176,10 @@ def test_lora_few_shot_and_the_right_answers(config, tmp_path):
 
 def test_an_answers_likelihood_is_that_of_transformers(theirs):
     from chameleon.evaluation.scorer import Memo, Scorer
-    from chameleon.training.pretrained.decoder import Pretrained
+    from chameleon.training.hf.decoder import HfDecoder
 
     lm = AutoModelForCausalLM.from_pretrained(theirs, dtype=torch.float32).eval()
-    scorer = Scorer(Pretrained(lm, 16).eval(), Memo(AutoTokenizer.from_pretrained(theirs)))
+    scorer = Scorer(HfDecoder(lm, 16).eval(), Memo(AutoTokenizer.from_pretrained(theirs)))
     prompts = [[5, 6, 7], [5, 6, 7], list(range(40, 70)), [9]]
     answers = [[1, 2], [3], [8, 9, 10], [4, 4, 4, 4]]
     found = scorer._loglikelihood_tokens([(None, p, a) for p, a in zip(prompts, answers, strict=True)])

@@ -103,11 +103,11 @@ class DoremiObjective:
             ValueError: it has another context or vocabulary than the proxy.
         """
         if self._reference is None:
-            from chameleon.training.model import load_pretrained
+            from chameleon.training.hf.checkpoint import load
 
             assert self._reference_dir is not None
-            self._reference = load_pretrained(self._reference_dir)
-        reference = self._reference.to(like.wte.weight.device).eval().requires_grad_(False)
+            self._reference = load(self._reference_dir)
+        reference = self._reference.to(next(like.parameters()).device).eval().requires_grad_(False)
         if reference.shape.vocab_size != like.shape.vocab_size:
             raise ValueError(
                 f"reference has a vocabulary of {reference.shape.vocab_size}, proxy {like.shape.vocab_size}"

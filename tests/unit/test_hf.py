@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
 from chameleon.core.errors import UserError
+from chameleon.training.hf import checkpoint
+from chameleon.training.hf.decoder import HfDecoder
 from chameleon.training.model import Decoder, ModelShape, flops_per_token, parameter_count
-from chameleon.training.pretrained import checkpoint
-from chameleon.training.pretrained.decoder import Pretrained
 from chameleon.training.recipe import Recipe, optimizers
 
 IDS = torch.randint(tiny.VOCAB, (2, 13), generator=torch.Generator().manual_seed(1))
@@ -29,7 +29,7 @@ def test_losses_logits_and_hidden_states_are_those_of_transformers(kind):
     lm = tiny.model(kind)
     with torch.no_grad():
         reference = lm(TOKENS, output_hidden_states=True)
-        model = Pretrained(lm, 16).eval()
+        model = HfDecoder(lm, 16).eval()
         found = model(TOKENS, TARGETS)
     assert torch.allclose(found, losses(reference.logits), atol=2e-5)
     assert float(model.summed(TOKENS, TARGETS).detach()) == pytest.approx(float(found.sum()), rel=1e-5)
@@ -39,14 +39,14 @@ def test_losses_logits_and_hidden_states_are_those_of_transformers(kind):
     rows, columns = torch.tensor([0, 1, 1]), torch.tensor([3, 0, 11])
     assert torch.allclose(model.logits(TOKENS, rows, columns), reference.logits[rows, columns], atol=2e-5)
     assert (kind == "gemma2") is not model._plain, "a cap on logits is no matrix product"
-    with pytest.raises(ValueError, match="no positions, masks or watchers"):
+    with pytest.raises(ValueError, match="no positions or masks of ours"):
         model.hidden(TOKENS, mask=torch.ones(1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_shape_and_operations(kind):
     lm = tiny.model(kind)
-    model = Pretrained(lm, 16)
+    model = HfDecoder(lm, 16)
     assert parameter_count(model.shape) == lm.num_parameters() == sum(p.numel() for p in model.parameters())
     assert (model.shape.n_layer, model.shape.d_model, model.shape.context) == (3, 16, 16)
     assert model.shape.vocab_size == tiny.VOCAB
@@ -61,13 +61,13 @@ def test_shape_and_operations(kind):
 
 def test_a_gpt2_checkpoint_counts_as_a_decoder_of_ours():
     ours = ModelShape(n_layer=3, n_head=2, d_model=16, context=64, vocab_size=tiny.VOCAB)
-    theirs = Pretrained(tiny.model("gpt2"), 64).shape
+    theirs = HfDecoder(tiny.model("gpt2"), 64).shape
     assert parameter_count(theirs) == parameter_count(ours)
     assert flops_per_token(theirs) == flops_per_token(ours)
 
 
 def test_the_optimizers_see_the_blocks_matrices():
-    named = dict(Pretrained(tiny.model("llama"), 16).named_parameters())
+    named = dict(HfDecoder(tiny.model("llama"), 16).named_parameters())
     (adam,) = optimizers(named, Recipe("adamw", 0.1, 4, 8), "fp32")
     decayed = next(group for group in adam.param_groups if group["weight_decay"])
     assert len(decayed["params"]) == 7 * tiny.LAYERS
@@ -78,7 +78,7 @@ def test_the_optimizers_see_the_blocks_matrices():
 
 @pytest.mark.parametrize("lora", [False, True])
 def test_checkpointing_leaves_gradients_what_they_are(lora):
-    model = Pretrained(tiny.model("llama"), 16).train()
+    model = HfDecoder(tiny.model("llama"), 16).train()
     if lora:
         model.adapt(2, 4, seed=0)
 
@@ -99,14 +99,14 @@ def test_checkpointing_leaves_gradients_what_they_are(lora):
 def test_lora_trains_little_and_is_merged_when_saved(kind, tmp_path):
     lm = tiny.model(kind)
     before = {name: p.detach().clone() for name, p in lm.named_parameters()}
-    model = Pretrained(lm, 16)
+    model = HfDecoder(lm, 16)
     whole = losses(lm(TOKENS).logits)
     assert model.adapt(2, 4, seed=5) is model
     named = dict(model.named_parameters())
     assert named and all("lora_" in name and name.startswith("blocks.") for name in named)
     assert sum(p.numel() for p in model.parameters()) < parameter_count(model.shape) / 2
     assert torch.allclose(model(TOKENS, TARGETS), whole, atol=2e-5), "at first nothing is added"
-    same = dict(Pretrained(tiny.model(kind), 16).adapt(2, 4, seed=5).named_parameters())
+    same = dict(HfDecoder(tiny.model(kind), 16).adapt(2, 4, seed=5).named_parameters())
     assert all(torch.equal(p, same[name]) for name, p in named.items()), "drawn from the seed"
     assert flops_per_token(model.shape) == 2 * flops_per_token(model.shape, training=False)
     with torch.no_grad():
@@ -122,12 +122,12 @@ def test_lora_trains_little_and_is_merged_when_saved(kind, tmp_path):
 
 
 def test_lora_on_named_layers():
-    model = Pretrained(tiny.model("llama"), 16).adapt(2, 4, 0, targets=["q_proj"])
+    model = HfDecoder(tiny.model("llama"), 16).adapt(2, 4, 0, targets=["q_proj"])
     assert {name.split(".")[-4] for name, _ in model.named_parameters()} == {"q_proj"}
     with pytest.raises(
         UserError, match=r"base.lora.targets: \['query'\]: no layer's name ends so; there are"
     ):
-        Pretrained(tiny.model("llama"), 16).adapt(2, 4, 0, targets=["query"])
+        HfDecoder(tiny.model("llama"), 16).adapt(2, 4, 0, targets=["query"])
 
 
 @pytest.mark.parametrize("options", [{}, {"max_shard_size": "8KB"}])
@@ -141,9 +141,9 @@ def test_a_checkpoint_becomes_one_folder(tmp_path, options, dtype):
     assert [file.name for file in (tmp_path / "ours").glob("*.safetensors")] == ["model.safetensors"]
     assert json.loads((tmp_path / "ours" / "config.json").read_text())["dtype"] == str(dtype)[6:]
     model = checkpoint.load(tmp_path / "ours")
-    assert isinstance(model, Pretrained) and model.shape == shape and shape.context == 16
+    assert isinstance(model, HfDecoder) and model.shape == shape and shape.context == 16
     lm = AutoModelForCausalLM.from_pretrained(tmp_path / "theirs", dtype=torch.float32)
-    assert torch.equal(model.eval()(TOKENS, TARGETS), Pretrained(lm, 16)(TOKENS, TARGETS))
+    assert torch.equal(model.eval()(TOKENS, TARGETS), HfDecoder(lm, 16)(TOKENS, TARGETS))
     assert next(model.parameters()).dtype == torch.float32
 
 
@@ -151,7 +151,7 @@ def test_a_gguf_file_is_a_checkpoint(tmp_path):
     tokenizer = tiny.write_tokenizer(tmp_path / "tokenizer")
     file = tiny.write_gguf(tmp_path / "theirs.gguf")
     checkpoint.provide(str(file), SIZES, tokenizer, tmp_path / "ours")
-    expected = Pretrained(tiny.model("llama"), 16)(TOKENS, TARGETS)
+    expected = HfDecoder(tiny.model("llama"), 16)(TOKENS, TARGETS)
     assert torch.allclose(checkpoint.load(tmp_path / "ours").eval()(TOKENS, TARGETS), expected, atol=1e-5)
 
 

@@ -13,28 +13,29 @@ import torch
 from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
 from chameleon.data.tokenizer import load_tokenizer, vocabulary_size
+from chameleon.training.hf.building import without_dropout
+from chameleon.training.hf.decoder import CONTEXT, HfDecoder, HfShape
 from chameleon.training.model import Decoder, load_pretrained
-from chameleon.training.pretrained.decoder import CONTEXT, Pretrained, PretrainedShape
 
 
-def is_pretrained(folder: Path) -> bool:
-    """Return whether a model folder was left by `save` or `provide`."""
+def is_of_transformers(folder: Path) -> bool:
+    """Return whether a model folder was left by `HfDecoder.save` or by `provide`."""
     return CONTEXT in read_json(folder / "config.json")
 
 
 def load(folder: Path) -> Decoder:
-    """Read a model folder of the suite, our own decoder or a checkpoint, in float32.
+    """Read a model folder of the suite, our own decoder or one of transformers, in float32.
 
     Raises:
         UserError: see `load_pretrained`; or the folder does not hold what its config says.
     """
-    if not is_pretrained(folder):
+    if not is_of_transformers(folder):
         return load_pretrained(folder)
     context = read_json(folder / "config.json")[CONTEXT]
-    return Pretrained(read(str(folder), torch.float32, str(folder)), context)
+    return HfDecoder(read(str(folder), torch.float32, str(folder)), context)
 
 
-def provide(source: str, model: Mapping[str, int], tokenizer: Path, folder: Path) -> PretrainedShape:
+def provide(source: str, model: Mapping[str, int], tokenizer: Path, folder: Path) -> HfShape:
     """Write a checkpoint as one folder that `load` reads, in its own precision; return its shape.
 
     Args:
@@ -61,7 +62,7 @@ def provide(source: str, model: Mapping[str, int], tokenizer: Path, folder: Path
             f"scales: model.context: {model['context']} is longer than the {most} of checkpoint {source!r}"
         )
     _check_tokenizer(source, tokenizer, lm.get_output_embeddings().weight.shape[0])
-    made = Pretrained(lm, model["context"])
+    made = HfDecoder(lm, model["context"])
     made.save(folder)
     return made.shape
 
@@ -107,10 +108,7 @@ def read(source: str, dtype: Any, where: str) -> Any:
     elif not path.is_dir() and "@" in source:
         name, _, found["revision"] = source.rpartition("@")
     try:
-        config = AutoConfig.from_pretrained(name, **found)
-        for key, value in config.to_dict().items():
-            if "drop" in key and isinstance(value, float):
-                setattr(config, key, 0.0)
+        config = without_dropout(AutoConfig.from_pretrained(name, **found))
         if "gguf_file" not in found:
             found["use_safetensors"] = True
         load: Any = AutoModelForCausalLM.from_pretrained

@@ -1,9 +1,12 @@
 """The blocks of any `transformers` model, and the state before one of them without running the rest."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+
+from chameleon.core.errors import UserError
 
 
 def find(model: nn.Module, count: int) -> tuple[str, nn.ModuleList] | None:
@@ -12,6 +15,35 @@ def find(model: nn.Module, count: int) -> tuple[str, nn.ModuleList] | None:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return name, module
     return None
+
+
+def of(model: Any) -> tuple[str, nn.ModuleList]:
+    """Return what `find` does.
+
+    Raises:
+        UserError: there is no such list.
+    """
+    if (found := find(model, model.config.num_hidden_layers)) is None:
+        said = f"a {type(model).__name__} has no list of {model.config.num_hidden_layers} blocks"
+        raise UserError(f"{said}; take another model")
+    return found
+
+
+@contextlib.contextmanager
+def watched(layers: Sequence[nn.Module], watch: Callable[[Tensor], None] | None) -> Iterator[None]:
+    """Call `watch` with the input of each of the blocks as the passes within come to it; None: nothing."""
+
+    def tell(module: nn.Module, args: tuple[Any, ...], more: Mapping[str, Any]) -> None:
+        assert watch is not None
+        watch(_state(args, more))
+
+    some = () if watch is None else layers
+    handles = [layer.register_forward_pre_hook(tell, with_kwargs=True) for layer in some]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def state_before(layers: Sequence[nn.Module], layer: int, run: Callable[[], Any]) -> Tensor:
@@ -27,7 +59,7 @@ def state_before(layers: Sequence[nn.Module], layer: int, run: Callable[[], Any]
     """
 
     def stop(module: nn.Module, args: tuple[Any, ...], more: Mapping[str, Any]) -> None:
-        raise _Reached(args[0] if args else more["hidden_states"])
+        raise _Reached(_state(args, more))
 
     handle = layers[layer].register_forward_pre_hook(stop, with_kwargs=True)
     try:
@@ -37,6 +69,12 @@ def state_before(layers: Sequence[nn.Module], layer: int, run: Callable[[], Any]
     finally:
         handle.remove()
     raise RuntimeError(f"block {layer} was never reached")
+
+
+def _state(args: tuple[Any, ...], more: Mapping[str, Any]) -> Tensor:
+    """Return the hidden states out of a block's arguments."""
+    state: Tensor = args[0] if args else more["hidden_states"]
+    return state
 
 
 class _Reached(Exception):

@@ -1,7 +1,7 @@
-"""A causal language model of `transformers` behind the interface of our decoder."""
+"""A causal language model of `transformers`, from a checkpoint or from scratch, as a decoder of ours."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chameleon.core.errors import UserError
+from chameleon.training.hf import blocks, kernels
+from chameleon.training.hf.building import drawn
 from chameleon.training.losses import token_losses
 from chameleon.training.model import Decoder, ModelShape
-from chameleon.training.pretrained import blocks
 
 #: Key of a saved model's config.json: tokens of a block that it is trained and tested on.
 CONTEXT = "chameleon_context"
@@ -25,8 +26,8 @@ BENT = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
 @dataclass(frozen=True)
-class PretrainedShape(ModelShape):
-    """Sizes of a checkpoint: `context` is the length of our blocks, `vocab_size` the rows of its head.
+class HfShape(ModelShape):
+    """Sizes of a model of transformers: `context` is the length of our blocks, `vocab_size` its head's rows.
 
     `block_weights`, `attention_width` and `parameters` are counted, not computed; of a mixture of experts all
     experts count.
@@ -37,12 +38,39 @@ class PretrainedShape(ModelShape):
     parameters: int = 0
     #: LoRA needs no gradients of the weights.
     backward: int = 2
+    #: The config, by the names of transformers: what a model of this shape is built from.
+    architecture: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Heads may have a width of their own: nothing need divide anything."""
 
+    def initial(self, seed: int) -> "HfDecoder":
+        """Return a model with the initial weights of its class, drawn from `seed` alone."""
+        return HfDecoder(drawn(self.architecture, seed), self.context)
 
-class Pretrained(Decoder):
+
+def shape_of(lm: Any, context: int) -> HfShape:
+    """Return the sizes of a model, which may be on the meta device.
+
+    Raises:
+        UserError: it cannot be told which its blocks are.
+    """
+    config = lm.config
+    heads, layers = config.num_attention_heads, blocks.of(lm)[1]
+    return HfShape(
+        n_layer=len(layers),
+        n_head=heads,
+        d_model=config.hidden_size,
+        context=context,
+        vocab_size=lm.get_output_embeddings().weight.shape[0],
+        block_weights=sum(p.numel() for p in layers.parameters() if p.ndim > 1) // len(layers),
+        attention_width=heads * (getattr(config, "head_dim", None) or config.hidden_size // heads),
+        parameters=sum(p.numel() for p in lm.parameters()),
+        architecture=config.to_dict(),
+    )
+
+
+class HfDecoder(Decoder):
     """A decoder whose blocks are those of a `transformers` causal language model.
 
     Losses, hidden states and parameters are asked for as of any decoder. Parameters of the blocks begin with
@@ -58,33 +86,24 @@ class Pretrained(Decoder):
 
     #: Answers to one prompt do not share a pass: not every architecture takes masks and positions of ours.
     packs = False
-    shape: PretrainedShape
+    shape: HfShape
 
     def __init__(self, lm: Any, context: int) -> None:
         nn.Module.__init__(self)
         self.lm = lm
-        config = lm.config
-        if (found := blocks.find(lm, config.num_hidden_layers)) is None:
-            said = f"a {type(lm).__name__} has no list of {config.num_hidden_layers} blocks"
-            raise UserError(f"checkpoint: {said}; take another model")
-        self._at, layers = found
-        weights = sum(p.numel() for p in layers.parameters() if p.ndim > 1)
-        heads = config.num_attention_heads
-        self.shape = PretrainedShape(
-            n_layer=len(layers),
-            n_head=heads,
-            d_model=config.hidden_size,
-            context=context,
-            vocab_size=lm.get_output_embeddings().weight.shape[0],
-            block_weights=weights // len(layers),
-            attention_width=heads * (getattr(config, "head_dim", None) or config.hidden_size // heads),
-            parameters=sum(p.numel() for p in lm.parameters()),
-        )
+        self.shape = shape_of(lm, context)
+        self._at, layers = blocks.of(lm)
+        self.form = {"kernels": list(kernels.put_into(lm))}
         self._checkpointing = False
         # Not modules of this one: their parameters are the model's.
         self._layers: tuple[nn.Module, ...] = tuple(layers)
         self._adapted: tuple[Any, ...] = ()
         self._plain = self._has_plain_head()
+
+    @property
+    def blocks(self) -> tuple[nn.Module, ...]:  # type: ignore[override]
+        """The model's blocks, whatever their class."""
+        return self._layers
 
     @property
     def checkpointing(self) -> bool:  # type: ignore[override]
@@ -124,20 +143,23 @@ class Pretrained(Decoder):
         Args:
             tokens: batch x length token ids.
             layers: None: all.
-            positions, mask, watch: for our own blocks only.
+            positions, mask: for our own blocks only.
+            watch: called with what goes into each of the blocks, from the first on.
 
         Raises:
-            ValueError: positions, a mask or a watcher were given.
+            ValueError: positions or a mask were given.
         """
-        if positions is not None or mask is not None or watch is not None:
-            raise ValueError("a checkpoint takes no positions, masks or watchers")
-        if layers is None or layers == self.shape.n_layer:
+        if positions is not None or mask is not None:
+            raise ValueError("a model of transformers takes no positions or masks of ours")
+
+        def run() -> Tensor:
             last: Tensor = self.lm.base_model(input_ids=tokens, use_cache=False).last_hidden_state
             return last
 
-        return blocks.state_before(
-            self._layers, layers, lambda: self.lm.base_model(input_ids=tokens, use_cache=False)
-        )
+        with blocks.watched(self._layers[:layers], watch):
+            if layers is None or layers == self.shape.n_layer:
+                return run()
+            return blocks.state_before(self._layers, layers, run)
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every token, batch x length, in nats."""
@@ -181,7 +203,7 @@ class Pretrained(Decoder):
         ours = F.linear(self.hidden(ids), head.weight)
         return torch.allclose(ours, self.lm(input_ids=ids, use_cache=False).logits, rtol=1e-4, atol=1e-4)
 
-    def adapt(self, rank: int, alpha: int, seed: int, targets: list[str] | None = None) -> "Pretrained":
+    def adapt(self, rank: int, alpha: int, seed: int, targets: list[str] | None = None) -> "HfDecoder":
         """Train low-rank additions to the linear layers instead of the model; `save` merges them.
 
         Args:
@@ -212,7 +234,7 @@ class Pretrained(Decoder):
     def save(self, folder: Path, eos_token_id: int | None = None) -> None:
         """Write what `AutoModelForCausalLM.from_pretrained(folder)` loads, LoRA merged into the model.
 
-        Its own config stays, its end-of-text token too. After this it cannot be trained further.
+        Its own config stays, its end-of-text token too where it has one. After LoRA it cannot be trained on.
         """
         from transformers import GenerationConfig
         from transformers.utils import logging
@@ -222,6 +244,8 @@ class Pretrained(Decoder):
             adapted.merge_and_unload()
         self._adapted = ()
         setattr(self.lm.config, CONTEXT, self.shape.context)
+        if self.lm.config.eos_token_id is None:
+            self.lm.config.bos_token_id = self.lm.config.eos_token_id = eos_token_id
         # Sampling settings that came along may be refused when they are written; nothing here samples.
         self.lm.generation_config = GenerationConfig.from_model_config(self.lm.config)
         self.lm.save_pretrained(folder, max_shard_size=ONE_FILE)
