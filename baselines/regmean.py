@@ -85,6 +85,7 @@ class RegMean(MergedSearch):
         where = folders(self.expert_runs(inputs, names))
         grams = []
         for folder, own in zip(where, names, strict=True):
-            grams.append(gram.products(load(folder), partial(measure, domains=[own])))
-        how = {"off_diagonal": params["off_diagonal"], "ridge": params["ridge"]}
+            model = load(folder)
+            grams.append(gram.products(model, partial(measure, domains=[own])))
+        how = {"off_diagonal": params["off_diagonal"], "ridge": params["ridge"], "turned": gram.turned(model)}
         return Experts(where, partial(gram.RegMean, grams=grams, **how))

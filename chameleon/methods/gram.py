@@ -9,7 +9,7 @@ for W as inputs x outputs. torch keeps outputs x inputs: all is transposed here.
 takes one Cholesky factor per layer. Holds k (d_in² + d_in d_out) numbers per layer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,16 +19,17 @@ from chameleon.methods.merging import State, average
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+#: A linear layer of transformers, by name: our own decoder has none, and does without that library.
+CONV = "Conv1D"
+
 
 def products(model: "nn.Module", read: Callable[[Any], Any]) -> dict[str, "Tensor"]:
-    """Return G = XᵀX / n (d_in x d_in, float64) of every linear layer of a model, by its weight's name.
+    """Return G = XᵀX / n (d_in x d_in, float64) of every linear layer but the head, by its weight's name.
 
     Args:
         model: of any device.
         read: makes the model read the text. Layers that it does not reach are left out.
     """
-    import torch
-
     sums: dict[str, Tensor] = {}
     rows: dict[str, int] = {}
 
@@ -41,14 +42,29 @@ def products(model: "nn.Module", read: Callable[[Any], Any]) -> dict[str, "Tenso
 
         return add
 
-    layers = [(name, part) for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
-    hooks = [part.register_forward_pre_hook(watch(f"{name}.weight")) for name, part in layers]
+    # As the model lists its parameters: a model of transformers has what is outside its blocks under `other.`
+    names = {id(p): name for name, p in model.named_parameters() if not name.startswith("other.")}
+    layers = [part for part in _linear(model) if id(part.weight) in names]
+    hooks = [part.register_forward_pre_hook(watch(names[id(part.weight)])) for part in layers]
     try:
         read(model)
     finally:
         for hook in hooks:
             hook.remove()
     return {name: total / rows[name] for name, total in sums.items()}
+
+
+def turned(model: "nn.Module") -> set[str]:
+    """Return the names of weights that are kept as inputs x outputs, as GPT-2's of transformers are."""
+    inside = {id(part.weight) for part in _linear(model) if type(part).__name__ == CONV}
+    return {name for name, p in model.named_parameters() if id(p) in inside}
+
+
+def _linear(model: "nn.Module") -> list[Any]:
+    import torch
+
+    parts = model.modules()
+    return [part for part in parts if isinstance(part, torch.nn.Linear) or type(part).__name__ == CONV]
 
 
 class RegMean:
@@ -60,6 +76,7 @@ class RegMean:
         off_diagonal: factor on what is beside the diagonal of G_i, from 0 to 1.
         ridge: added to the diagonal of every G_i, in parts of the mean over all diagonals of the layer.
             Of every G_i, so that models that are alike merge to themselves, and one model alone to itself.
+        turned: names of weights that are inputs x outputs.
     """
 
     def __init__(
@@ -68,9 +85,11 @@ class RegMean:
         grams: Sequence[Mapping[str, "Tensor"]],
         off_diagonal: float = 1.0,
         ridge: float = 0.0,
+        turned: Collection[str] = (),
     ) -> None:
         import torch
 
+        self._turned = turned
         self._rest = [{n: p for n, p in state.items() if n not in grams[0]} for state in states]
         self._formats = {name: states[0][name].dtype for name in grams[0]}
         self._left: dict[str, Tensor] = {}  # G̃_i, k x d_in x d_in
@@ -82,8 +101,8 @@ class RegMean:
             # A layer that was given nothing but zeros: the plain average.
             added = ridge * level if level > 0 else 1.0
             self._left[name] = off_diagonal * g + torch.diag_embed((1 - off_diagonal) * diagonal + added)
-            matrices = torch.stack([state[name].detach().cpu().double().T for state in states])
-            self._right[name] = self._left[name] @ matrices
+            matrices = torch.stack([state[name].detach().cpu().double() for state in states])
+            self._right[name] = self._left[name] @ (matrices if name in turned else matrices.mT)
 
     def __call__(self, weights: np.ndarray) -> dict[str, "Tensor"]:
         """Return the parameters for p (k numbers that sum to one), in the models' formats."""
@@ -94,5 +113,6 @@ class RegMean:
         for name, left in self._left.items():
             factor = torch.linalg.cholesky(torch.tensordot(factors, left, dims=1))
             right = torch.tensordot(factors, self._right[name], dims=1)
-            found[name] = torch.cholesky_solve(right, factor).T.to(self._formats[name])
+            matrix = torch.cholesky_solve(right, factor)
+            found[name] = (matrix if name in self._turned else matrix.T).to(self._formats[name])
         return found
