@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from chameleon.cli import export, jobs, mixtures, people
+from chameleon.cli import carrying, export, jobs, mixtures, people
 from chameleon.core.errors import Interrupted, UserError
 
 #: Exit code of a job that a signal stopped and that goes on when it is called again (EX_TEMPFAIL).
@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     mixtures.add_to(commands)
     export.add_to(commands)
     people.add_to(commands)
+    carrying.add_to(commands)
     jobs.add_to(commands)
     return top
 
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     args = parser().parse_args(argv)
+    args.argv = sys.argv[1:] if argv is None else list(argv)
     try:
         code = args.handler(args)
     except UserError as error:

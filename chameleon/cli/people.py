@@ -52,13 +52,10 @@ def check(args: argparse.Namespace) -> None:
 
 def plan(args: argparse.Namespace) -> None:
     """Print what an experiment costs before anything runs: jobs, tokens, FLOPs, disk, hours."""
-    from chameleon.experiment.load import load_files
+    from chameleon.experiment.load import load_over
     from chameleon.pricing import report
 
-    base = Path("config.yaml")
-    # As Snakemake does: what is given is laid over the Snakefile's own config.
-    overlays = [path for path in args.configfile if path.resolve() != base.resolve()]
-    cfg = load_files([*([base] if base.exists() else []), *overlays])
+    cfg = load_over(args.configfile)
     cores = args.cores or os.cpu_count() or 1
     jobs, durations, speed = report.make(cfg, cores, args.devices, args.device_flops, args.measure)
     print(report.render(cfg, jobs, durations, speed, cores, args.devices))

@@ -17,6 +17,8 @@ from chameleon.core.errors import UserError
 RECORD = "run.json"
 #: Folders from a file up to the record of its job: a checkpoint lies in `model/checkpoints/step{n}/`.
 LEVELS = 4
+#: In a results folder: its folders of models that stayed on the machine where their jobs were done.
+ELSEWHERE = "elsewhere.json"
 OWN_WEIGHTS = "; weights of your own go into another file, for method fixed: method_params.fixed.file"
 
 

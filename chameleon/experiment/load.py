@@ -39,6 +39,12 @@ def load_files(paths: Sequence[str | Path]) -> Config:
     return load(raw, " + ".join(map(str, paths)))
 
 
+def load_over(overlays: Sequence[str | Path], base: Path = Path("config.yaml")) -> Config:
+    """Return the checked config of files that are laid over the Snakefile's own, as Snakemake does."""
+    more = [path for path in overlays if Path(path).resolve() != base.resolve()]
+    return load_files([*([base] if base.exists() else []), *more])
+
+
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from chameleon.core.handover import is_record
+from chameleon.core.artifacts import read_json
+from chameleon.core.handover import ELSEWHERE, is_record
 from chameleon.integrity.digests import Claim, Digests
 from chameleon.integrity.findings import Finding, wrong_paths
 from chameleon.integrity.reach import PAGES
@@ -55,6 +56,15 @@ def _compare(
                 yield Finding(
                     claim.by, f"its job read another {path}: {then}", files=tuple(jobs_of[claim.by].outputs)
                 )
+
+
+def elsewhere(results: Path, known: Sequence[Claim]) -> tuple[list[Claim], list[Finding]]:
+    """Leave out what is claimed of models that stayed where their jobs were done; a note says how many."""
+    listed = results / ELSEWHERE
+    folders = {results / name for name in read_json(listed)} if listed.is_file() else set()
+    stayed = {c.path for c in known if not folders.isdisjoint(c.path.parents) and not c.path.exists()}
+    text = f"{len(stayed)} files of models stayed on the machine that made them"
+    return [c for c in known if c.path not in stayed], [Finding(listed, text, wrong=False)] * bool(stayed)
 
 
 def missing(jobs: Sequence[Job]) -> Iterator[Finding]:

@@ -74,13 +74,15 @@ def verify(results: Path) -> Report:
         raise UserError(
             f"{results}: no run records here; give the results folder of a run (default: results)"
         )
-    known, digests = list(claims(results, jobs)), Digests()
+    known, stayed = compare.elsewhere(results, list(claims(results, jobs)))
+    digests = Digests()
     _say(f"{len(jobs)} jobs; hashing what they read and wrote")
     digests.fill(claim.path for claim in known)
     found = [
         *compare.broken(broken),
         *compare.compare(results, jobs, known, digests),
         *compare.missing(jobs),
+        *stayed,
     ]
     found += compare.unrecorded(results, jobs, broken, wrong_paths(found))
     _say("gathering the tidy files and making the tables again")

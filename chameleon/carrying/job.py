@@ -1,0 +1,96 @@
+"""A job of the workflow as it travels: its command as the rule gives it, its inputs and its outputs."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chameleon.core import strict_json
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
+from chameleon.core.handover import is_record
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job; paths are relative to the folder of the Snakefile.
+
+    Attributes:
+        name: rule and wildcards, for the reader.
+        rule: of the workflow.
+        command: `job STAGE --spec ...`, what follows `python -m chameleon`.
+        log: where its output goes.
+        threads: that its rule asks for.
+        priority: of its rule: the highest first.
+        inputs, outputs: files and folders.
+        folders: the outputs that are folders: models, which stay where they were trained.
+    """
+
+    name: str
+    rule: str
+    command: Sequence[str]
+    log: str
+    threads: int
+    priority: int
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    folders: Sequence[str]
+
+    @classmethod
+    def read(cls, found: dict[str, Any]) -> "Job":
+        """Return the job of a list's entry."""
+        return cls(**found)
+
+    def entry(self) -> dict[str, Any]:
+        """Return the job as JSON can hold it."""
+        return asdict(self)
+
+    @property
+    def spec(self) -> Any:
+        """Everything that changes its numbers."""
+        return strict_json.loads(self.command[self.command.index("--spec") + 1].encode())
+
+    @property
+    def files(self) -> list[str]:
+        """The outputs that are files."""
+        return [path for path in self.outputs if path not in self.folders]
+
+    def records(self) -> list[Path]:
+        """Return the run records among its outputs; they are written last."""
+        return [Path(path) for path in self.files if is_record(Path(path))]
+
+    def made(self, root: Path = Path()) -> bool:
+        """Return whether all its files are there, made by this very job; models are another question."""
+        if not all((root / path).is_file() for path in self.files):
+            return False
+        try:
+            return all(read_json(root / record)["spec"] == self.spec for record in self.records())
+        except (UserError, KeyError, TypeError):
+            return False
+
+
+def undone(jobs: Collection[Job], root: Path = Path()) -> list[Job]:
+    """Return the jobs that must run: whose files are missing, or a model that another such job reads."""
+    makers = {path: job for job in jobs for path in job.outputs}
+    found = {job.name: job for job in jobs if not job.made(root)}
+    waiting = list(found.values())
+    while waiting:
+        for path in waiting.pop().inputs:
+            maker = makers.get(path)
+            if maker and maker.name not in found and not (root / path).exists():
+                found[maker.name] = maker
+                waiting.append(maker)
+    return [job for job in jobs if job.name in found]
+
+
+def before(jobs: Iterable[Job], last: Iterable[Job]) -> list[Job]:
+    """Return `last` and all jobs that they wait for, in the order of `jobs`."""
+    jobs = list(jobs)
+    makers = {path: job for job in jobs for path in job.outputs}
+    waiting, found = list(last), set()
+    while waiting:
+        job = waiting.pop()
+        if job.name not in found:
+            found.add(job.name)
+            waiting += [makers[path] for path in job.inputs if path in makers]
+    return [job for job in jobs if job.name in found]
