@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from chameleon.core.artifacts import fingerprint, write_json
-from chameleon.data.tokens import SPLITS, write_split
+from chameleon.data.tokenizing import write_split
+from chameleon.data.tokens import SPLITS
 
 
 def write(folder: Path, domains: list[str], vocab: int, tokens: int) -> Path:

@@ -50,11 +50,11 @@ def chain(domain: str, split: str, tokens: int) -> np.ndarray:
 
 def _write_shards(folder: Path, corpus: str, streams: Streams, tokenizer_sha256: str) -> Path:
     from chameleon.core.artifacts import fingerprint, write_json
-    from chameleon.data import tokens
+    from chameleon.data.tokenizing import write_split
 
     entries = {
         domain: {
-            split: tokens.write_split([ids], folder, f"{domain}/{split}", "<u2", shard_tokens=700)
+            split: write_split([ids], folder, f"{domain}/{split}", "<u2", shard_tokens=700)
             for split, ids in splits.items()
         }
         for domain, splits in streams.items()

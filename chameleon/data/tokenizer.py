@@ -12,11 +12,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from chameleon.core.artifacts import atomic, read_json, sha256_file
 from chameleon.core.errors import UserError, choices
 from chameleon.core.seeds import generator
 
 END_OF_TEXT = "<|endoftext|>"
+#: Documents read at a time.
+BATCH = 512
 
 # A domain's training text: (corpus, domain, parquet file).
 DomainFile = tuple[str, str, str | Path]
@@ -95,17 +99,13 @@ def _equal_shares(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Iter
     The share is `bytes_per_domain` or the smallest domain's train split, whichever is less: a domain that
     runs out would otherwise have a smaller say in the vocabulary.
     """
-    import pandas as pd
-
     if not documents:
         raise UserError("tokenizer: no domains to train on")
-    texts: dict[str, list[str]] = {}
-    for corpus, domain, path in documents:
-        frame = pd.read_parquet(path, columns=["split", "text"])
-        train = frame.loc[frame["split"] == "train", "text"].tolist()
-        order = generator(spec["seed"], "tokenizer", corpus, domain).permutation(len(train))
-        texts[f"{corpus}/{domain}"] = [train[i] for i in order]
-    sizes = {name: sum(len(t.encode()) for t in train) for name, train in texts.items()}
+    lengths = {
+        (corpus, domain, path): np.fromiter((len(text.encode()) for text in train_texts(path)), np.int64)
+        for corpus, domain, path in documents
+    }
+    sizes = {f"{corpus}/{domain}": int(found.sum()) for (corpus, domain, _), found in lengths.items()}
     share = min(spec["bytes_per_domain"], *sizes.values())
     if share < spec["bytes_per_domain"]:
         name = min(sizes, key=lambda n: sizes[n])
@@ -113,14 +113,27 @@ def _equal_shares(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Iter
             f"tokenizer: {share} bytes per domain instead of {spec['bytes_per_domain']}: all that {name} has",
             file=sys.stderr,
         )
-    for train in texts.values():
+    for (corpus, domain, path), found in lengths.items():
+        order = generator(spec["seed"], "tokenizer", corpus, domain).permutation(len(found))
+        # The first so many of that order, one read only in part: the others are never held.
+        last = int(np.searchsorted(np.cumsum(found[order]), share))
+        wanted = set(order[: last + 1].tolist())
+        texts = {i: text for i, text in enumerate(train_texts(path)) if i in wanted}
         left = share
-        for text in train:
-            data = text.encode()
-            yield text if len(data) <= left else data[:left].decode(errors="ignore")
+        for i in order[: last + 1].tolist():
+            data = texts[i].encode()
+            yield texts[i] if len(data) <= left else data[:left].decode(errors="ignore")
             left -= len(data)
-            if left <= 0:
-                break
+
+
+def train_texts(path: str | Path) -> Iterator[str]:
+    """Yield the texts of a prepared domain's train split, a few at a time in memory."""
+    import pyarrow.parquet
+
+    for batch in pyarrow.parquet.ParquetFile(path).iter_batches(BATCH, columns=["split", "text"]):
+        for split, text in zip(batch["split"].to_pylist(), batch["text"].to_pylist(), strict=True):
+            if split == "train":
+                yield text
 
 
 def end_of_text(tokenizer: Any, where: str = "tokenizer.path") -> str:

@@ -1,137 +1,20 @@
-"""Token shards of a prepared corpus: written once, then read memory-mapped by training and embedding.
+"""Token shards of a corpus, read memory-mapped by training, embedding and evaluation.
 
-Reads `results/corpora/{corpus}/{domain}.parquet` and the tokenizer; writes per domain and split little-endian
-`{split}-00000.bin` shards and `{split}.offsets.npy` (document starts), and `manifest.json` last.
+`chameleon.data.tokenizing` writes them: per domain and split little-endian `{split}-00000.bin` shards and
+`{split}.offsets.npy` (document starts), and `manifest.json`.
 """
 
-import io
-from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from chameleon.core.artifacts import atomic, fingerprint, read_json, sha256_file, write_json
+from chameleon.core.artifacts import fingerprint, read_json
 from chameleon.core.errors import UserError, choices
-from chameleon.core.seeds import generator
-from chameleon.data.lengths import Asked, check_lengths
-from chameleon.data.tokenizer import end_of_text, load_tokenizer, tokenizer_sha256, vocabulary_size
 
 SPLITS = ("train", "validation", "test")
-BATCH = 512  # documents encoded at once: enough to keep the tokenizer's threads busy, little memory
 PIECE = 1 << 22  # tokens counted at once
-
-
-def tokenize(
-    spec: dict[str, Any],
-    corpus_dir: str | Path,
-    tokenizer_dir: str | Path,
-    out_dir: str | Path,
-    asked: Asked = MappingProxyType({}),
-) -> None:
-    """Encode every document of a corpus, each followed by the end-of-text token, into shards with a manifest.
-
-    Documents of a split are shuffled once with a fixed seed: the parquet files are sorted by content hash,
-    so neighbours are already unrelated, but the order must not depend on how `prepare` sorts.
-
-    Args:
-        spec: `{corpus, domains, shard_tokens, version}`; a shard holds at most `shard_tokens` tokens.
-        corpus_dir: folder with `{domain}.parquet`.
-        tokenizer_dir: folder of the experiment's tokenizer.
-        out_dir: folder for the shards and `manifest.json`.
-        asked: tokens that every domain's splits must hold.
-
-    Raises:
-        UserError: a split without documents, or shorter than is asked.
-    """
-    import pandas as pd
-
-    tokenizer = load_tokenizer(tokenizer_dir)
-    eot = tokenizer.convert_tokens_to_ids(end_of_text(tokenizer))
-    vocabulary = vocabulary_size(tokenizer)
-    backend = tokenizer.backend_tokenizer
-    # Text that happens to contain "<|endoftext|>" is data, not a document boundary.
-    backend.encode_special_tokens = True
-    dtype = "<u2" if vocabulary <= 2**16 else "<u4"
-    out_dir = Path(out_dir)
-    domains: dict[str, Any] = {}
-    for domain in spec["domains"]:
-        frame = pd.read_parquet(Path(corpus_dir) / f"{domain}.parquet", columns=["split", "text"])
-        domains[domain] = {}
-        for split in SPLITS:
-            texts = frame.loc[frame["split"] == split, "text"].tolist()
-            if not texts:
-                raise UserError(f"{corpus_dir}/{domain}.parquet: no documents in split {split!r}")
-            order = generator(0, "document order", spec["corpus"], domain, split).permutation(len(texts))
-            ids = _encode(backend.encode_batch_fast, [texts[i] for i in order], eot)
-            domains[domain][split] = write_split(
-                ids, out_dir, f"{domain}/{split}", dtype, spec["shard_tokens"]
-            )
-    check_lengths(f"corpus {spec['corpus']}", domains, asked)
-    manifest = {
-        "corpus": spec["corpus"],
-        "tokenizer_sha256": tokenizer_sha256(tokenizer_dir),
-        "vocab_size": vocabulary,
-        "eot": eot,
-        "dtype": dtype,
-        "order": list(spec["domains"]),
-        "domains": domains,
-    }
-    write_json(out_dir / "manifest.json", manifest | {"sha256": fingerprint(manifest)}, "tokens")
-
-
-def _encode(encode_batch: Callable[..., Any], texts: list[str], eot: int) -> Iterator[np.ndarray]:
-    """Yield one int64 array of token ids per text, `eot` at its end."""
-    for start in range(0, len(texts), BATCH):
-        for encoding in encode_batch(texts[start : start + BATCH], add_special_tokens=False):
-            yield np.array([*encoding.ids, eot])
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file. NumPy's own writing says on a full disk how much it wrote, but not why no more."""
-    with open(path, "wb") as handle:
-        handle.write(data)
-
-
-def write_split(
-    documents: Iterable[np.ndarray], out_dir: Path, stem: str, dtype: str, shard_tokens: int
-) -> dict[str, Any]:
-    """Write one split's shards and offsets; return its entry of the manifest.
-
-    A document may cross shards: the stream is one sequence, shards only bound the size of a file.
-    """
-    starts: list[int] = []
-    shards: list[dict[str, Any]] = []
-    total = 0
-    waiting: list[np.ndarray] = []
-    held = 0
-
-    def flush(final: bool) -> None:
-        nonlocal waiting, held
-        stream = np.concatenate(waiting)
-        while len(stream) >= shard_tokens or (final and len(stream)):
-            part, stream = stream[:shard_tokens], stream[shard_tokens:]
-            name = f"{stem}-{len(shards):05d}.bin"
-            with atomic(out_dir / name) as temporary:
-                _write(temporary, part.astype(dtype).tobytes())
-            shards.append({"file": name, "tokens": len(part), "sha256": sha256_file(out_dir / name)})
-        waiting, held = [stream], len(stream)
-
-    for ids in documents:
-        starts.append(total)
-        waiting.append(ids)
-        total += len(ids)
-        held += len(ids)
-        if held >= shard_tokens:
-            flush(final=False)
-    flush(final=True)
-    packed = io.BytesIO()
-    np.save(packed, np.array(starts, dtype="<i8"))
-    with atomic(out_dir / f"{stem}.offsets.npy") as temporary:
-        _write(temporary, packed.getvalue())
-    return {"tokens": total, "documents": len(starts), "shards": shards, "offsets": f"{stem}.offsets.npy"}
 
 
 class TokenStream:

@@ -1,7 +1,9 @@
 """The jobs that turn text into what models read, with records: corpora, tokenizer, shards, tasks."""
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,34 @@ from chameleon.core.provenance import Recorder
 Spec = Mapping[str, Any]
 
 
-def prepare(spec: Spec, out: Path, threads: int) -> None:
-    """Clean, split and deduplicate a corpus."""
-    from chameleon.data.corpora.prepare import prepare as work
+def read(spec: Spec, out: Path) -> None:
+    """Read and clean a part of a corpus; the spec says which."""
+    from chameleon.data.corpora.prepare import read_part
+
+    with whole(out) as folder:
+        read_part(spec, spec["part"], spec["parts"], folder)
+
+
+def gather(spec: Spec, reads: Sequence[Path], out: Path) -> None:
+    """Gather a part of what was read, by hash; the spec says which."""
+    from chameleon.data.corpora.prepare import gather_part
+
+    with whole(out) as folder:
+        gather_part(spec, spec["part"], spec["parts"], reads, folder)
+
+
+def prepare(
+    spec: Spec, out: Path, threads: int, reads: Sequence[Path] = (), gathers: Sequence[Path] = ()
+) -> None:
+    """Clean, split and deduplicate a corpus, or finish what the jobs for its parts have done of that."""
+    from chameleon.data.corpora import prepare as work
 
     recorder = Recorder("prepare", spec, [out / "sources.json"], threads=threads)
-    work(spec, out, threads)
+    if gathers:
+        with work.workers(threads) as each:
+            work.finish(spec, reads, gathers, out, each)
+    else:
+        work.prepare(spec, out, threads)
     recorder.outputs = [out / "report.json", *(out / f"{domain}.parquet" for domain in spec["domains"])]
     recorder.write(out / "run.json")
 
@@ -37,25 +61,55 @@ def tokenizer(spec: Spec, corpora: Path, out: Path) -> None:
     recorder.write(out / "run.json")
 
 
+def encode(spec: Spec, corpus: Path, tokenizer: Path, out: Path, threads: int) -> None:
+    """Tokenise a part of a corpus; the spec says which."""
+    # Read once by the tokenizer's library, which takes every core otherwise.
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    from chameleon.data.tokenizing import encode as work
+
+    with whole(out) as folder:
+        work(dict(spec), corpus, tokenizer, folder, spec["part"], spec["parts"])
+
+
 def tokens(
-    spec: Spec, corpus: Path, tokenizer: Path, out: Path, threads: int, asked: Mapping[str, Any] | None = None
+    spec: Spec,
+    corpus: Path,
+    tokenizer: Path,
+    out: Path,
+    threads: int,
+    asked: Mapping[str, Any] | None = None,
+    encoded: Sequence[Path] = (),
 ) -> None:
     """Write a corpus's token shards.
 
     Args:
         spec: as `specs.tokens` makes it.
         asked: as `specs.asked` makes it: what the splits must hold.
+        encoded: what the jobs for its parts have tokenised; none: all is done here.
     """
-    # Read once by the tokenizer's library, which takes every core otherwise.
     os.environ["RAYON_NUM_THREADS"] = str(threads)
-    from chameleon.data.tokens import tokenize
+    from chameleon.data.tokenizing import assemble, tokenize
 
     texts = [corpus / f"{domain}.parquet" for domain in spec["domains"]]
     recorder = Recorder("tokens", spec, [*texts, tokenizer / "tokenizer.json"], threads=threads)
-    tokenize(dict(spec), corpus, tokenizer, out, asked or {})
+    if encoded:
+        assemble(dict(spec), encoded, tokenizer, out, asked or {})
+    else:
+        tokenize(dict(spec), corpus, tokenizer, out, asked or {})
     # The manifest has the digests of the shards.
     recorder.outputs = [out / "manifest.json", *(p for d in spec["domains"] for p in out.glob(f"{d}/*.npy"))]
     recorder.write(out / "run.json")
+
+
+@contextmanager
+def whole(out: Path) -> Iterator[Path]:
+    """Give a folder to write into that becomes `out` when all is written."""
+    temporary = out.with_name(f".{out.name}.tmp")
+    for old in (out, temporary):
+        shutil.rmtree(old, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    yield temporary
+    temporary.rename(out)
 
 
 def encoder(spec: Spec, out: Path) -> None:

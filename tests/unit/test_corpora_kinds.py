@@ -213,7 +213,7 @@ def test_hf_domain_field(slimpajama, streaming):
         ({"split": "trian"}, "trian"),
         (
             {"path": "no/such/folder/here"},
-            "corpus no/such/folder/here (domain 'arxiv'): datasets cannot load it",
+            "corpus no/such/folder/here: datasets cannot load it",
         ),
     ],
 )

@@ -10,7 +10,8 @@ import pytest
 
 from chameleon.core.errors import UserError
 from chameleon.data.tokenizer import load_tokenizer, train_tokenizer
-from chameleon.data.tokens import SPLITS, TokenCorpus, tokenize
+from chameleon.data.tokenizing import tokenize
+from chameleon.data.tokens import SPLITS, TokenCorpus
 from chameleon.training.model import load_pretrained
 
 ALPHABET = "abcdefgh "

@@ -39,7 +39,7 @@ def test_every_path_in_a_command_is_quoted() -> None:
             assert not [field for field in loose if not field.endswith(":q")], f"{file}: {command}"
             assert "$" not in command, f"{file}: {command}"
             assert command.rstrip().endswith('2>&1 | tee -i {log:q}"'), f"{file}: {command}"
-    assert commands == 27
+    assert commands == 30
 
 
 @pytest.mark.slow

@@ -32,10 +32,13 @@ wildcard_constraints:
     seed="[0-9]+",
     run="[A-Za-z0-9_.-]+",
     group="part[0-9]+",
+    part="[0-9]+",
     embedder="(proxy|untrained|base)_[a-z0-9_]+",
     variant="[A-Za-z0-9_.-]+",
 
 
+# Jobs that read, gather and tokenise a part of a corpus each; 1: none, one job does it.
+PARTS = CFG.raw["data"].get("parts", 1)
 # The wildcards of one run.
 RUN = ("scenario", "method", "seed")
 # What training, embedding and evaluation jobs ask the scheduler for, and how many models a swarm's worker stacks.
@@ -54,7 +57,10 @@ def spec(function, *names):
 
     def params(wildcards):
         return made(
-            *(int(wildcards[n]) if n == "seed" else wildcards[n] for n in names)
+            *(
+                int(wildcards[n]) if n in ("seed", "part") else wildcards[n]
+                for n in names
+            )
         )
 
     return params
@@ -72,6 +78,13 @@ ONLINE = reads(paths.is_online, "method")
 def folders(name):
     """Return a params function: folders of the runs whose results are the input `name`, and files of a swarm."""
     return lambda wildcards, input: paths.run_folders(input[name])
+
+
+def parts_of(stem):
+    """Return the folders of all parts of a corpus; none where it is not prepared in parts."""
+    if PARTS == 1:
+        return []
+    return expand(f"<results>/{stem}{{part}}", part=range(PARTS), allow_missing=True)
 
 
 def flag(name, folder=False):

@@ -8,12 +8,17 @@ import importlib
 import pkgutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from chameleon.core.errors import UserError, choices
 from chameleon.data.corpora.digest import digest
+from chameleon.data.corpora.fields import DOMAIN_FIELD
+
+#: Values of a domain field that a message lists at most.
+MOST_VALUES = 30
 
 Entry = Mapping[str, Any]
 # Name, package, version, file, registry, sha256, bytes, licence, redistributable of one source of text.
@@ -23,6 +28,47 @@ Source = dict[str, Any]
 TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 OPTIONAL_TEXT: dict[str, Any] = {"type": ["string", "null"], "minLength": 1}
 DOMAINS: dict[str, Any] = {"type": ["array", "null"], "items": TEXT, "minItems": 1, "uniqueItems": True}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A stretch of a corpus's text that is read in one go; all units, in order, are the whole of it.
+
+    Attributes:
+        domain: whose text it is; None: rows of several domains.
+        at: what the kind knows it by.
+        size: in a measure of the kind's own, by which work is shared out.
+    """
+
+    domain: str | None
+    at: Any = None
+    size: int = 1
+
+
+@dataclass
+class Tally:
+    """What is met besides documents; those of several units add up.
+
+    Attributes:
+        skipped: by domain, rows that are passed over, by reason (constants of `corpora.fields`).
+        found: domains that rows were found of.
+        values: values of a domain field, the first few.
+    """
+
+    skipped: dict[str, Counter[str]] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set)
+    values: set[str] = field(default_factory=set)
+
+    def skip(self, domain: str, reason: str) -> None:
+        """Count a row that is passed over."""
+        self.skipped.setdefault(domain, Counter())[reason] += 1
+
+    def add(self, other: "Tally") -> None:
+        """Add what was met in another unit."""
+        for domain, counts in other.skipped.items():
+            self.skipped.setdefault(domain, Counter()).update(counts)
+        self.found |= other.found
+        self.values |= other.values
 
 
 class CorpusKind(Protocol):
@@ -35,11 +81,16 @@ class CorpusKind(Protocol):
     def domains(self, name: str, entry: Entry) -> list[str]:
         """Return the domain names: cheap and pure, called while the workflow is planned."""
 
-    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
-        """Yield one domain's documents in a fixed order; count what is passed over, by reason, in `skipped`.
+    def units(self, entry: Entry, domains: Sequence[str]) -> list[Unit]:
+        """Return the stretches in which these domains' text is read, in a fixed order; say what is not.
 
-        The reasons are the constants of `chameleon.data.corpora.fields`.
+        They depend on the text alone, not on who reads them.
         """
+
+    def read(
+        self, entry: Entry, unit: Unit, domains: Sequence[str], tally: Tally
+    ) -> Iterator[tuple[str, str]]:
+        """Yield (domain, document) of a unit in a fixed order: those of these domains, in one pass."""
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
         """Return where one domain's text comes from, fetching it if it can be fetched ahead."""
@@ -125,7 +176,26 @@ def subset(name: str, entry: Entry, known: list[str]) -> list[str]:
 
 def iter_documents(entry: Entry, domain: str, skipped: Counter[str] | None = None) -> Iterator[str]:
     """Yield the raw documents of one domain in a fixed order; count what is passed over in `skipped`."""
-    return find_kind(entry).documents(entry, domain, Counter() if skipped is None else skipped)
+    kind, tally = find_kind(entry), Tally()
+    if skipped is not None:
+        tally.skipped[domain] = skipped
+    for unit in kind.units(entry, [domain]):
+        for _, document in kind.read(entry, unit, [domain], tally):
+            yield document
+    refuse_missing(entry, [domain], tally)
+
+
+def refuse_missing(entry: Entry, domains: Sequence[str], tally: Tally) -> None:
+    """Refuse domains that no row has: known when all units are read.
+
+    Raises:
+        UserError: names the values that rows have.
+    """
+    for domain in domains if entry.get(DOMAIN_FIELD) else ():
+        if domain not in tally.found:
+            more = f" (and more than {MOST_VALUES})" if len(tally.values) >= MOST_VALUES else ""
+            said = choices(entry["domains"][domain], sorted(tally.values))
+            raise UserError(f"corpus {entry['path']}: {DOMAIN_FIELD} {entry[DOMAIN_FIELD]!r}: {said}{more}")
 
 
 def text_digest(entry: Entry, domains: Sequence[str]) -> str | None:

@@ -7,7 +7,7 @@ signature about ten times cheaper than datasketch's default.
 import re
 import zlib
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -73,6 +73,33 @@ class NearDuplicates:
         signature = self._blank.copy()
         signature.update_batch(shingles.tolist())
         return signature
+
+    @cached_property
+    def bands(self) -> list[tuple[int, int]]:
+        """First and last place (excluded) of each band of a signature.
+
+        Weighted towards recall: a missed pair is lost, a false one costs one exact comparison.
+        """
+        from datasketch import MinHashLSH
+
+        ranges: list[tuple[int, int]] = MinHashLSH(
+            self.threshold, self.permutations, weights=(0.1, 0.9)
+        ).hashranges
+        return ranges
+
+    def band_values(self, texts: Sequence[str]) -> np.ndarray:
+        """Return a number for each band of each text's signature: uint64, (texts, bands).
+
+        Documents that agree in a band have the same number there; the reverse fails once in 2^64.
+        """
+        values = np.zeros((len(texts), len(self.bands)), np.uint64)
+        signatures = [self.document(text).signature.hashvalues for text in texts]
+        hashes = np.array(signatures, np.uint64).reshape(len(texts), self.permutations)
+        for number, (start, end) in enumerate(self.bands):
+            for place in range(start, end):
+                values[:, number] = values[:, number] * _MULTIPLIER + hashes[:, place]
+        values *= _MIXER
+        return values
 
     def reached(self, shared: Any, total: Any) -> Any:
         """Tell whether two sets of `total` elements together, `shared` of them common, are near duplicates.
@@ -192,11 +219,8 @@ class Index:
     """Documents that later ones are compared with: those whose MinHash signatures agree in a band (LSH)."""
 
     def __init__(self, near: NearDuplicates) -> None:
-        from datasketch import MinHashLSH
-
         self._near = near
-        # Weighted towards recall: a missed pair is lost, a false one costs one exact comparison.
-        self._bands = MinHashLSH(near.threshold, near.permutations, weights=(0.1, 0.9)).hashranges
+        self._bands = near.bands
         # Per band, from the hashes in it to the numbers of the groups that have them. Groups, not documents:
         # a thousand form letters are one entry.
         self._tables: list[dict[bytes, set[int]]] = [{} for _ in self._bands]

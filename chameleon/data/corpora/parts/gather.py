@@ -1,0 +1,92 @@
+"""Second step: bring ranges of ids together from all that was read; drop equal documents, sign the others."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chameleon.data.corpora.clean import split_of
+from chameleon.data.corpora.dedup import NearDuplicates
+from chameleon.data.corpora.parts.cap import key_of, under_cap
+from chameleon.data.corpora.parts.files import GatheredWriter, range_file
+
+#: Held-out documents come first, so that of two duplicates the training copy is the one to go.
+PRIORITY = ("test", "validation", "train")
+
+
+def near_duplicates(data: Mapping[str, Any]) -> NearDuplicates | None:
+    """Return what counts as a near duplicate; None where they stay."""
+    settings = data["dedup"]
+    if not settings["near"]:
+        return None
+    return NearDuplicates(settings["threshold"], settings["permutations"], settings["shingle_words"])
+
+
+def gather(spec: Mapping[str, Any], ranges: Iterable[int], folders: Sequence[Path], out: Path) -> None:
+    """Write some ranges of a corpus as a part of a `Gathered`.
+
+    Of equal documents of a domain the one that stands first in the source stays. Where there is a cap, what
+    would be over it in these ranges alone is left out here.
+
+    Args:
+        spec: as of `chameleon.data.corpora.prepare.prepare`.
+        ranges: their numbers.
+        folders: all that was read.
+        out: folder to be written.
+    """
+    data, domains = spec["data"], list(spec["domains"])
+    near = near_duplicates(data)
+    writer = GatheredWriter(out, domains, len(near.bands) if near else 0)
+    counts: dict[str, Counter[str]] = {domain: Counter() for domain in domains}
+    for number in ranges:
+        table = _together(number, folders)
+        if table is None:
+            continue
+        owners = table["domain"].to_numpy()
+        ids = np.array(table["doc_id"].to_pylist())
+        first = np.ones(len(ids), bool)
+        first[1:] = (owners[1:] != owners[:-1]) | (ids[1:] != ids[:-1])
+        by_domain = {}
+        for place in np.unique(owners).tolist():
+            mine = owners == place
+            kept = np.flatnonzero(mine & first)
+            counts[domains[place]]["documents"] += len(kept)
+            counts[domains[place]]["exact_duplicates"] += int(mine.sum()) - len(kept)
+            # Without its text it is over the cap.
+            kept = kept[table["text"].is_valid().to_numpy()[kept]]
+            texts = table["text"].take(kept).to_pylist()
+            by_domain[domains[place]] = _columns(ids[kept].tolist(), texts, data, near)
+        writer.write(number, by_domain)
+    writer.close(counts)
+
+
+def _together(number: int, folders: Sequence[Path]) -> Any:
+    """Return the rows of a range sorted by domain, id and place in the source; None if there are none."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    found = [path for folder in folders if (path := range_file(folder, number)).is_file()]
+    if not found:
+        return None
+    table = pa.concat_tables([pa.parquet.read_table(path) for path in found])
+    return table.sort_by([(name, "ascending") for name in ("domain", "doc_id", "unit", "number")])
+
+
+def _columns(
+    ids: list[str], texts: list[str], data: Mapping[str, Any], near: NearDuplicates | None
+) -> dict[str, Any]:
+    """Return the columns of a domain's documents of a range, those over the cap left out."""
+    sizes = np.array([len(text.encode()) for text in texts], np.int64)
+    keys = np.array([key_of(data["seed"], doc_id) for doc_id in ids], np.uint64)
+    kept = np.flatnonzero(under_cap(keys, sizes, data["max_bytes_per_domain"])).tolist()
+    splits = [PRIORITY.index(split_of(ids[i], data["split"])) for i in kept]
+    columns: dict[str, Any] = {
+        "doc_id": [ids[i] for i in kept], "split": splits, "bytes": sizes[kept], "key": keys[kept],
+        "text": [texts[i] for i in kept],
+    }  # fmt: skip
+    if near is not None:
+        values = near.band_values([texts[i] for i in kept])
+        columns |= {f"band{i}": values[:, i] for i in range(values.shape[1])}
+    return columns
