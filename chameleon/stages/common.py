@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.data.tokens import TokenCorpus
 from chameleon.evaluation.perplexity import block_losses, blocks, summary
 from chameleon.stages.inputs import streams
 from chameleon.training.device import pick_device
+from chameleon.training.distributed import replicas
 from chameleon.training.hf.checkpoint import load
 from chameleon.training.hf.scratch import shape
 from chameleon.training.loop import Training
@@ -56,13 +58,18 @@ def training(
 def measured_blocks(
     model: Decoder, corpora: Mapping[str, TokenCorpus], split: str, tokens: int, cost: Cost
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield (domain, nats/token of every block, document that it begins in) on a split; count the cost."""
-    context = model.shape.context
+    """Yield (domain, nats/token of every block, document that it begins in) on a split; count the cost.
+
+    Several ranks share the blocks; each gets all losses.
+    """
+    context, ranks = model.shape.context, replicas.among(model)
     for domain, corpus in corpora.items():
         ids, documents = blocks(
             corpus.stream(domain, split), tokens, context, f"domain {domain!r}, split {split!r}"
         )
-        yield domain, block_losses(model, ids), documents
+        mine = ranks.share(ids)
+        losses = block_losses(model, mine) if len(mine) else np.empty(0)
+        yield domain, ranks.gathered(torch.from_numpy(losses), len(ids)).numpy(), documents
         read = len(ids) * context
         cost.add(read, flops_per_token(model.shape, training=False) * read)
 
@@ -107,5 +114,5 @@ def finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: i
     recorder.outputs += [out / name for name in ("model", "training.csv", "mixture.json")]
     recorder.cost.add(run.cost.tokens, run.cost.flops)
     recorder.extra["parameters"] = parameter_count(run.shape)
-    recorder.extra["engine"] = run.engine.record() | run.model.form
+    recorder.extra["engine"] = run.engine.record() | run.model.form | run.spread
     recorder.extra["effective_epochs"] = {d: round(x, 6) for d, x in run.sampler.effective_epochs().items()}

@@ -1,6 +1,7 @@
 """The jobs that train a model: proxies, the runs that methods ask for, base models.
 
 Each turns a spec and files into artefacts, with a run record beside them; the swarm has a file of its own.
+Of several processes that train one model, all do the same up to its end, and the first writes.
 """
 
 import shutil
@@ -62,6 +63,8 @@ def proxy(
     kept = states_of(recorder, out, states)
     uniform = MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora)))
     run.play(uniform, states=kept, carried={"clock": clock(recorder)})
+    if not run.ranks.main:
+        return
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
     recorder.write(out / "run.json")
     kept.clear()
@@ -130,9 +133,12 @@ def extra_run(
         MixtureSchedule.static(weights), objective=objective, states=kept, carried={"clock": clock(recorder)}
     )
     result = validated(run.model, corpora, spec, recorder.cost)
+    left = objective.tensors(run.model) if isinstance(objective, LeavesTensors) else None
+    if not run.ranks.main:
+        return
     finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
-    if isinstance(objective, LeavesTensors):
-        write_tensors(objective.tensors(run.model), out / "model" / OBJECTIVE_TENSORS, {})
+    if left is not None:
+        write_tensors(left, out / "model" / OBJECTIVE_TENSORS, {})
     if start is not None:
         result["moved"] = round(_moved(load_model(start), run.model), 9)
     outcome = {} if objective is None else objective.outcome()
@@ -214,6 +220,8 @@ def train(
         states=kept,
         carried={"clock": clock(recorder), "curve": curve.carried(), "ordered": counted(ordered)},
     )
+    if not run.ranks.main:
+        return
     write_json(out / "curve.json", {"points": curve.points, "tokens_per_domain": curve.tokens})
     recorder.outputs.append(out / "curve.json")
     recorder.extra |= {"curve_cost": asdict(curve.cost), "validation_cost": asdict(ordered)}

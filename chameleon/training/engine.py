@@ -48,7 +48,7 @@ class Engine:
         return contextlib.nullcontext()
 
     def prepared(
-        self, model: "Decoder", tokens: Tensor
+        self, model: "Decoder", tokens: Tensor, by_block: bool = False
     ) -> tuple["Engine", Callable[[Tensor, Tensor], Tensor]]:
         """Return what the job really runs in, and the model's summed loss, compiled or not.
 
@@ -57,6 +57,8 @@ class Engine:
 
         Args:
             tokens: of a training step's shape, blocks x (context + 1); any values.
+            by_block: compile the model's blocks one by one, so that gradients of the last are there, and can
+                be sent to other ranks, before those of the first.
         """
         if not self.compiled:
             return self, model.summed
@@ -65,7 +67,12 @@ class Engine:
         # Where the user has not said otherwise; torch's default is a temporary folder.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "inductor"))
         # Not the loss: the compiler's form of it took a fifth to a half of a step on CPUs.
-        summed = partial(model.summed, hidden=torch.compile(model.hidden, dynamic=False))
+        summed = model.summed
+        if by_block:
+            for block in model.blocks:
+                block.compile(dynamic=False)
+        else:
+            summed = partial(model.summed, hidden=torch.compile(model.hidden, dynamic=False))
         try:
             with self.autocast(tokens.device):
                 loss = summed(tokens[:, :-1], tokens[:, 1:])
@@ -74,6 +81,8 @@ class Engine:
             reason = f"compilation failed: {type(error).__name__}"
             said = str(error).strip().partition("\n")[0]
             print(f"warning: {reason} ({said}); training in the plain form", file=sys.stderr, flush=True)
+            for block in model.blocks:
+                block._compiled_call_impl = None
             return replace(self, compiled=False, reason=reason), model.summed
         finally:
             model.zero_grad(set_to_none=True)

@@ -14,23 +14,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from chameleon.core.errors import Interrupted
 from chameleon.core.provenance import Cost
-from chameleon.core.seeds import generator
 from chameleon.data.sampler import MixtureSampler, batches
 from chameleon.data.tokens import TokenStream
 from chameleon.mixing.method import Controller, Objective, Observer
 from chameleon.mixing.schedule import MixtureSchedule, Stage
 from chameleon.mixing.types import StepInfo, TrainingState
-from chameleon.training import divergence, engine
+from chameleon.training import engine
 from chameleon.training.device import pick_device
-from chameleon.training.losses import domain_means
+from chameleon.training.distributed import replicas
+from chameleon.training.distributed.ranks import here
 from chameleon.training.model import Decoder, ModelShape, flops_per_token
 from chameleon.training.progress import Progress
 from chameleon.training.recipe import Rates, Recipe, optimizers
-from chameleon.training.resume.interruption import Watch, watching
+from chameleon.training.resume.interruption import Watch, signal_name, watching
 from chameleon.training.resume.states import Carried, States
+from chameleon.training.steps.feed import Block, Feed
+from chameleon.training.steps.journal import EVERY, Journal, Row, Step
+from chameleon.training.steps.passes import Passes
 
 
 @dataclass
@@ -58,20 +62,29 @@ class Training:
     start: Decoder | None = None
 
     def __post_init__(self) -> None:
-        self.device = pick_device()
-        self.model = (self.start or Decoder(self.shape).initialise(self.init_seed)).to(self.device)
+        self.device, self.ranks = pick_device(), here()
+        self.model = (self.start or self.shape.initial(self.init_seed)).to(self.device)
         self.model.checkpointing = self.recipe.activation_checkpointing
         self.engine = engine.choose(
             self.recipe.precision, self.recipe.compile, self.device, self.shape.d_model
         )
-        blocks = {d: max(0, (len(s) - 1) // self.shape.context) for d, s in self.streams.items()}
-        self.sampler = MixtureSampler(blocks, self.data_seed, self.max_epochs)
-        self.rows: list[tuple[int, int, float, float, float]] = []
+        self.feed = Feed(self.streams, self.shape.context, self.data_seed, self.device)
+        self.sampler = MixtureSampler(self.feed.counts, self.data_seed, self.max_epochs)
+        self.rows: list[Row] = []
         self.segments: list[dict[str, Any]] = []
         self.cost = Cost()
         self.step = 0
         #: The segment being played: its first step, length, weights, and the sampler's state before it.
         self._segment: dict[str, Any] | None = None
+        #: Where the model lies in shares on several ranks: what becomes of it at the end.
+        self._whole: Decoder | None = None
+
+    @property
+    def spread(self) -> dict[str, Any]:
+        """How the run is spread over processes, for its record; empty if it is not."""
+        if self.ranks.world == 1:
+            return {}
+        return {"processes": self.ranks.world, "sharded": self._whole is not None}
 
     def play(
         self,
@@ -111,28 +124,41 @@ class Training:
         self._states = states if self._resumable else None
         if self._states is not None and (found := self._states.newest()) is not None:
             self._restore(found[1])
-            print(f"{self.label or 'run'}: goes on at step {self.step}", file=sys.stderr, flush=True)
+            self._say(f"goes on at step {self.step}")
         with watching() as signals:
             self._train(
                 schedule.segments(self.recipe.steps), controller, validation_losses, watch or {}, signals
             )
+        self._journal.close()
         if objective is not None:
             self.cost.add(0, objective.extra_flops)
+        if self._whole is not None:
+            self.model = replicas.unshard(self.model, self._whole)
         return self.model
 
     def _prepare(self, objective: Objective | None, observer: Observer | None) -> None:
         recipe = self.recipe
+        self._objective, self._observer = objective, observer
+        self._whole = replicas.sharded(self.model, recipe, objective) if recipe.shard else None
         self._optimizers = optimizers(dict(self.model.named_parameters()), recipe, self.engine.precision)
         self._rates = Rates(self._optimizers)
         self.model.train()
-        self._objective, self._observer = objective, observer
         # Objectives reach into the model, layer by layer; a controller is told what the summed loss hides.
         own = "objective" if objective is not None else "controller observes every step" if observer else ""
         if own and self.engine.compiled:
             self.engine = replace(self.engine, compiled=False, reason=f"the method's own {own}")
         part = math.ceil(recipe.batch_size / recipe.grad_accumulation)
         example = torch.zeros(part, self.shape.context + 1, dtype=torch.long, device=self.device)
-        self.engine, self._summed = self.engine.prepared(self.model, example)
+        self.engine, summed = self.engine.prepared(self.model, example, by_block=self.ranks.world > 1)
+        self._passes = Passes(
+            self.model, summed, recipe.grad_accumulation, partial(self.engine.autocast, self.device),
+            by_block=observer is not None, sharded=self._whole is not None,
+        ) if objective is None else None  # fmt: skip
+        self._journal = Journal(
+            self.label, self.shape.vocab_size, self.rows, 1 if self.device.type == "cpu" else EVERY,
+            progress=Progress(self.label, recipe.steps) if self.label and self.ranks.main else None,
+            observe=None if observer is None else observer.observe,
+        )  # fmt: skip
         self._resumable = True
 
     def _carry(self, name: str, part: Any, states: States | None) -> None:
@@ -141,8 +167,11 @@ class Training:
             self._carried[name] = Carried(part.state, part.restore)
         elif states is not None:
             self._resumable = False
-            said = f"{type(part).__name__} has no state() and restore(): this run cannot be resumed"
-            print(f"{self.label}: {said}", file=sys.stderr, flush=True)
+            self._say(f"{type(part).__name__} has no state() and restore(): this run cannot be resumed")
+
+    def _say(self, what: str) -> None:
+        if self.ranks.main:
+            print(f"{self.label or 'run'}: {what}", file=sys.stderr, flush=True)
 
     def _train(
         self,
@@ -153,17 +182,13 @@ class Training:
         signals: Watch,
     ) -> None:
         steps, size = self.recipe.steps, self.recipe.batch_size
-        progress = Progress(self.label, steps) if self.label else None
         while self.step < steps or self._segment is not None:
             if self._segment is None:
                 if controller is None:
                     length, weights = planned[len(self.segments)]
                 else:
                     assert validation_losses is not None
-                    measure = partial(validation_losses, self.model)
-                    realised = dict(self.segments[-1]["blocks"]) if self.segments else {}
-                    state = TrainingState(self.step, steps, tuple(self.streams), measure, realised)
-                    length, weights = self._asked(controller, state)
+                    length, weights = self._asked(controller, validation_losses)
                 self._segment = {
                     "start_step": self.step,
                     "steps": min(length, steps - self.step),
@@ -173,31 +198,34 @@ class Training:
             now = self._segment
             before = now["sampler"]["drawn"]
             blocks = batches(self.sampler.segment(now["weights"], now["steps"] * size), size)
-            for batch in blocks[self.step - now["start_step"] :]:
-                loss = self._step(self.step, batch)
+            left = blocks[self.step - now["start_step"] :]
+            for batch, tokens in zip(left, self.feed.ahead(left, self._objective is not None), strict=True):
+                self._step(self.step, batch, tokens)
                 self.step += 1
-                if progress is not None:
-                    progress.update(self.step, loss)
                 if self.step in watch:
                     watch[self.step](self.model, self.cost.tokens)
                 self._keep(signals)
+            self._journal.read()
             realised = {d: self.sampler.drawn[d] - before[d] for d in before}
-            kept = {key: now[key] for key in ("start_step", "steps", "weights")}
-            self.segments.append({**kept, "blocks": realised})
+            played = {key: now[key] for key in ("start_step", "steps", "weights")} | {"blocks": realised}
+            self.segments.append(played)
             self._segment = None
-        if progress is not None:
-            progress.close()
 
     def _keep(self, signals: Watch) -> None:
         """Save the state if it is time to, or if a signal asks the job to stop."""
-        # Read once: a signal may come at any time.
-        received = signals.received
+        now = self._states is not None and self._states.due(self.step)
+        # Read once: a signal may come at any time, and to any rank.
+        number, due = self.ranks.most(signals.number, now)
+        if not (number or due):
+            return
+        self._journal.read()
         saved = None
-        if self._states is not None and (received or self._states.due(self.step)):
-            saved = self._states.save(self.step, self._state())
-        if received:
-            what = "the state is saved" if saved else "nothing of it is saved"
-            raise Interrupted(f"{self.label}: {received} after step {self.step}; {what}")
+        if self._states is not None:
+            state = self._state()
+            saved = self._states.save(self.step, state) if self.ranks.main else None
+        if number:
+            what = "the state is saved" if self.ranks.agreed(saved is not None) else "nothing of it is saved"
+            raise Interrupted(f"{self.label}: {signal_name(number)} after step {self.step}; {what}")
 
     def _state(self) -> dict[str, Any]:
         """Return everything that the rest of the run depends on."""
@@ -207,19 +235,19 @@ class Training:
             "segments": self.segments,
             "rows": np.array(self.rows, dtype=np.float64),
             "cost": [self.cost.tokens, self.cost.flops],
-            "model": dict(self.model.named_parameters()),
-            "optimizers": [optimizer.saved() for optimizer in self._optimizers],
+            "model": replicas.full(dict(self.model.named_parameters())),
+            "optimizers": replicas.full([optimizer.saved() for optimizer in self._optimizers]),
             "random": torch.get_rng_state(),
             "carried": {name: part.state() for name, part in self._carried.items()},
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.step, self.segments, self._segment = state["step"], state["segments"], state["segment"]
-        self.rows = [(int(s), int(t), lr, x, g) for s, t, lr, x, g in state["rows"].tolist()]
+        self.rows[:] = [(int(s), int(t), lr, x, g) for s, t, lr, x, g in state["rows"].tolist()]
         self.cost = Cost(*state["cost"])
         with torch.no_grad():
             for name, p in self.model.named_parameters():
-                p.copy_(state["model"][name])
+                p.copy_(replicas.laid(state["model"][name], p))
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.restore(saved)
         torch.set_rng_state(state["random"])
@@ -228,69 +256,44 @@ class Training:
         if self._segment is not None:
             self.sampler.restore(self._segment["sampler"])
 
-    def _asked(self, controller: Controller, state: TrainingState) -> tuple[int, dict[str, float]]:
-        """Return the controller's next segment.
+    def _asked(
+        self, controller: Controller, validation_losses: Callable[[Decoder], dict[str, float]]
+    ) -> tuple[int, dict[str, float]]:
+        """Return the controller's next segment: what it says on rank 0.
 
         Raises:
             ValueError: no steps, other domains, or weights off the simplex.
         """
-        length, weights = controller.next_segment(state)
+        realised = dict(self.segments[-1]["blocks"]) if self.segments else {}
+        measure = lambda: self.ranks.agreed(validation_losses(self.model))  # noqa: E731
+        state = TrainingState(self.step, self.recipe.steps, tuple(self.streams), measure, realised)
+        length, weights = self.ranks.agreed(controller.next_segment(state))
         if length < 1 or set(weights) != set(self.streams):
             asked = f"{length} steps of {sorted(weights)}"
             raise ValueError(f"{self.label}: at step {state.step} the controller asked for {asked}")
         return int(length), Stage(state.step, {d: float(weights[d]) for d in self.streams}).weights
 
-    def _read(self, batch: Sequence[tuple[str, int]]) -> torch.Tensor:
-        """Return the blocks of a batch, blocks x (context + 1)."""
-        context = self.shape.context
-        data = np.stack([self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch])
-        return torch.from_numpy(data).to(self.device)
-
-    def _draw(self, step: int, count: int) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-        """Return blocks that depend on the data seed and the step alone: see `StepInfo.draw`."""
-        rng = generator(self.data_seed, "independent", step)
-        names = sorted(self.streams)
-        turns = [names[i] for i in rng.permutation(len(names))]
-        domains = [turns[i % len(turns)] for i in range(count)]
-        batch = [(d, int(rng.integers(self.sampler.block_counts[d]))) for d in domains]
-        tokens = self._read(batch)
-        return tokens[:, :-1], tokens[:, 1:], domains
-
-    def _step(self, step: int, batch: Sequence[tuple[str, int]]) -> float:
-        recipe, context = self.recipe, self.shape.context
+    def _step(self, step: int, batch: Sequence[Block], tokens: Tensor) -> None:
+        recipe, count = self.recipe, len(batch) * self.shape.context
         factor = recipe.learning_rate(step)
         self._rates.set(factor)
-        tokens = self._read(batch)
-        total, observed = 0.0, []
+        domains = [d for d, _ in batch]
+        losses: list[Tensor] | float = []
+        observed: list[Tensor] = []
         if self._objective is not None:
             # The domains of a batch belong together in an objective: it sees all, and divides the passes.
             info = StepInfo(
-                step, recipe.steps, factor, recipe.lr * factor, recipe.grad_clip, partial(self._draw, step),
-                parts=recipe.grad_accumulation,
+                step, recipe.steps, factor, recipe.lr * factor, recipe.grad_clip,
+                partial(self.feed.draw, step), parts=recipe.grad_accumulation,
             )  # fmt: skip
             with self.engine.autocast(self.device):
-                total = self._objective.step(
-                    self.model, tokens[:, :-1], tokens[:, 1:], [d for d, _ in batch], info
-                )
-        for part in tokens.chunk(recipe.grad_accumulation) if self._objective is None else ():
-            with self.engine.autocast(self.device):
-                if self._observer is None:
-                    loss = self._summed(part[:, :-1], part[:, 1:]) / (len(tokens) * context)
-                else:
-                    means = self.model(part[:, :-1], part[:, 1:]).mean(1)
-                    loss = means.sum() / len(tokens)
-                    observed += means.tolist()
-            loss.backward()
-            total += float(loss.detach())
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.grad_clip))
-        domains = {d for d, _ in batch}
-        divergence.check(self.label, total, norm, self.shape.vocab_size, step, recipe.lr * factor, domains)
+                losses = self._objective.step(self.model, tokens[:, :-1], tokens[:, 1:], domains, info)
+        elif self._passes is not None:
+            losses, observed = self._passes(tokens, len(batch))
+        norm = replicas.full(torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.grad_clip))
+        self.cost.add(count, flops_per_token(self.shape) * count)
+        done = Step(step + 1, self.cost.tokens, recipe.lr * factor, domains, losses, norm, observed)
+        self._journal.note(done)
         for optimizer in self._optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        count = len(tokens) * context
-        self.cost.add(count, flops_per_token(self.shape) * count)
-        self.rows.append((step + 1, self.cost.tokens, recipe.lr * factor, total, norm))
-        if self._observer is not None:
-            self._observer.observe(step + 1, domain_means(observed, [d for d, _ in batch]))
-        return total

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from chameleon.training.distributed.replicas import laid
+
 # Coefficients of the quintic iteration, as in torch.optim.Muon (K. Jordan et al., 2024).
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
@@ -91,11 +93,9 @@ class Optimizer:
     def restore(self, saved: Iterable[Any]) -> None:
         """Remember what `saved` says; the parameters are those of the optimizer that was saved, in order."""
         for p, kept in zip((p for g in self.param_groups for p in g["params"]), saved, strict=True):
-            if isinstance(kept, list):
+            if kept is not None:
                 # The count of steps stays the scalar in float32 that torch's fused form wants.
-                self.state[p] = tuple(part.to(p.device) for part in kept)
-            elif kept is not None:
-                self.state[p] = kept.to(p.device)
+                self.state[p] = laid(kept, p)
 
 
 class AdamW(Optimizer):

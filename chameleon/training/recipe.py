@@ -18,7 +18,8 @@ class Recipe:
     `lr` is the step size of AdamW, and of Muon for the blocks' matrices where `optimizer` is "muon"
     (embeddings, norms and biases then use AdamW with `adam_lr`). `batch_size` counts blocks of one step.
     `grad_accumulation` cuts a step's batch into so many parts, `activation_checkpointing` keeps only the
-    blocks' inputs and computes the rest again: both save memory and leave the step what it is.
+    blocks' inputs and computes the rest again, `shard` leaves each of a job's processes a share of the
+    model's parameters, gradients and optimizer state: all save memory and leave the step what it is.
     `precision` and `compile`: see `chameleon.training.engine`.
     """
 
@@ -36,6 +37,7 @@ class Recipe:
     grad_accumulation: int = 1
     activation_checkpointing: bool = False
     compile: str = "never"
+    shard: bool = False
 
     def learning_rate(self, step: int) -> float:
         """Return the factor on the peak rate at `step`: linear warm-up, then cosine to `min_lr_ratio`."""

@@ -259,10 +259,10 @@ def test_a_signal_saves_and_stops_and_the_next_start_goes_on(name, raw, toy, tmp
     cfg, out = config(raw, "uniform"), tmp_path / "proxy"
     step = Training._step
 
-    def signalled(self, number, batch):
+    def signalled(self, number, batch, tokens):
         if number == 1:
             os.kill(os.getpid(), signal.Signals[name])
-        return step(self, number, batch)
+        return step(self, number, batch, tokens)
 
     whole = tmp_path / "whole"
     spec = specs.proxy(cfg, "toy", 0)

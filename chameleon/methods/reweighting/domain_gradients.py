@@ -13,10 +13,12 @@ kept for the weighted sum, k × P numbers in all; all rows together cost what th
 step costs. The tied matrix gets both of its parts (head and look-up) before it is multiplied, since their
 cross terms count.
 
-Used by `chameleon.methods.reweighting.with_target`; reads and writes nothing.
+Models of transformers have layers of all kinds; for them `separate_passes` leaves the same. Used by
+`chameleon.methods.reweighting.with_target`; reads and writes nothing.
 """
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -24,6 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from chameleon.methods.reweighting.separate_passes import Separate
+from chameleon.training.distributed.ranks import Ranks, here
 from chameleon.training.model import Decoder, parameter_count
 
 #: Formats in which inner products are formed as they are.
@@ -76,8 +80,13 @@ class Captured:
             self._multiply(self._sums(look_up))  # positions
             self._multiply_tied(*head)
 
-    def add_up(self, passes: Iterable["Captured"]) -> None:
-        """Take what several passes left, each over some of the blocks, as one row per domain."""
+    def add_up(self, passes: Iterable["Captured"], ranks: Ranks) -> None:
+        """Take what several passes left, each over some of the blocks, as one row per domain.
+
+        Args:
+            passes: over this rank's share of the blocks.
+            ranks: those that share them: their rows are summed, and each multiplies those of some layers.
+        """
         m = len(self.groups)
         losses: list[Tensor] = []
         for one in passes:
@@ -95,11 +104,15 @@ class Captured:
             self.look_up.index_add_(0, rows, one.look_up.to(self.look_up.dtype))
             losses.append(one.block_losses)
             self._of_passes += one.extra_flops()
-        self.block_losses = torch.cat(losses)
-        for _, total, _ in self.matrices:
-            self._multiply(total)
-        self._multiply(torch.cat([g for _, g in self.vectors], dim=1))
-        self._multiply(self.look_up)
+        count = len(self.tokens)
+        self.block_losses = ranks.gathered(torch.cat(losses)[: len(ranks.share(range(count)))], count)
+        ranks.sum_([*(g for _, g, _ in self.matrices), *(g for _, g in self.vectors), self.look_up])
+        stacks = [total for _, total, _ in self.matrices]
+        stacks += [torch.cat([g for _, g in self.vectors], dim=1), self.look_up]
+        for stack in stacks[ranks.rank :: ranks.world]:
+            self._multiply(stack)
+        self._products = ranks.summed(self._products)
+        self._of_passes = float(ranks.summed(torch.tensor(self._of_passes, dtype=torch.float64)))
 
     def extra_flops(self) -> float:
         """Return what this computes beyond a plain step: Gram matrix, and the weighted sums."""
@@ -168,7 +181,7 @@ class Captured:
 
 def captured(
     model: Decoder, tokens: Tensor, targets: Tensor, owners: Sequence[int], at_once: int | None = None
-) -> Captured:
+) -> Captured | Separate:
     """Run one forward and one backward pass of Σ_i ℓ_i and keep what the per-domain gradients need.
 
     Args:
@@ -176,17 +189,26 @@ def captured(
         tokens, targets: blocks x length.
         owners: row (0 to m - 1) of every block; ℓ_i is the mean loss over the tokens of row i's blocks.
         at_once: blocks of one pass, where all would not fit into memory; None: all of them. The m × P numbers
-            are held once more while passes are added up.
+            are held once more while passes, or those of several ranks, are added up.
     """
+    ranks = here()
     order = np.argsort(np.asarray(owners), kind="stable")
     rows = torch.from_numpy(np.asarray(owners)[order]).to(tokens.device)
     index = torch.from_numpy(order).to(tokens.device)
+    if type(model) is not Decoder:
+        return Separate(model, tokens[index], targets[index], rows, at_once)
     counts = torch.bincount(rows)
     given = (tokens[index], targets[index], rows, counts[rows] * tokens.shape[1])
-    if at_once is None or at_once >= len(tokens):
+    if ranks.world == 1 and (at_once is None or at_once >= len(tokens)):
         return _pass(model, *given)
+    mine = [ranks.share(x) for x in given]
+    if not len(mine[0]):
+        # A rank without a block reads one as part of infinitely many tokens: its gradient is zero.
+        mine = [x[:1] for x in given]
+        mine[3] = torch.full_like(mine[3], math.inf, dtype=torch.float32)
+    parts = zip(*(x.split(at_once or len(tokens)) for x in mine), strict=True)
     out = Captured(model, tokens, torch.arange(len(counts), device=rows.device))
-    out.add_up(_pass(model, *part) for part in zip(*(x.split(at_once) for x in given), strict=True))
+    out.add_up((_pass(model, *part) for part in parts), ranks)
     return out
 
 

@@ -134,30 +134,36 @@ class DoremiObjective:
         """Leave the gradient of Σ_i α_i ℓ_i in `.grad`; see `chameleon.mixing.Objective`."""
         import torch
 
+        from chameleon.training.distributed.ranks import here
         from chameleon.training.model import flops_per_token
 
+        ranks, blocks = here(), len(tokens)
         reference = self._reference if info.step and self._reference is not None else self._load(model)
         if info.step == 0 and self.reference_behaviour:
             self.excess[:] = np.log(model.shape.vocab_size)
-        parts = list(zip(tokens.chunk(info.parts), targets.chunk(info.parts), strict=True))
+        number = ranks.passes(blocks, info.parts)
+        mine = [ranks.share(x) for x in (tokens, targets)]
+        parts = list(zip(*(x.chunk(number) for x in mine), strict=True)) if len(mine[0]) else []
         # The weights depend on the whole batch. Where its graph would not fit, its losses come first and then
         # the passes again, part by part.
-        with torch.set_grad_enabled(info.parts == 1):
-            losses = torch.cat([model(*part) for part in parts])
+        none = tokens.new_empty(0, tokens.shape[1], dtype=torch.float32)
+        with torch.set_grad_enabled(number == 1):
+            losses = torch.cat([model(*part) for part in parts] or [none])
         with torch.no_grad():
-            others = torch.cat([reference(*part) for part in parts])
-            excess = (losses.detach() - others).clamp_(min=0).sum(1)
-        counts = np.full(len(tokens), float(tokens.shape[1]))
+            others = torch.cat([reference(*part) for part in parts] or [none])
+            excess = ranks.gathered((losses.detach() - others).clamp_(min=0).sum(1), blocks)
+        counts = np.full(blocks, float(tokens.shape[1]))
         factors = self.update(excess.double().cpu().numpy(), counts, self.moving.rows(domains))
-        weights = torch.from_numpy(factors).to(losses)
-        if info.parts == 1:
-            (losses.sum(1) * weights).sum().backward()
-        else:
-            for part, factor in zip(parts, weights.chunk(info.parts), strict=True):
+        weights = ranks.share(torch.from_numpy(factors).to(losses))
+        if number > 1:
+            for part, factor in zip(parts, weights.chunk(number), strict=False):
                 (model(*part).sum(1) * factor).sum().backward()
             self.extra_flops += flops_per_token(model.shape, training=False) * tokens.numel()
+        elif parts:
+            (losses.sum(1) * weights).sum().backward()
+        ranks.sum_gradients(model.parameters())
         self.extra_flops += flops_per_token(reference.shape, training=False) * tokens.numel()
-        return float(losses.detach().mean())
+        return float(ranks.gathered(losses.detach(), blocks).mean())
 
     def state(self) -> dict[str, Any]:
         """Return the weights with their way, the last λ and what was computed so far."""

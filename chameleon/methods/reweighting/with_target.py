@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from chameleon.methods.reweighting.domain_gradients import Captured
+    from chameleon.methods.reweighting.separate_passes import Separate
     from chameleon.training.model import Decoder
 
 
@@ -24,7 +25,7 @@ def gradients_beside(
     domains: Sequence[str],
     info: StepInfo,
     drawn: "tuple[Tensor, Tensor] | None",
-) -> tuple[list[str], "Captured", float]:
+) -> tuple[list[str], "Captured | Separate", float]:
     """Return the domains present, sorted, a gradient row for each, and the FLOPs of the target's pass.
 
     Args:

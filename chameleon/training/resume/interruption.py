@@ -12,12 +12,22 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 @dataclass
 class Watch:
-    """`received` is the name of the first signal that came, or None."""
+    """`number` is that of the first signal that came, or 0."""
 
-    received: str | None = None
+    number: int = 0
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        self.received = self.received or signal.Signals(number).name
+        self.number = self.number or number
+
+    @property
+    def received(self) -> str | None:
+        """The signal's name, or None."""
+        return signal_name(self.number) if self.number else None
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name."""
+    return signal.Signals(number).name
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from torch import Tensor
 from chameleon.core.artifacts import fingerprint, sha256_file
 from chameleon.core.errors import UserError
 from chameleon.core.tensors import write_tensors
+from chameleon.training.distributed.ranks import here
 
 #: Layout of a state: one of another number is not read.
 FORMAT = 1
@@ -106,7 +107,18 @@ class States:
         return path
 
     def newest(self) -> tuple[int, dict[str, Any]] | None:
-        """Return step and value of the newest state that can be used; say of each other one why it cannot."""
+        """Return step and value of the newest state that can be used; say of each other one why it cannot.
+
+        Raises:
+            UserError: the processes of a job see different states.
+        """
+        found = self._newest()
+        step = found and found[0]
+        if here().agreed(step) != step:
+            raise UserError(f"{self.folder}: must be one folder for all processes of a job")
+        return found
+
+    def _newest(self) -> tuple[int, dict[str, Any]] | None:
         for half in self.folder.glob(".*.tmp"):
             half.unlink(missing_ok=True)
         for step, path in self._found():

@@ -1,0 +1,1 @@
+"""One run trained by several processes: where each stands, and how a model lies on them."""

@@ -1,0 +1,216 @@
+"""Starting a job as several processes, and ending them together.
+
+`start` runs the job's own command once per rank, with the environment variables of `torchrun` (which starts
+ranks as well: `joined` asks for nothing but these), on several nodes through `srun`. It differs from torchrun
+in how a job ends. The first error of any rank becomes the job's, in its own words. A signal is passed on, and
+ranks that save their state are given the time they need. The other ranks of one that died are killed: in the
+middle of a sum they would wait for it until a time-out.
+"""
+
+import base64
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import IO, Any
+
+from chameleon.core.errors import Interrupted, UserError
+from chameleon.training.resume.interruption import SIGNALS, signal_name
+
+#: Set for ranks that `start` has started, and listens to.
+LISTENED = "CHAMELEON_RANKS"
+#: Under this key of the ranks' common store lies the first error.
+_FAILED = "chameleon/failed"
+#: How long a sum may wait for the slowest rank, which may be writing a large state.
+PATIENCE = timedelta(hours=1)
+#: Seconds that ranks have to end by themselves after one has failed.
+GRACE = 5.0
+
+
+def is_rank() -> bool:
+    """Return whether this process is one of several that were started together."""
+    return "MASTER_PORT" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def start(arguments: Sequence[str], processes: int) -> None:
+    """Run `python -m chameleon` with these arguments as `processes` ranks and wait for them.
+
+    Raises:
+        UserError: the nodes or GPUs do not fit the number; a rank was killed.
+        Interrupted: a signal came while nothing could be saved.
+        Exception: what the first rank that failed has raised.
+    """
+    from torch.distributed import TCPStore
+
+    nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    _check(processes, nodes)
+    host = socket.gethostname() if nodes > 1 else "127.0.0.1"
+    store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
+    common = {
+        **os.environ,
+        "WORLD_SIZE": str(processes),
+        "MASTER_ADDR": host,
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        LISTENED: "1",
+    }
+    command = [sys.executable, "-m", "chameleon", *arguments]
+    with tempfile.TemporaryFile() as said:
+        ranks = _on_nodes(command, common, processes, nodes) if nodes > 1 else []
+        for rank in range(processes) if nodes == 1 else ():
+            # One voice: what another rank says is shown if it dies without a word of its own.
+            own = {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            quiet = {"stdout": said, "stderr": said} if rank else {}
+            ranks.append(subprocess.Popen(command, env=own, **quiet))  # type: ignore[call-overload]
+        with _passing_on(ranks) as received:
+            codes = _ended(ranks, lambda: bool(store.check([_FAILED])))
+        if store.check([_FAILED]):
+            raise _unpacked(store.get(_FAILED))
+        if any(codes):
+            if received:
+                raise Interrupted(f"{signal_name(received[0])} came while nothing could be saved")
+            raise UserError(_death(codes, said))
+
+
+def _check(processes: int, nodes: int) -> None:
+    import torch
+
+    if processes % nodes:
+        raise UserError(f"--processes {processes}: is no multiple of the job's {nodes} nodes")
+    if torch.cuda.is_available() and processes // nodes > (seen := torch.cuda.device_count()):
+        raise UserError(f"--processes {processes}: on {nodes} node(s), but there are {seen} GPUs on this one")
+
+
+def _on_nodes(
+    command: Sequence[str], environment: Mapping[str, str], processes: int, nodes: int
+) -> list[subprocess.Popen[bytes]]:
+    """Start all ranks with one `srun`, inside the step that the job runs in."""
+    step = ["srun", "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1", f"--nodes={nodes}"]
+    step += [f"--ntasks={processes}", f"--ntasks-per-node={processes // nodes}"]
+    return [subprocess.Popen([*step, *command], env=dict(environment))]
+
+
+@contextmanager
+def _passing_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Pass signals on to the ranks within; yields those that came."""
+    received: list[int] = []
+
+    def forward(number: int, _: Any) -> None:
+        received.append(number)
+        for rank in ranks:
+            if rank.poll() is None:
+                rank.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ended(ranks: Sequence[subprocess.Popen[bytes]], failed: Callable[[], bool]) -> list[int]:
+    """Wait until all have ended, and return their exit codes; end those that a failed one would let wait."""
+    deadline = None
+    try:
+        while any(rank.poll() is None for rank in ranks):
+            if deadline is None and (failed() or any(rank.poll() for rank in ranks)):
+                deadline = time.monotonic() + GRACE
+            if deadline is not None and time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+    finally:
+        for rank in ranks:
+            if rank.poll() is None:
+                rank.kill()
+    return [rank.wait() for rank in ranks]
+
+
+def _death(codes: Sequence[int], said: IO[bytes]) -> str:
+    """Return a line about a rank that died without telling why, after what it printed."""
+    said.seek(0)
+    sys.stderr.write(said.read().decode(errors="replace"))
+    # Those that were killed because of it have ended by SIGKILL.
+    rank = next((i for i, code in enumerate(codes) if code and code != -signal.SIGKILL), None)
+    rank = next(i for i, code in enumerate(codes) if code) if rank is None else rank
+    code = codes[rank]
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"process {rank} of {len(codes)} {how}"
+
+
+@contextmanager
+def joined(processes: int) -> Iterator[int]:
+    """Be one of the ranks within; yields how many of them are on this node.
+
+    Where `start` listens, an error is told to it, and this process ends.
+
+    Raises:
+        UserError: another number of processes was started.
+    """
+    import torch
+    from torch import distributed as dist
+
+    from chameleon.training.distributed.ranks import Ranks, here, stand
+
+    env = os.environ
+    rank, local = (int(env.get(name) or env[slurm]) for name, slurm in
+                   (("RANK", "SLURM_PROCID"), ("LOCAL_RANK", "SLURM_LOCALID")))  # fmt: skip
+    world = int(env["WORLD_SIZE"])
+    if world != processes:
+        raise UserError(f"--processes {processes}: {world} were started")
+    listened = LISTENED in env
+    store = dist.TCPStore(
+        env["MASTER_ADDR"], int(env["MASTER_PORT"]), timeout=PATIENCE, wait_for_workers=False,
+        is_master=rank == 0 and env.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
+    )  # fmt: skip
+    try:
+        gpus = torch.cuda.is_available()
+        if gpus:
+            torch.cuda.set_device(local)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if gpus else "gloo",
+            store=dist.PrefixStore("ranks", store), rank=rank, world_size=world, timeout=PATIENCE,
+            device_id=torch.device("cuda", local) if gpus else None,
+        )  # fmt: skip
+        stand(Ranks(rank, world))
+        yield world // int(env.get("SLURM_JOB_NUM_NODES", "1")) if listened else world
+        # Rank 0 writes what the others have computed: none leaves before it has.
+        here().agreed(None)
+    except Exception as error:
+        if not listened:
+            raise
+        store.compare_set(_FAILED, "", _packed(error, rank))
+        sys.stderr.flush()
+        # Not the interpreter's way out: it would wait for sums that nobody answers any more.
+        os._exit(1)
+    finally:
+        stand(Ranks())
+    dist.destroy_process_group()
+
+
+def _packed(error: Exception, rank: int) -> str:
+    """Return an error as text, its traceback a note where a bug is likely."""
+    if not isinstance(error, UserError | Interrupted | OSError):
+        error.add_note(f"in process {rank}:\n" + "".join(traceback.format_exception(error)))
+    try:
+        packed = pickle.dumps(error.__reduce__())
+    except Exception:
+        packed = pickle.dumps((RuntimeError, (f"{type(error).__name__}: {error}",)))
+    return base64.b64encode(packed).decode()
+
+
+def _unpacked(text: bytes) -> Exception:
+    # Not the error itself: one with arguments of its own cannot be made again from its message.
+    kind, args, *attributes = pickle.loads(base64.b64decode(text))
+    error: Exception = kind.__new__(kind, *args)
+    for found in attributes:
+        error.__dict__.update(found)
+    return error
