@@ -48,6 +48,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unfinished": {**_GIVEN, "help": "list of the jobs that Snakemake left undone"},
     "states": {"default": "never", "help": "how often a run is saved: 5min, 100steps, both, or never"},
 }
+#: Of the jobs that several processes may do; none of their functions knows it.
+PROCESSES: dict[str, Any] = {
+    "type": int,
+    "default": 1,
+    "help": "processes that train the model together, one a GPU; speed only (default 1)",
+}
 
 
 class Job(NamedTuple):
@@ -56,6 +62,8 @@ class Job(NamedTuple):
     function: str
     text: str
     options: str
+    #: Whether several processes may train its model together.
+    ranks: bool = False
 
 
 #: In the order of the flow.
@@ -71,13 +79,14 @@ JOBS: dict[str, Job] = {
                   "corpus tokenizer encoded out threads asked"),
     "checkpoint": Job("stages.runs:checkpoint", "bring a checkpoint of others into the results",
                       "tokenizer out"),
-    "proxy": Job("stages.runs:proxy", "train a scenario's proxy", "tokens tokenizer out threads states"),
+    "proxy": Job("stages.runs:proxy", "train a scenario's proxy", "tokens tokenizer out threads states",
+                 ranks=True),
     "embed": Job("stages.measure:embed", "embed a corpus's domains", "tokens model out threads"),
     "encoder": Job("stages.text:encoder", "download the sentence encoder into the cache", "out"),
     "sentences": Job("stages.measure:sentences", "embed a corpus's domains with a sentence encoder",
                      "tokens tokenizer out threads"),
     "extra": Job("stages.runs:extra_run", "train a run that a method needs",
-                 "tokens tokenizer after reference out threads states"),
+                 "tokens tokenizer after reference out threads states", ranks=True),
     "swarm": Job("stages.swarm:swarm", "train a share of a method's small runs",
                  "tokens stack out threads states"),
     "weights": Job("stages.weighting:weights", "compute a method's weights",
@@ -85,7 +94,7 @@ JOBS: dict[str, Job] = {
     "forecast": Job("stages.weighting:forecast", "ask a method what others' mixtures will come to",
                     "tokens runs others out threads"),
     "train": Job("stages.runs:train", "train a base model",
-                 "tokens weights embeddings runs others start tokenizer out threads states"),
+                 "tokens weights embeddings runs others start tokenizer out threads states", ranks=True),
     "evaluate": Job("stages.measure:evaluate", "test a base model", "tokens model out threads"),
     "start": Job("stages.measure:start", "test a checkpoint before it is finetuned",
                  "tokens model out threads"),
@@ -116,9 +125,20 @@ def find(name: str) -> Any:
 
 def run(args: argparse.Namespace) -> None:
     """Do one job; if it fails, say so beside its results."""
-    given = {k: v for k, v in vars(args).items() if k not in ("command", "job", "handler")}
+    given = {k: v for k, v in vars(args).items() if k not in ("command", "job", "handler", "argv")}
+    if (processes := given.pop("processes", 1)) > 1:
+        from chameleon.training import launch
+
+        if launch.is_rank():
+            # Its errors are told by the process that started it.
+            with launch.joined(processes) as on_node:
+                find(args.job)(**given | {"threads": max(1, args.threads // on_node)})
+            return
     with reported(args.job, args.out) if "out" in given else nullcontext():
-        find(args.job)(**given)
+        if processes > 1:
+            launch.start(args.argv, processes)
+        else:
+            find(args.job)(**given)
 
 
 def add_to(commands: Any) -> None:
@@ -131,3 +151,5 @@ def add_to(commands: Any) -> None:
         sub.set_defaults(handler=run)
         for option in ("spec", *job.options.split()):
             sub.add_argument(f"--{option}", **OPTIONS[option])
+        if job.ranks:
+            sub.add_argument("--processes", **PROCESSES)
