@@ -53,6 +53,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "train": (
         "chameleon/training/**/*.py",
         "chameleon/data/sampler.py",
+        "chameleon/data/order.py",
         *_RUNS,
         "chameleon/stages/runs.py",
         "chameleon/stages/swarm.py",

@@ -3,17 +3,24 @@
 A domain's train stream is cut into non-overlapping blocks of `context` tokens (plus the next token as last
 target). Each pass over a domain is a permutation that depends on the seed and the domain alone, so the n-th
 block of a domain is the same block under every mixture. How many blocks a segment takes from each domain is
-the largest-remainder rounding of its weights: what is played is what the weights say.
+the largest-remainder rounding of its weights: what is played is what the weights say. Nothing here is as long
+as a segment or a domain: any stretch of a segment is computed when it is asked for.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 
 from chameleon.core.errors import UserError
 from chameleon.core.seeds import generator
+from chameleon.data.order import blocks_at
+
+Block = tuple[str, int]
+#: Blocks of a segment that are computed at once when it is gone through.
+AT_ONCE = 4096
 
 
 def allocate(
@@ -62,6 +69,83 @@ def allocate(
     return {d: fixed.get(d, counts.get(d, 0)) for d in weights}
 
 
+@dataclass(frozen=True)
+class Segment(Sequence[Block]):
+    """The blocks of a segment, in order: pairs (domain, number of the block).
+
+    Each domain's blocks are spread evenly over the segment, the j-th of c at (j + offset) / c of it, so that
+    every batch is close to the mixture.
+
+    Attributes:
+        counts: blocks of each domain.
+        offsets: of each domain, in [0, 1).
+        drawn: blocks of each domain that were drawn before.
+        sizes: blocks that each domain has.
+        seed: of the domains' orders.
+    """
+
+    counts: Mapping[str, int]
+    offsets: Mapping[str, float]
+    drawn: Mapping[str, int]
+    sizes: Mapping[str, int]
+    seed: int
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    @overload
+    def __getitem__(self, at: int) -> Block: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Block]: ...
+    def __getitem__(self, at: int | slice) -> Block | list[Block]:
+        if isinstance(at, slice):
+            start, stop, step = at.indices(len(self))
+            return self._between(start, stop) if step == 1 else list(self)[at]
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        return self._between(at % len(self), at % len(self) + 1)[0]
+
+    def __iter__(self) -> Iterator[Block]:
+        for start in range(0, len(self), AT_ONCE):
+            yield from self[start : start + AT_ONCE]
+
+    def _between(self, start: int, stop: int) -> list[Block]:
+        """Return the blocks at the places from `start` to `stop`.
+
+        Before a point t of the segment lie between t·c - 1 and t·c + 1 blocks of a domain of c: those wanted
+        lie between the two points below, and what lies between them is sorted.
+        """
+        if start >= stop:
+            return []
+        names = sorted(d for d, count in self.counts.items() if count)
+        low = (start - len(names) - 1) / len(self)
+        high = (stop + len(names) + 1) / len(self)
+        firsts, owners, keys, blocks = 0, [], [], []
+        for number, domain in enumerate(names):
+            count, offset = self.counts[domain], self.offsets[domain]
+            first = max(0, math.floor(low * count - offset))
+            j = np.arange(first, min(count, math.ceil(high * count - offset) + 1))
+            firsts += first
+            owners.append(np.full(len(j), number))
+            keys.append((j + offset) / count)
+            blocks.append(self._blocks(domain, j))
+        owner = np.concatenate(owners)
+        # Ties go by name, which is the order in which they stand here.
+        order = np.argsort(np.concatenate(keys), kind="stable")[start - firsts : stop - firsts]
+        numbers = np.concatenate(blocks)[order].tolist()
+        return [(names[i], block) for i, block in zip(owner[order].tolist(), numbers, strict=True)]
+
+    def _blocks(self, domain: str, j: np.ndarray) -> np.ndarray:
+        """Return the j-th blocks that this segment draws from a domain."""
+        size = self.sizes[domain]
+        epochs, places = np.divmod(self.drawn[domain] + j, size)
+        found = np.empty(len(j), np.int64)
+        for epoch in np.unique(epochs).tolist():
+            mine = epochs == epoch
+            found[mine] = blocks_at(places[mine], size, self.seed, domain, epoch)
+        return found
+
+
 class MixtureSampler:
     """Hands out blocks segment by segment and remembers how far into each domain it is.
 
@@ -80,21 +164,9 @@ class MixtureSampler:
         self.max_epochs = max_epochs
         self.drawn = {d: 0 for d in self.block_counts}
         self._segments = 0
-        self._orders: dict[tuple[str, int], np.ndarray] = {}
 
-    def _order(self, domain: str, epoch: int) -> np.ndarray:
-        key = (domain, epoch)
-        if key not in self._orders:
-            self._orders.pop((domain, epoch - 1), None)
-            rng = generator(self.seed, "order", domain, epoch)
-            self._orders[key] = rng.permutation(self.block_counts[domain])
-        return self._orders[key]
-
-    def segment(self, weights: Mapping[str, float], total: int) -> list[tuple[str, int]]:
-        """Return `total` pairs (domain, block number) to train on, in order.
-
-        Each domain's blocks are spread evenly over the segment (with an offset of its own), so that every
-        batch is close to the mixture.
+    def segment(self, weights: Mapping[str, float], total: int) -> Segment:
+        """Return `total` blocks to train on.
 
         Raises:
             UserError: `max_epochs` leaves too few blocks.
@@ -111,17 +183,12 @@ class MixtureSampler:
             raise UserError(
                 f"max_epochs {self.max_epochs}: {error}; raise max_epochs or train on fewer tokens"
             ) from error
-        slots: list[tuple[float, str, int]] = []
+        offsets = {d: generator(self.seed, "offset", d, self._segments).random() for d in counts}
+        found = Segment(counts, offsets, dict(self.drawn), self.block_counts, self.seed)
         for domain, count in counts.items():
-            offset = generator(self.seed, "offset", domain, self._segments).random()
-            n = self.block_counts[domain]
-            for j in range(count):
-                epoch, position = divmod(self.drawn[domain] + j, n)
-                slots.append(((j + offset) / count, domain, int(self._order(domain, epoch)[position])))
             self.drawn[domain] += count
         self._segments += 1
-        slots.sort(key=lambda slot: slot[:2])
-        return [(domain, block) for _, domain, block in slots]
+        return found
 
     def state(self) -> dict[str, Any]:
         """Return how far into each domain the sampler is."""
@@ -131,13 +198,16 @@ class MixtureSampler:
         """Go to where `state` was."""
         self.drawn = {d: int(state["drawn"][d]) for d in self.block_counts}
         self._segments = int(state["segments"])
-        self._orders.clear()
 
     def effective_epochs(self) -> dict[str, float]:
         """Return how many passes over each domain have been drawn so far."""
         return {d: self.drawn[d] / n for d, n in self.block_counts.items()}
 
 
-def batches(blocks: Sequence[tuple[str, int]], size: int) -> list[Sequence[tuple[str, int]]]:
-    """Cut a segment into batches of `size` blocks."""
-    return [blocks[i : i + size] for i in range(0, len(blocks), size)]
+def batches(blocks: Sequence[Block], size: int, first: int = 0) -> Iterator[Sequence[Block]]:
+    """Yield the batches of `size` blocks that a segment is cut into, from the `first`-th on."""
+    held = max(1, AT_ONCE // size) * size
+    for start in range(first * size, len(blocks), held):
+        part = blocks[start : start + held]
+        for at in range(0, len(part), size):
+            yield part[at : at + size]

@@ -1,8 +1,8 @@
 """From prepared text to token shards, in constant memory: documents are encoded as they lie, then shuffled.
 
 Reads `results/corpora/{corpus}/{domain}.parquet` and the tokenizer. `encode` writes the tokens of a part of
-every domain's documents in the order of the files; `assemble` writes all of them, in an order of their own, as
-the shards that `chameleon.data.tokens` reads, and `manifest.json` last. `tokenize` does both.
+every domain's documents in the order of the files; `assemble` writes all of them, in an order of their own,
+as the shards that `chameleon.data.tokens` reads, and `manifest.json` last. `tokenize` does both.
 """
 
 import io

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import tee
 from typing import Any
 
 import numpy as np
@@ -197,9 +198,9 @@ class Training:
                 }
             now = self._segment
             before = now["sampler"]["drawn"]
-            blocks = batches(self.sampler.segment(now["weights"], now["steps"] * size), size)
-            left = blocks[self.step - now["start_step"] :]
-            for batch, tokens in zip(left, self.feed.ahead(left, self._objective is not None), strict=True):
+            segment = self.sampler.segment(now["weights"], now["steps"] * size)
+            left, same = tee(batches(segment, size, first=self.step - now["start_step"]))
+            for batch, tokens in zip(left, self.feed.ahead(same, self._objective is not None), strict=True):
                 self._step(self.step, batch, tokens)
                 self.step += 1
                 if self.step in watch:

@@ -2,10 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from chameleon.core.errors import UserError
-from chameleon.data.sampler import MixtureSampler, allocate, batches
+from chameleon.core.seeds import generator
+from chameleon.data.order import keyed
+from chameleon.data.sampler import MixtureSampler, Segment, allocate, batches
 
 SIZES = {"a": 7, "b": 40, "c": 100}
 
@@ -155,4 +158,60 @@ def test_a_domain_without_a_block_is_refused():
 
 
 def test_batches_cut_in_order():
-    assert batches([("a", 1), ("b", 2), ("c", 3)], 2) == [[("a", 1), ("b", 2)], [("c", 3)]]
+    assert list(batches([("a", 1), ("b", 2), ("c", 3)], 2)) == [[("a", 1), ("b", 2)], [("c", 3)]]
+
+
+def listed(weights, total, seed):
+    """The oracle: every block of a segment in a list, sorted."""
+    counts = allocate(weights, total)
+    slots = []
+    for domain, count in counts.items():
+        offset = generator(seed, "offset", domain, 0).random()
+        n = SIZES[domain]
+        for j in range(count):
+            epoch, place = divmod(j, n)
+            block = generator(seed, "order", domain, epoch).permutation(n)[place]
+            slots.append(((j + offset) / count, domain, int(block)))
+    return [(domain, block) for _, domain, block in sorted(slots)]
+
+
+@pytest.mark.parametrize("weights", [{"a": 0.01, "b": 0.5, "c": 0.49}, {"a": 1.0, "b": 0.0, "c": 0.0}])
+def test_any_stretch_of_a_segment_is_that_of_the_whole_list(weights):
+    whole, segment = listed(weights, 517, seed=4), MixtureSampler(SIZES, seed=4).segment(weights, 517)
+    assert len(segment) == 517 and list(segment) == whole and segment[5] == whole[5]
+    for start, stop in [(0, 1), (516, 517), (100, 137), (0, 517), (511, 999), (7, 7), (-3, None)]:
+        assert segment[start:stop] == whole[start:stop]
+    assert [b for batch in batches(segment, 8, first=3) for b in batch] == whole[24:]
+
+
+def test_ties_between_domains_go_by_name():
+    segment = Segment(dict.fromkeys("ba", 4), dict.fromkeys("ba", 0.5), dict.fromkeys("ba", 0), SIZES, 0)
+    assert [d for d, _ in segment] == ["a", "b"] * 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 1000, 4097])
+def test_a_keyed_permutation_is_one(count):
+    keys = [np.random.default_rng(seed).integers(2**64, size=6, dtype=np.uint64) for seed in range(2)]
+    one, other = (keyed(np.arange(count), count, k) for k in keys)
+    assert sorted(one.tolist()) == sorted(other.tolist()) == list(range(count))
+    assert count < 64 or (one != other).mean() > 0.9
+    assert keyed(np.array([count - 1]), count, keys[0])[0] == one[-1]
+
+
+def test_a_keyed_permutation_looks_like_chance():
+    """Neighbours land apart, and halves are hit alike: within four standard errors."""
+    image = keyed(np.arange(100_000), 100_000, np.arange(1, 7).astype(np.uint64))
+    assert abs(np.corrcoef(image[:-1], image[1:])[0, 1]) < 4 / np.sqrt(100_000)
+    assert abs((image[:10_000] < 50_000).mean() - 0.5) < 4 * 0.5 / 100
+
+
+def test_a_domain_of_a_million_million_tokens_costs_what_a_small_one_does():
+    sizes = {"a": 10**9, "b": 3 * 10**9}
+    sampler = MixtureSampler(sizes, seed=1)
+    segment = sampler.segment({"a": 0.5, "b": 0.5}, 2 * 10**9)
+    batch = segment[10**9 : 10**9 + 8]
+    assert [d for d, _ in batch].count("a") == 4 and all(0 <= n < sizes[d] for d, n in batch)
+    assert segment[10**9 + 4 : 10**9 + 6] == batch[4:6]
+    assert sampler.state() == {"drawn": {"a": 10**9, "b": 10**9}, "segments": 1}
+    second = sampler.segment({"a": 0.5, "b": 0.5}, 8)
+    assert len(second) == 8 and len(set(second)) == 8
