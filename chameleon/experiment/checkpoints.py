@@ -15,18 +15,13 @@ from chameleon.data.corpora.digest import digest
 from chameleon.experiment import architectures
 from chameleon.mixing.method import Method
 from chameleon.mixing.types import REFERENCE, RunSpec
+from chameleon.training.hf.described import SIZES
 
 if TYPE_CHECKING:
     from chameleon.experiment.config import Config
 
 #: In the place of a method's label: the results of the model that finetuning starts from. No label begins so.
 START = "_start"
-#: Sizes that a scale may leave out beside a checkpoint, and what they are called in configs of transformers.
-SIZES = {
-    "n_layer": ("num_hidden_layers", "n_layer", "num_layers"),
-    "n_head": ("num_attention_heads", "n_head", "num_heads"),
-    "d_model": ("hidden_size", "n_embd", "d_model"),
-}
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
 #: What a checkpoint is read from; a folder may hold other things beside them.
 FILES = ("*.safetensors", "*.json")
@@ -178,7 +173,7 @@ def check_links(cfg: "Config", name: str) -> None:
 
 
 def check_method(cfg: "Config", name: str, label: str, runs: Sequence[RunSpec]) -> None:
-    """Refuse methods that need what a checkpoint is not: a proxy to be trained, or our own decoder.
+    """Refuse methods that need what a checkpoint or LoRA has not: a proxy to be trained, whole gradients.
 
     Args:
         cfg, name, label: the method of a scenario.
@@ -196,5 +191,7 @@ def check_method(cfg: "Config", name: str, label: str, runs: Sequence[RunSpec]) 
             remedy = f"write scenarios.{cfg.proxy_of(name)}.proxy: {{scale: NAME}}, or leave the method out"
             raise UserError(f"{where}: trains models like the proxy, which is a checkpoint; {remedy}")
     own_gradients = type(method).objective_bytes is not Method.objective_bytes
-    if "checkpoint" in cfg.raw["scenarios"][name]["base"] and method.online and own_gradients:
-        raise UserError(f"{where}: takes gradients apart in a decoder of our own; the base is a checkpoint")
+    if "lora" in cfg.raw["scenarios"][name]["base"] and method.online and own_gradients:
+        raise UserError(
+            f"{where}: takes gradients of whole matrices apart; base.lora has none"
+        )

@@ -89,7 +89,6 @@ MISTAKES = {
         "methods: doremi: trains models like the proxy, which is a",
     ),
     "untrained": ("embed_with", "untrained", "trains models like the proxy, which is a checkpoint"),
-    "gradients": ("methods", ["pike"], "methods: pike: takes gradients apart in a decoder of our own"),
     "lora": ("base.lora", {"alpha": 2}, "scenarios.tuned.base.lora: 'rank' is a required property"),
 }
 
@@ -99,6 +98,13 @@ def test_a_mistake_is_one_line(config, name):
     key, value, words = MISTAKES[name]
     put(config, f"scenarios.tuned.{key}", value)
     assert words in refused(config)
+
+
+def test_gradients_by_domain_are_not_loras(config):
+    config["scenarios"]["tuned"]["methods"] = ["uniform", "pike"]
+    assert load(config)
+    put(config, "scenarios.tuned.base.lora", {"rank": 2})
+    assert "methods: pike: takes gradients of whole matrices apart; base.lora has none" in refused(config)
 
 
 def test_mistakes_outside_of_the_scenario(config, theirs, tmp_path):

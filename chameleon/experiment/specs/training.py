@@ -12,6 +12,7 @@ from chameleon.experiment.config import Config
 from chameleon.experiment.specs.base import Spec, dump
 from chameleon.mixing import registry
 from chameleon.mixing.types import RunSpec
+from chameleon.training.hf.described import SIZES
 
 #: Linux takes 131,072 bytes of one argument, and a job's whole command is one; the rest of it needs some.
 SPEC_BYTES = 90_000
@@ -51,7 +52,7 @@ def checkpoint(cfg: Config, name: str) -> Spec:
     return {
         "checkpoint": source,
         **checkpoints.contents(source),
-        "model": {key: model[key] for key in (*checkpoints.SIZES, "context")},
+        "model": {key: model[key] for key in (*SIZES, "context")},
         "version": STAGES["train"],
     }
 

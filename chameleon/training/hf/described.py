@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from chameleon.core.artifacts import fingerprint, read_json, write_json
@@ -16,6 +16,12 @@ from chameleon.core.errors import UserError
 
 #: To be raised when `chameleon.training.hf.scratch.describe` says something else of the same config.
 VERSION = 1
+#: Sizes of a model, and what they are called in configs of transformers.
+SIZES = {
+    "n_layer": ("num_hidden_layers", "n_layer", "num_layers"),
+    "n_head": ("num_attention_heads", "n_head", "num_heads"),
+    "d_model": ("hidden_size", "n_embd", "d_model"),
+}
 
 
 def sizes(config: Mapping[str, Any], context: int, where: str) -> dict[str, int]:
@@ -27,10 +33,15 @@ def sizes(config: Mapping[str, Any], context: int, where: str) -> dict[str, int]
         where: the file and key of the scale's model, for messages.
 
     Raises:
-        UserError: no such decoder can be made.
+        UserError: no such decoder can be made; or transformers is not at hand, as where the workflow's
+            environment is not the jobs', and the config does not say its sizes itself.
     """
     asked = {"config": dict(config), "context": context}
-    kept = cache_dir() / "architectures" / f"{fingerprint([asked, version('transformers'), VERSION])}.json"
+    try:
+        of = version("transformers")
+    except PackageNotFoundError:
+        return {size: _written(config, size, where) for size in SIZES}
+    kept = cache_dir() / "architectures" / f"{fingerprint([asked, of, VERSION])}.json"
     if kept.is_file():
         answer = read_json(kept)
     else:
@@ -43,3 +54,10 @@ def sizes(config: Mapping[str, Any], context: int, where: str) -> dict[str, int]
     if "error" in answer:
         raise UserError(f"{where}.{answer['error']}")
     return dict(answer["sizes"])
+
+
+def _written(config: Mapping[str, Any], size: str, where: str) -> int:
+    for name in SIZES[size]:
+        if isinstance(value := config.get(name), int):
+            return value
+    raise UserError(f"{where}.config.{SIZES[size][0]}: missing; without transformers here it must be written")
