@@ -8,6 +8,8 @@ middle of a sum they would wait for it until a time-out.
 """
 
 import base64
+import ctypes
+import math
 import os
 import pickle
 import signal
@@ -17,10 +19,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import IO, Any
 
 from chameleon.core.errors import Interrupted, UserError
 from chameleon.training.resume.interruption import SIGNALS, signal_name
@@ -31,6 +32,8 @@ LISTENED = "CHAMELEON_RANKS"
 _FAILED = "chameleon/failed"
 #: How long a sum may wait for the slowest rank, which may be writing a large state.
 PATIENCE = timedelta(hours=1)
+#: Of Linux's prctl: the signal that a process gets when the one that started it ends.
+_PDEATHSIG = 1
 #: Seconds that ranks have to end by themselves after one has failed.
 GRACE = 5.0
 
@@ -63,21 +66,26 @@ def start(arguments: Sequence[str], processes: int) -> None:
         LISTENED: "1",
     }
     command = [sys.executable, "-m", "chameleon", *arguments]
-    with tempfile.TemporaryFile() as said:
-        ranks = _on_nodes(command, common, processes, nodes) if nodes > 1 else []
+    ranks: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryFile() as said, _noting() as received:
+        if nodes > 1:
+            ranks.append(subprocess.Popen([*_srun(processes, nodes), *command], env=common))
         for rank in range(processes) if nodes == 1 else ():
             # One voice: what another rank says is shown if it dies without a word of its own.
             own = {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
             quiet = {"stdout": said, "stderr": said} if rank else {}
             ranks.append(subprocess.Popen(command, env=own, **quiet))  # type: ignore[call-overload]
-        with _passing_on(ranks) as received:
-            codes = _ended(ranks, lambda: bool(store.check([_FAILED])))
+        died = _ended(ranks, received, lambda: bool(store.check([_FAILED])))
         if store.check([_FAILED]):
             raise _unpacked(store.get(_FAILED))
-        if any(codes):
-            if received:
-                raise Interrupted(f"{signal_name(received[0])} came while nothing could be saved")
-            raise UserError(_death(codes, said))
+        if died is not None and received:
+            raise Interrupted(f"{signal_name(received[0])} came while nothing could be saved")
+        if died is not None:
+            said.seek(0)
+            sys.stderr.write(said.read().decode(errors="replace"))
+            code = ranks[died].wait()
+            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            raise UserError(f"process {died} of {processes}: {how}")
 
 
 def _check(processes: int, nodes: int) -> None:
@@ -89,27 +97,17 @@ def _check(processes: int, nodes: int) -> None:
         raise UserError(f"--processes {processes}: on {nodes} node(s), but there are {seen} GPUs on this one")
 
 
-def _on_nodes(
-    command: Sequence[str], environment: Mapping[str, str], processes: int, nodes: int
-) -> list[subprocess.Popen[bytes]]:
-    """Start all ranks with one `srun`, inside the step that the job runs in."""
+def _srun(processes: int, nodes: int) -> list[str]:
+    """Return what starts all ranks, inside the step that the job runs in."""
     step = ["srun", "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1", f"--nodes={nodes}"]
-    step += [f"--ntasks={processes}", f"--ntasks-per-node={processes // nodes}"]
-    return [subprocess.Popen([*step, *command], env=dict(environment))]
+    return [*step, f"--ntasks={processes}", f"--ntasks-per-node={processes // nodes}"]
 
 
 @contextmanager
-def _passing_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """Pass signals on to the ranks within; yields those that came."""
+def _noting() -> Iterator[list[int]]:
+    """Yield a list of the signals that come within."""
     received: list[int] = []
-
-    def forward(number: int, _: Any) -> None:
-        received.append(number)
-        for rank in ranks:
-            if rank.poll() is None:
-                rank.send_signal(number)
-
-    before = {number: signal.signal(number, forward) for number in SIGNALS}
+    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in SIGNALS}
     try:
         yield received
     finally:
@@ -117,33 +115,38 @@ def _passing_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]
             signal.signal(number, handler)
 
 
-def _ended(ranks: Sequence[subprocess.Popen[bytes]], failed: Callable[[], bool]) -> list[int]:
-    """Wait until all have ended, and return their exit codes; end those that a failed one would let wait."""
-    deadline = None
+def _ended(
+    ranks: Sequence[subprocess.Popen[bytes]], received: Sequence[int], failed: Callable[[], bool]
+) -> int | None:
+    """Wait until all have ended, those too that a failed one would let wait; return the first that failed.
+
+    Args:
+        ranks: all that were started.
+        received: signals, which are passed on as they come.
+        failed: whether a rank has told an error.
+    """
+    first, deadline, passed_on = None, math.inf, 0
     try:
-        while any(rank.poll() is None for rank in ranks):
-            if deadline is None and (failed() or any(rank.poll() for rank in ranks)):
+        while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
+            for rank in ranks if len(received) > passed_on else ():
+                if rank.poll() is None:
+                    rank.send_signal(received[passed_on])
+            passed_on = min(passed_on + 1, len(received))
+            first = _first(ranks) if first is None else first
+            if deadline == math.inf and (first is not None or failed()):
                 deadline = time.monotonic() + GRACE
-            if deadline is not None and time.monotonic() > deadline:
-                break
             time.sleep(0.05)
+        return _first(ranks) if first is None else first
     finally:
         for rank in ranks:
             if rank.poll() is None:
                 rank.kill()
-    return [rank.wait() for rank in ranks]
+            rank.wait()
 
 
-def _death(codes: Sequence[int], said: IO[bytes]) -> str:
-    """Return a line about a rank that died without telling why, after what it printed."""
-    said.seek(0)
-    sys.stderr.write(said.read().decode(errors="replace"))
-    # Those that were killed because of it have ended by SIGKILL.
-    rank = next((i for i, code in enumerate(codes) if code and code != -signal.SIGKILL), None)
-    rank = next(i for i, code in enumerate(codes) if code) if rank is None else rank
-    code = codes[rank]
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return f"process {rank} of {len(codes)} {how}"
+def _first(ranks: Sequence[subprocess.Popen[bytes]]) -> int | None:
+    """Return the number of a rank that has ended with an exit code other than 0, if there is one."""
+    return next((i for i, rank in enumerate(ranks) if rank.poll()), None)
 
 
 @contextmanager
@@ -171,6 +174,9 @@ def joined(processes: int) -> Iterator[int]:
         env["MASTER_ADDR"], int(env["MASTER_PORT"]), timeout=PATIENCE, wait_for_workers=False,
         is_master=rank == 0 and env.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
     )  # fmt: skip
+    if listened:
+        # If who started it is killed, a rank saves and stops, as at any SIGTERM.
+        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
     try:
         gpus = torch.cuda.is_available()
         if gpus:

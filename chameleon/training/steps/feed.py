@@ -29,6 +29,8 @@ class Feed:
         self, streams: Mapping[str, TokenStream], context: int, seed: int, device: torch.device
     ) -> None:
         self.streams, self.context, self.seed, self.device = streams, context, seed, device
+        #: Whether a thread reads the next batch while the device works on this one.
+        self.reads_ahead = device.type == "cuda"
         #: Blocks in each domain's split.
         self.counts = {d: max(0, (len(s) - 1) // context) for d, s in streams.items()}
 
@@ -37,7 +39,7 @@ class Feed:
         return self._read(batch).to(self.device, non_blocking=True)
 
     def ahead(self, batches: Iterable[Sequence[Block]], whole: bool = True) -> Iterator[Tensor]:
-        """Yield `read` of each; for a GPU a thread reads the next one while the device works on this one.
+        """Yield `read` of each; see `reads_ahead`.
 
         Args:
             batches: whole ones.
@@ -46,7 +48,7 @@ class Feed:
         """
         ranks = here()
         mine = (batch if whole else ranks.share(batch) or batch[:1] for batch in batches)
-        if self.device.type != "cuda":
+        if not self.reads_ahead:
             yield from map(self.read, mine)
             return
         with ThreadPoolExecutor(1) as reader:
