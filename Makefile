@@ -45,7 +45,7 @@ UNLOCK = if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ] && command -v pgrep 
   && ! pgrep -x snakemake > /dev/null; then \
     echo "make: removing the lock of a run that was cut off"; snakemake --unlock $(OVER) > /dev/null 2>&1; fi
 
-.PHONY: help reproduce smoke test test-exports fuzz check chaos bench clean lock setup
+.PHONY: help reproduce smoke one-gpu test test-exports fuzz check chaos bench clean lock setup
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -78,6 +78,16 @@ reproduce: $(READY)
 smoke: $(READY)
 	@$(UNLOCK)
 	$(SNAKEMAKE) --configfile configs/smoke.yaml
+
+## make one-gpu    configs/one_gpu.yaml, packed for a machine with a GPU that has torch, numpy and transformers alone
+one-gpu: CONFIG := $(or $(CONFIG),configs/one_gpu.yaml)
+one-gpu: $(READY)
+	@$(CHECK)
+	@$(UNLOCK)
+	$(SNAKEMAKE) --until tokens $(OVER)
+	python -m chameleon carry $(OVER)
+	@echo "There, in a copy of this folder:  python3 -m chameleon play carried.tar.gz --jobs 6 --minutes 9"
+	@echo "Here, with what it leaves:        .venv/bin/chameleon merge played.tar.gz $(OVER) && make reproduce CONFIG=$$CONFIG"
 
 ## make test       the tests, with coverage
 test: $(READY)

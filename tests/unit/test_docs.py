@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chameleon.cli import export, jobs, main, mixtures, people
+from chameleon.cli import carrying, export, jobs, main, mixtures, people
 from chameleon.experiment.load import load_files
 from chameleon.mixing import registry
 
@@ -64,13 +64,15 @@ def test_links_and_paths_exist(name: str) -> None:
 def test_commands_exist(name: str) -> None:
     text = read(name)
     named = set(re.findall(r"(?:-m |bin/|`|^)chameleon ([a-z][a-z-]*)", text, re.M))
-    assert not named - {*people.COMMANDS, *mixtures.COMMANDS, *export.COMMANDS, "job"}
+    assert not named - {
+        *people.COMMANDS, *mixtures.COMMANDS, *export.COMMANDS, *carrying.COMMANDS, "job",
+    }  # fmt: skip
     assert not set(re.findall(r"chameleon job ([a-z_]+)", text)) - set(jobs.JOBS)
-    assert not set(re.findall(r"\bmake ([a-z]+)", "\n".join(re.findall(r"`[^`]+`", text)))) - targets()
+    assert not set(re.findall(r"\bmake ([a-z-]+)", "\n".join(re.findall(r"`[^`]+`", text)))) - targets()
 
 
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", read("Makefile"), re.M))
+    return set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
 
 
 def test_readme_opens_with_the_two_commands() -> None:
