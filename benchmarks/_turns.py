@@ -2,17 +2,19 @@
 
 Threads and the allocator are settings of a process, so forms cannot share one; and a machine's speed
 drifts, so they must not run one after the other either. A worker says "ready" after its warm-up, then
-answers each line "go" by one timed piece of work, as seconds per unit. A form of several jobs has several
-workers that work at the same time.
+answers each line "go" by one timed piece of work: seconds per unit, and the peak of its memory so far. A form
+of several jobs has several workers that work at the same time.
 """
 
 import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -34,14 +36,18 @@ class Form:
     def __init__(self, script: str, task: Mapping[str, Any], jobs: int = 1) -> None:
         command = [sys.executable, script, "--worker", json.dumps(dict(task))]
         silence = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        #: What workers say is shown only if one stops.
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.workers = [
             subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
                 env=silence,
             )
             for _ in range(jobs)
         ]  # fmt: skip
         self.units: list[float] = []
+        #: Bytes: of the GPU, or resident; the largest of the workers.
+        self.peak = 0.0
         self.ready = [self._line(worker) for worker in self.workers]
 
     def turn(self) -> None:
@@ -50,7 +56,9 @@ class Form:
             assert worker.stdin is not None
             worker.stdin.write("go\n")
             worker.stdin.flush()
-        self.units.append(sum(1 / float(self._line(worker)) for worker in self.workers))
+        told = [[float(part) for part in self._line(worker).split()] for worker in self.workers]
+        self.units.append(sum(1 / seconds for seconds, _ in told))
+        self.peak = max(self.peak, *(peak for _, peak in told))
 
     @property
     def rate(self) -> float:
@@ -61,18 +69,20 @@ class Form:
         for worker in self.workers:
             worker.kill()
             worker.wait()
+        self.errors.close()
 
-    @staticmethod
-    def _line(worker: "subprocess.Popen[str]") -> str:
+    def _line(self, worker: "subprocess.Popen[str]") -> str:
         assert worker.stdout is not None
         line = worker.stdout.readline()
         if not line:
-            raise RuntimeError(f"a worker stopped: {' '.join(map(str, worker.args))}")  # type: ignore[arg-type]
+            self.errors.seek(0)
+            said = [line for line in self.errors.read().splitlines() if line.strip()]
+            raise RuntimeError(f"a worker stopped: {said[-1] if said else worker.args}")
         return line
 
 
 def take_turns(forms: Mapping[str, Form], rounds: int) -> dict[str, float]:
-    """Return units per second of every form: the median over rounds."""
+    """Return units per second of every form: the median over rounds. Workers are gone then."""
     try:
         for _ in range(rounds):
             for form in forms.values():
@@ -87,7 +97,30 @@ def serve(piece: Callable[[], float]) -> None:
     """Run in a worker after its warm-up: answer every "go" by the seconds per unit that `piece` returns."""
     say("ready")
     for _ in sys.stdin:
-        say(f"{piece():.9e}")
+        answer(piece())
+
+
+def answer(seconds: float) -> None:
+    """Answer a "go"."""
+    say(f"{seconds:.9e} {peak_bytes()}")
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held: in tensors on the GPU, or resident."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def now() -> float:
+    """Return the time in seconds when all work that was given to a GPU is done."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def arguments(parser: argparse.ArgumentParser, worker: Callable[[Any], None]) -> argparse.Namespace:

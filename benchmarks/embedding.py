@@ -23,7 +23,7 @@ from _turns import Form, arguments, header, serve, take_turns
 
 from chameleon.embedding.embed import window_means
 from chameleon.embedding.layers import domain_mean, middle
-from chameleon.training.device import keep_pages
+from chameleon.training.device import keep_pages, pick_device
 from chameleon.training.model import Decoder, ModelShape, save_pretrained
 
 CORES = os.cpu_count() or 1
@@ -52,13 +52,13 @@ class Ids:
         return part
 
 
-def prepare(folder: Path) -> None:
-    """Write tokenizer, token ids of every domain and the model."""
+def prepare(folder: Path, files: int | None = None) -> None:
+    """Write tokenizer, token ids of every domain and the model; `files` of the library, None: all."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     library = Path(sysconfig.get_path("stdlib"))
-    texts = [p.read_text(errors="replace") for p in sorted(library.glob("*.py"))]
+    texts = [p.read_text(errors="replace") for p in sorted(library.glob("*.py"))[:files]]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -90,12 +90,14 @@ class Official:
 
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.model, self.padding = GPT2Model.from_pretrained(folder / "model").eval(), padding
+        self.model = GPT2Model.from_pretrained(folder / "model").to(pick_device()).eval()
+        self.padding = padding
 
     def encode(self, ids: np.ndarray) -> Any:
         """Return the batch of token ids (and mask) that windows become."""
         texts = [self.tokenizer.decode(row.tolist()) for row in ids]
-        return self.tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=LENGTH)
+        batch = self.tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=LENGTH)
+        return batch.to(self.model.device)
 
     @torch.no_grad()
     def means(self, ids: np.ndarray) -> np.ndarray:
@@ -106,9 +108,9 @@ class Official:
         ).hidden_states
         middle_states = states[len(states) // 2]
         if self.padding:
-            return np.asarray(middle_states.mean(1))
+            return np.asarray(middle_states.mean(1).cpu())
         mask = batch["attention_mask"][:, :, None]
-        return np.asarray((middle_states * mask).sum(1) / mask.sum(1))
+        return np.asarray(((middle_states * mask).sum(1) / mask.sum(1)).cpu())
 
 
 def windows(stream: Ids, starts: np.ndarray) -> np.ndarray:
@@ -119,13 +121,13 @@ def worker(task: dict[str, Any]) -> None:
     folder = Path(task["folder"])
     torch.set_num_threads(task["threads"])
     streams, starts = read(folder)
-    turn = 0
+    turn, batch = 0, task.get("batch", BATCH)
 
     def next_windows() -> tuple[Ids, np.ndarray]:
         nonlocal turn
         turn += 1
         at = turn * BATCH % WINDOWS
-        return streams[turn % DOMAINS], starts[turn % DOMAINS][at : at + BATCH]
+        return streams[turn % DOMAINS], starts[turn % DOMAINS][at : at + batch]
 
     if task["kind"] == "official":
         official = Official(folder)
@@ -134,7 +136,7 @@ def worker(task: dict[str, Any]) -> None:
             official.means(windows(*next_windows()))
     else:
         keep_pages()
-        model = Decoder(SHAPE).initialise(0).eval()
+        model = Decoder(SHAPE).initialise(0).to(pick_device()).eval()
 
         def run() -> None:
             window_means(model, *next_windows(), LENGTH, middle(SHAPE.n_layer), task["precision"])  # type: ignore[arg-type]
@@ -142,7 +144,7 @@ def worker(task: dict[str, Any]) -> None:
     def piece() -> float:
         start = time.perf_counter()
         run()
-        return (time.perf_counter() - start) / BATCH
+        return (time.perf_counter() - start) / batch
 
     piece()
     serve(piece)
@@ -158,7 +160,7 @@ def differences(folder: Path) -> None:
     """Print how far the suite's embeddings are from the official ones, and why."""
     streams, starts = read(folder)
     official, unpadded = Official(folder), Official(folder, padding=False)
-    model, layer = Decoder(SHAPE).initialise(0).eval(), middle(SHAPE.n_layer)
+    model, layer = Decoder(SHAPE).initialise(0).to(pick_device()).eval(), middle(SHAPE.n_layer)
     rounded = copy.deepcopy(model)
     for linear in (m for m in rounded.modules() if isinstance(m, torch.nn.Linear)):
         linear.weight.data = linear.weight.data.bfloat16().float()
@@ -172,7 +174,7 @@ def differences(folder: Path) -> None:
         for i in range(0, len(ids), BATCH):
             part = ids[i : i + BATCH]
             batch = official.encode(part)
-            back, mask = batch["input_ids"].numpy(), batch["attention_mask"].numpy()
+            back, mask = batch["input_ids"].cpu().numpy(), batch["attention_mask"].cpu().numpy()
             lengths += mask.sum(1).tolist()
             width = min(back.shape[1], LENGTH)
             same[i : i + BATCH] = (mask.sum(1) == LENGTH) & (back[:, :width] == part[:, :width]).all(1)

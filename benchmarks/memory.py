@@ -19,6 +19,7 @@ from chameleon.mixing import MixtureSchedule
 from chameleon.mixing.registry import get
 from chameleon.pricing.memory import peak_bytes, step_size
 from chameleon.pricing.speed import RandomStream
+from chameleon.training.device import pick_device
 from chameleon.training.loop import Training
 from chameleon.training.model import Decoder, ModelShape
 from chameleon.training.recipe import Recipe
@@ -55,23 +56,26 @@ def expected(name: str) -> float:
     return peak_bytes(shape, train, step, "cpu", more)
 
 
+def objective(method: str, shape: ModelShape) -> Any:
+    """Return the objective of a method's run; None for a plain step."""
+    if method == "pike":
+        from chameleon.methods.gradients.pike import PikeController
+
+        return PikeController(dict.fromkeys(DOMAINS, 1 / len(DOMAINS)), 1, (0.1, 0.1))
+    if method == "doremi":
+        reference = Decoder(shape).initialise(1).to(pick_device())
+        return DoremiObjective(DOMAINS, None, reference=reference)
+    return DogeObjective(DOMAINS, step_size=5e-4) if method else None
+
+
 def measured(name: str) -> float:
     """Return the largest resident size of this process after two steps, in bytes."""
     shape, train, method = ROWS[name]
     torch.set_num_threads(2)
     even = MixtureSchedule.static(dict.fromkeys(DOMAINS, 1 / len(DOMAINS)))
     streams: Any = dict.fromkeys(DOMAINS, RandomStream(shape.vocab_size))
-    objective: Any = None
-    if method == "pike":
-        from chameleon.methods.gradients.pike import PikeController
-
-        objective = PikeController(even.stages[0].weights, 1, (0.1, 0.1))
-    elif method == "doremi":
-        objective = DoremiObjective(DOMAINS, None, reference=Decoder(shape).initialise(1))
-    elif method:
-        objective = DogeObjective(DOMAINS, step_size=5e-4)
     training = Training(shape, Recipe(**train, steps=2), streams, 0, 0, label="")
-    training.play(even, objective=objective)
+    training.play(even, objective=objective(method, shape))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 

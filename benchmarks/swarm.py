@@ -42,9 +42,16 @@ FORMS = {
 }
 
 
-def specs(runs: dict[str, dict[str, float]], size: int) -> list[dict[str, Any]]:
-    """Return the jobs' specs: shares of the runs."""
+def mixtures(count: int) -> dict[str, dict[str, float]]:
+    """Return so many runs: name -> weights."""
+    drawn = np.random.default_rng(0).dirichlet(np.ones(len(DOMAINS)), count).tolist()
+    return {f"run{i:03d}": dict(zip(DOMAINS, row, strict=True)) for i, row in enumerate(drawn)}
+
+
+def specs(runs: dict[str, dict[str, float]], size: int, steps: int | None = None) -> list[dict[str, Any]]:
+    """Return the jobs' specs: shares of the runs; `steps` of each, None: as the scale says."""
     scale = yaml.safe_load(Path("config.yaml").read_text())["scales"]["cpu_swarm"]
+    scale["train"] |= {} if steps is None else {"steps": steps}
     common = {
         "scenario": "benchmark", "method": "regmix", "seed": 0, "seeds": {"init": 1, "data": 2},
         "domains": dict.fromkeys(DOMAINS, "random"), "max_epochs": None, "validation_tokens": VALIDATION,
@@ -58,7 +65,10 @@ def specs(runs: dict[str, dict[str, float]], size: int) -> list[dict[str, Any]]:
 
 
 def seconds(
-    form: tuple[int, int, int, int], runs: dict[str, dict[str, float]], manifest: Path
+    form: tuple[int, int, int, int],
+    runs: dict[str, dict[str, float]],
+    manifest: Path,
+    steps: int | None = None,
 ) -> tuple[float, dict[str, Any]]:
     """Return what a form takes, and every run's losses."""
     size, jobs, threads, stack = form
@@ -68,7 +78,7 @@ def seconds(
         commands = [
             [*program, "--spec", json.dumps(spec), "--tokens", str(manifest), "--threads", str(threads),
              "--out", str(Path(folder, spec["group"], "out.json"))]
-            for spec in specs(runs, size or -(-len(runs) // jobs))
+            for spec in specs(runs, size or -(-len(runs) // jobs), steps)
         ]  # fmt: skip
         start = time.perf_counter()
         with ThreadPoolExecutor(jobs) as pool:
@@ -132,11 +142,7 @@ def main() -> None:
     parser.add_argument("--proxies", type=int, default=12, help="of the swarm (the default config has 64)")
     parser.add_argument("--rounds", type=int, default=2, help="timed rounds per form, one of Trainer")
     args = parser.parse_args()
-    rng = np.random.default_rng(0)
-    runs = {
-        f"run{i:03d}": dict(zip(DOMAINS, row, strict=True))
-        for i, row in enumerate(rng.dirichlet(np.ones(len(DOMAINS)), args.proxies).tolist())
-    }
+    runs = mixtures(args.proxies)
     times: dict[str, list[float]] = {name: [] for name in FORMS}
     losses: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:

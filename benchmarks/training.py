@@ -11,25 +11,33 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from typing import Any
 
 import numpy as np
 import torch
-from _turns import Form, arguments, header, say, serve, take_turns
+from _turns import Form, answer, arguments, header, now, say, serve, take_turns
+from memory import objective
 
 from chameleon.mixing.schedule import MixtureSchedule
-from chameleon.training.device import keep_pages
+from chameleon.training.device import keep_pages, pick_device
 from chameleon.training.loop import Training
 from chameleon.training.model import ModelShape, flops_per_token, parameter_count
 from chameleon.training.recipe import Recipe
 
 CORES = os.cpu_count() or 1
-#: Scale -> shape, blocks of a step, steps of one turn.
+#: Scale -> shape, blocks of a step, parts it is cut into, steps of one turn.
 SCALES = {
-    "cpu_proxy": (ModelShape(4, 2, 64, 128, 2048, 0.05), 8, 20),
-    "cpu": (ModelShape(3, 3, 96, 128, 2048, 0.05), 8, 15),
-    "5M": (ModelShape(6, 4, 256, 256, 4096), 16, 2),
+    "cpu_proxy": (ModelShape(4, 2, 64, 128, 2048, 0.05), 8, 1, 20),
+    "cpu": (ModelShape(3, 3, 96, 128, 2048, 0.05), 8, 1, 15),
+    "5M": (ModelShape(6, 4, 256, 256, 4096), 16, 1, 2),
+}
+#: Those of gpu.py: of configs/one_gpu.yaml and of config.yaml, a quarter of its batch, and one for a CPU.
+GPU_SCALES = {
+    "20M": (ModelShape(5, 8, 512, 512, 8192), 64, 1, 20),
+    "82M": (ModelShape(6, 12, 768, 512, 50_257), 128, 4, 5),
+    "210M": (ModelShape(24, 16, 768, 512, 50_257), 128, 4, 4),
+    "684M": (ModelShape(36, 24, 1200, 512, 50_257), 128, 4, 2),
+    "toy": (ModelShape(2, 2, 32, 32, 512), 8, 2, 2),
 }
 #: Form -> worker's task, jobs. The first two are the public library.
 FORMS: dict[str, tuple[dict[str, Any], int]] = {
@@ -43,6 +51,7 @@ FORMS: dict[str, tuple[dict[str, Any], int]] = {
     "products, bf16": ({"kind": "products", "precision": "bf16"}, CORES),
 }
 STEPS = 100_000
+DOMAINS = [f"d{i}" for i in range(7)]
 
 
 class Tokens:
@@ -78,14 +87,16 @@ class Turns:
         if self.first:
             say("ready")
         else:
-            say(f"{(time.perf_counter() - self.clock) / (self.steps * self.tokens):.9e}")
+            answer((now() - self.clock) / (self.steps * self.tokens))
         self.first = False
         if not sys.stdin.readline():
             sys.exit(0)
-        self.left, self.clock = self.steps, time.perf_counter()
+        self.left, self.clock = self.steps, now()
 
 
-def trainer(shape: ModelShape, batch: int, turns: Turns, precision: str) -> None:
+def trainer(
+    shape: ModelShape, batch: int, turns: Turns, precision: str, parts: int = 1, compiled: bool = False
+) -> None:
     """Train with the public library, forever."""
     from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
@@ -100,7 +111,8 @@ def trainer(shape: ModelShape, batch: int, turns: Turns, precision: str) -> None
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            output_dir=folder, max_steps=STEPS, per_device_train_batch_size=batch, bf16=precision == "bf16",
+            output_dir=folder, max_steps=STEPS, bf16=precision == "bf16", torch_compile=compiled,
+            per_device_train_batch_size=batch // parts, gradient_accumulation_steps=parts,
             report_to=[], save_strategy="no", disable_tqdm=True, learning_rate=1e-3, weight_decay=0.1,
             use_cpu=not torch.cuda.is_available(),
         )  # fmt: skip
@@ -108,12 +120,26 @@ def trainer(shape: ModelShape, batch: int, turns: Turns, precision: str) -> None
         Trainer(model=model, args=arguments, train_dataset=Tokens(shape), callbacks=[Callback()]).train()
 
 
-def suite(shape: ModelShape, batch: int, turns: Turns, precision: str, compile_: str) -> None:
-    """Train with the suite, forever."""
-    recipe = Recipe("adamw", 1e-3, batch, STEPS, precision=precision, compile=compile_)
-    streams: Any = {"a": Tokens(shape), "b": Tokens(shape)}
+def suite(
+    shape: ModelShape,
+    batch: int,
+    turns: Turns,
+    precision: str,
+    compile_: str,
+    parts: int = 1,
+    checkpointing: bool = False,
+    method: str = "",
+) -> None:
+    """Train with the suite, forever; under the objective of a method if one is named."""
+    recipe = Recipe(
+        "adamw", 1e-3, batch, STEPS, precision=precision, compile=compile_, grad_accumulation=parts,
+        activation_checkpointing=checkpointing,
+    )  # fmt: skip
+    streams: Any = dict.fromkeys(DOMAINS, Tokens(shape))
     training = Training(shape, recipe, streams, init_seed=0, data_seed=0, label="")
-    training.sampler.segment = lambda _, total: [("a", i % 4000) for i in range(total)]  # type: ignore[method-assign]
+    training.sampler.segment = lambda _, total: [  # type: ignore[method-assign]
+        (DOMAINS[i % len(DOMAINS)], i % 4000) for i in range(total)
+    ]
 
     class Always(dict):  # type: ignore[type-arg]
         def __contains__(self, _: object) -> bool:
@@ -122,19 +148,20 @@ def suite(shape: ModelShape, batch: int, turns: Turns, precision: str, compile_:
         def __missing__(self, _: int) -> Turns:
             return turns
 
-    training.play(MixtureSchedule.static({"a": 0.5, "b": 0.5}), watch=Always({0: turns}))
+    even = MixtureSchedule.static(dict.fromkeys(DOMAINS, 1 / len(DOMAINS)))
+    training.play(even, objective=objective(method, shape), watch=Always({0: turns}))
 
 
 def products(shape: ModelShape, batch: int, precision: str, rounds: int) -> None:
     """Run the matrix products of a step, forward and backward, each into memory that is there already."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    n, d = batch * shape.context, shape.d_model
+    n, d, device = batch * shape.context, shape.d_model, pick_device()
     layers = [(d, 3 * d), (d, d), (d, 4 * d), (4 * d, d)] * shape.n_layer + [(d, shape.vocab_size)]
     calls = []
     made: dict[tuple[int, int], torch.Tensor] = {}
 
     def of(rows: int, columns: int, part: int) -> torch.Tensor:
-        return made.setdefault((rows, columns, part), torch.randn(rows, columns).to(dtype))  # type: ignore[arg-type, return-value, call-overload]
+        return made.setdefault((rows, columns, part), torch.randn(rows, columns).to(device, dtype))  # type: ignore[arg-type, return-value, call-overload]
 
     for i, o in layers:
         x, w, y = of(n, i, 0), of(o, i, 1), of(n, o, 2)
@@ -142,28 +169,30 @@ def products(shape: ModelShape, batch: int, precision: str, rounds: int) -> None
     flops = sum(2.0 * a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in calls)
 
     def piece() -> float:
-        start = time.perf_counter()
+        start = now()
         for _ in range(rounds):
             for a, b, out in calls:
                 torch.mm(a, b, out=out)
-        return (time.perf_counter() - start) / (rounds * flops)
+        return (now() - start) / (rounds * flops)
 
     piece()
     serve(piece)
 
 
 def worker(task: dict[str, Any]) -> None:
-    shape, batch, steps = SCALES[task["scale"]]
+    shape, batch, parts, steps = (SCALES | GPU_SCALES)[task["scale"]]
     torch.set_num_threads(task.get("threads", 1))
     if task["kind"] == "trainer":
-        trainer(shape, batch, Turns(steps, batch * shape.context, 4), task["precision"])
+        turns = Turns(steps, batch * shape.context, 4)
+        trainer(shape, batch, turns, task["precision"], parts, task.get("compile", False))
         return
     keep_pages()
     if task["kind"] == "products":
-        products(shape, batch, task["precision"], steps)
+        products(shape, batch // parts, task["precision"], steps)
     else:
         turns = Turns(steps, batch * shape.context, 4)
-        suite(shape, batch, turns, task["precision"], task["compile"])
+        more = {key: task[key] for key in ("checkpointing", "method") if key in task}
+        suite(shape, batch, turns, task["precision"], task["compile"], parts, **more)
 
 
 def main() -> None:
@@ -173,7 +202,7 @@ def main() -> None:
     args = arguments(parser, worker)
     print(header(f"{CORES} threads in all", "transformers"))
     for scale in [args.scale] if args.scale else SCALES:
-        shape, batch, _ = SCALES[scale]
+        shape, batch, _, _ = SCALES[scale]
         forms = {}
         for name, (task, jobs) in FORMS.items():
             forms[name] = Form(__file__, {**task, "scale": scale}, jobs)
