@@ -41,8 +41,11 @@ wildcard_constraints:
 PARTS = CFG.raw["data"].get("parts", 1)
 # The wildcards of one run.
 RUN = ("scenario", "method", "seed")
-# What training, embedding and evaluation jobs ask the scheduler for, and how many models a swarm's worker stacks.
+# What a job that trains one model asks the scheduler for: as many processes train it together, of one or, with the
+# resource `nodes` of a profile, of several nodes. What all other jobs ask for that work on a GPU, and how many models a
+# swarm's worker stacks.
 GPUS = CFG.raw.get("gpus_per_job", 0)
+GPU = min(1, GPUS)
 STACK = CFG.raw.get("swarm", {}).get("stack", 1)
 # How often the state of a run is saved.
 STATES = CFG.states

@@ -17,7 +17,7 @@ rule embed:
     resources:
         mem_mb=2000,
         runtime=240,
-        gpu=GPUS,
+        gpu=GPU,
     params:
         spec=spec(specs.embed, "embedder", "corpus", "seed"),
     shell:

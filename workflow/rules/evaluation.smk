@@ -20,7 +20,7 @@ rule evaluate:
     resources:
         mem_mb=2000,
         runtime=240,
-        gpu=GPUS,
+        gpu=GPU,
     params:
         spec=spec(specs.evaluate, *RUN),
     shell:
@@ -71,7 +71,7 @@ rule fewshot:
     resources:
         mem_mb=4000,
         runtime=720,
-        gpu=GPUS,
+        gpu=GPU,
     params:
         spec=spec(specs.fewshot, "scenario"),
         results=subpath(output.scores, ancestor=2),

@@ -41,7 +41,7 @@ if STUDIED:
         resources:
             mem_mb=2000,
             runtime=1440,
-            gpu=GPUS,
+            gpu=GPU,
             states=STATES,
         params:
             spec=spec(study.proxy, "variant", "seed"),
@@ -67,7 +67,7 @@ if STUDIED:
         resources:
             mem_mb=2000,
             runtime=240,
-            gpu=GPUS,
+            gpu=GPU,
         params:
             spec=spec(study.embed, "variant", "seed"),
         shell:

@@ -47,7 +47,7 @@ rule start:
     resources:
         mem_mb=8000,
         runtime=240,
-        gpu=GPUS,
+        gpu=GPU,
     params:
         spec=spec(specs.start, "scenario"),
         out=subpath(output.first, parent=True),
@@ -75,8 +75,8 @@ rule proxy:
     resources:
         mem_mb=2000,
         runtime=1440,
+        # Speed only, like the stack: changing these must rerun nothing.
         gpu=GPUS,
-        # Speed only, like the stack: changing it must rerun nothing.
         states=STATES,
     params:
         spec=spec(specs.proxy, "scenario", "seed"),
@@ -85,7 +85,7 @@ rule proxy:
     shell:
         "python -m chameleon job proxy --spec {params.spec:q} --tokens {input.tokens:q}"
         " --tokenizer {params.tokenizer:q} --out {params.out:q} --threads {threads} --states {resources.states:q}"
-        " 2>&1 | tee -i {log:q}"
+        " --processes {resources.gpu} 2>&1 | tee -i {log:q}"
 
 
 rule extra:
@@ -122,7 +122,7 @@ rule extra:
     shell:
         "python -m chameleon job extra --spec {params.spec:q} --tokens {input.tokens:q} --after {params.after:q}"
         " {params.reference:q} --tokenizer {params.tokenizer:q} --out {params.out:q} --threads {threads} --states {resources.states:q}"
-        " 2>&1 | tee -i {log:q}"
+        " --processes {resources.gpu} 2>&1 | tee -i {log:q}"
 
 
 # One worker's share of a method's many small runs: one process, one start-up. What it has done when it is cut
@@ -144,7 +144,7 @@ rule swarm:
         stack=STACK,
         mem_mb=2000,
         runtime=1440,
-        gpu=GPUS,
+        gpu=GPU,
         states=STATES,
     params:
         spec=spec(specs.swarm, *RUN, "group"),
@@ -190,4 +190,4 @@ rule train:
         "python -m chameleon job train --spec {params.spec:q} --tokens {input.tokens:q} --weights {input.weights:q}"
         " --embeddings {input.embeddings:q} --runs {params.runs:q} --others {input.others:q} {params.start:q}"
         " --tokenizer {params.tokenizer:q} --out {params.out:q} --threads {threads} --states {resources.states:q}"
-        " 2>&1 | tee -i {log:q}"
+        " --processes {resources.gpu} 2>&1 | tee -i {log:q}"
