@@ -26,6 +26,8 @@ OBJECTIVE_FLOPS = 4 / 3
 LORA_FLOPS = 2 / 3
 #: Few-shot items of a task without a limit. Tasks of lm-eval differ widely.
 ITEMS = 2000
+#: Stages of which a job may train one model on several GPUs.
+MANY = ("proxy", "extra", "base")
 
 
 class Walk:
@@ -40,6 +42,7 @@ class Walk:
         self.cfg, self.objectives = cfg, dict(objectives or {})
         self.vocab = text.vocabulary(cfg.raw["tokenizer"])
         self.threads, self.gpus = cfg.raw["threads"], int(cfg.raw.get("gpus_per_job", 0))
+        self.gpu = min(1, self.gpus)
         self.jobs: dict[str, Job] = {}
         self._shapes: dict[str, Any] = {}
 
@@ -113,8 +116,8 @@ class Walk:
         first = [f"tokens {corpus}" for corpus in dict.fromkeys(spec["domains"].values())]
         return Job(
             name, stage, scale=scale, tokens=tokens, train_flops=self.flops(scale) * tokens,
-            disk=self.model_bytes(scale), fixed="torch", threads=self.threads["train"], gpus=self.gpus,
-            needs=(*first, *needs), **more,
+            disk=self.model_bytes(scale), fixed="torch", threads=self.threads["train"],
+            gpus=self.gpus if stage in MANY else self.gpu, needs=(*first, *needs), **more,
         )  # fmt: skip
 
     def _pass(self, job: Job, tokens: float, **read: int | None) -> None:
@@ -141,7 +144,7 @@ class Walk:
         spec = specs.embed(self.cfg, embedder, corpus, seed)
         scale = self.jobs[model_job].scale
         model = self.cfg.raw["scales"][scale]["model"]
-        job = Job(f"embed {embedder} {corpus} {seed}", "embed", scale=scale, fixed="torch", gpus=self.gpus,
+        job = Job(f"embed {embedder} {corpus} {seed}", "embed", scale=scale, fixed="torch", gpus=self.gpu,
                   threads=self.threads["evaluate"], needs=(f"tokens {corpus}", model_job))  # fmt: skip
         length = spec["window_length"] or model["context"]
         layer = (model["n_layer"] + 1) // 2 if spec["layer"] is None else spec["layer"]
@@ -245,14 +248,14 @@ class Walk:
         self._add(job)
         tested = specs.evaluate(cfg, scenario, label, seed)
         test = Job(f"evaluate {scenario} {label} {seed}", "evaluate", scenario, label, spec["scale"],
-                   fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
+                   fixed="torch", threads=self.threads["evaluate"], gpus=self.gpu,
                    needs=(name, *(f"tokens {c}" for c in cfg.unseen(scenario))))  # fmt: skip
         read = k + len(tested["kept"]) + len(tested["unseen"])
         self._pass(test, read * tested["test_tokens"])
         self._add(test)
         if name_of is not None:
             before = Job(f"start {scenario}", "evaluate", scenario, "", spec["scale"], fixed="torch",
-                         threads=self.threads["evaluate"], gpus=self.gpus,
+                         threads=self.threads["evaluate"], gpus=self.gpu,
                          needs=(self.checkpoint(name_of), *test.needs[1:]))  # fmt: skip
             self._pass(before, read * tested["test_tokens"])
             self._add(before)
@@ -263,7 +266,7 @@ class Walk:
         model = self.cfg.raw["scales"][spec["scale"]]["model"]
         models = [f"base {scenario} {m} {s}" for m in spec["methods"] for s in spec["seeds"]]
         job = Job(f"fewshot {scenario}", "fewshot", scenario, "", spec["scale"], fixed="fewshot",
-                  gpus=self.gpus, threads=self.threads["evaluate"], needs=tuple(models))  # fmt: skip
+                  gpus=self.gpu, threads=self.threads["evaluate"], needs=tuple(models))  # fmt: skip
         # One pass over the prompt of an item and its answers; with examples it fills the context.
         read = sum(model["context"] if shots else model["context"] / 2 for shots in spec["shots"])
         self._pass(job, len(models) * len(spec["tasks"]) * (spec["limit"] or ITEMS) * read)
@@ -283,7 +286,7 @@ class Walk:
                 needs = self.base(scenario, borrowed.split("/")[2], seed)
             how = study.embed(cfg, variant, seed)
             job = Job(f"sensitivity_embed {variant} {seed}", "sensitivity", scale=spec["scale"],
-                      fixed="torch", threads=self.threads["evaluate"], gpus=self.gpus,
+                      fixed="torch", threads=self.threads["evaluate"], gpus=self.gpu,
                       needs=(needs,))  # fmt: skip
             windows = len(how["domains"]) * how["windows"]
             draws = len(how["window_seeds"]) - 1 + len(how["checkpoints"])

@@ -16,7 +16,7 @@ EARLY = ("proxy", "embed", "extra", "swarm", "weights")
 
 
 def seconds(job: Job, speed: Speed) -> float:
-    """Return the wall-clock seconds of a job on its threads."""
+    """Return the wall-clock seconds of a job on its threads; on n GPUs it trains n times as fast, at best."""
     kind, size = job.text
     total = SECONDS_PER_MB[kind] * size / job.threads if kind else 0.0
     total += speed.start if job.fixed == "torch" and speed.start is not None else FIXED_SECONDS[job.fixed]
@@ -24,7 +24,7 @@ def seconds(job: Job, speed: Speed) -> float:
     train = job.train_flops / speed.train.get(job.scale, DEFAULT_FLOPS)
     if job.objective in speed.objectives:
         train *= speed.objectives[job.objective] / speed.objective_flops[job.objective]
-    return total + train + job.forward_flops / speed.forward.get(job.scale, DEFAULT_FLOPS)
+    return total + train / max(1, job.gpus) + job.forward_flops / speed.forward.get(job.scale, DEFAULT_FLOPS)
 
 
 def makespan(jobs: Sequence[Job], durations: Sequence[float], cores: int, devices: int = 0) -> float:

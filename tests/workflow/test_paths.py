@@ -35,6 +35,7 @@ def test_every_path_in_a_command_is_quoted() -> None:
                 "threads",
                 "resources.stack",
                 "resources.states",
+                "resources.gpu",
             }
             assert not [field for field in loose if not field.endswith(":q")], f"{file}: {command}"
             assert "$" not in command, f"{file}: {command}"
