@@ -13,7 +13,8 @@ import pytest
 from fewshot_results import SPEC, write_items, write_results
 
 from chameleon.core.artifacts import read_json
-from chameleon.experiment import ending, specs
+from chameleon.experiment import specs
+from chameleon.experiment.hooks import ending
 from chameleon.experiment.load import load
 from chameleon.reporting import catalogue
 from chameleon.reporting.partial import on_screen

@@ -10,7 +10,7 @@ import pytest
 from snakemake.scheduling.job_scheduler import JobRateLimiter
 from snakemake.settings.types import MaxJobsPerTimespan
 
-from chameleon.experiment.starting import began, date_now, unlimited
+from chameleon.experiment.hooks.starting import began, date_now, unlimited
 
 
 @pytest.mark.parametrize(("limit", "stays"), [("100/1s", False), ("50/1m", True), ("100/2s", True)])

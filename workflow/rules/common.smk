@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 
 from chameleon.core.errors import UserError
-from chameleon.experiment import ending, load, names, paths, specs, starting
+from chameleon.experiment import load, names, paths, specs
+from chameleon.experiment.hooks import ending, starting
 from chameleon.experiment.specs import study
 from chameleon.reporting import catalogue
 from chameleon.sensitivity import catalogue as study_catalogue
@@ -67,6 +68,11 @@ def spec(function, *names):
         )
 
     return params
+
+
+def memory(megabytes):
+    """Return a resource function: so much memory at a job's first attempt, as much more at every retry."""
+    return lambda wildcards, attempt: megabytes * attempt
 
 
 def reads(function, *names):

@@ -31,7 +31,7 @@ rule read:
     conda:
         "../../envs/suite.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         spec=spec(specs.part_of_text, "corpus", "part"),
@@ -49,7 +49,7 @@ rule gather:
     conda:
         "../../envs/suite.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         spec=spec(specs.part_of_text, "corpus", "part"),
@@ -72,7 +72,7 @@ rule prepare:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["prepare"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=120,
     params:
         spec=spec(specs.prepare, "corpus"),
@@ -95,7 +95,7 @@ rule tokenizer:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["tokenize"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         spec=spec(specs.tokenizer),
@@ -118,7 +118,7 @@ rule encode:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["tokenize"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         spec=spec(specs.part_of_tokens, "corpus", "part"),
@@ -145,7 +145,7 @@ rule tokens:
     resources:
         # Not a param: it decides no token, and asking for more must not write all shards again.
         asked=spec(specs.asked, "corpus"),
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=120,
     params:
         spec=spec(specs.tokens, "corpus"),

@@ -15,7 +15,7 @@ rule embed:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
         gpu=GPU,
     params:
@@ -61,7 +61,7 @@ rule sentences:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         spec=spec(specs.sentences, "corpus", "seed"),

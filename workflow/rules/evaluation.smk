@@ -18,7 +18,7 @@ rule evaluate:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
         gpu=GPU,
     params:
@@ -42,7 +42,7 @@ rule items:
         "../../envs/suite.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=60,
     params:
         spec=spec(specs.items),
@@ -69,7 +69,7 @@ rule fewshot:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=720,
         gpu=GPU,
     params:

@@ -39,7 +39,7 @@ if STUDIED:
             "../../envs/suite.yaml"
         threads: CFG.raw["threads"]["train"]
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=1440,
             gpu=GPU,
             states=STATES,
@@ -65,7 +65,7 @@ if STUDIED:
             "../../envs/suite.yaml"
         threads: CFG.raw["threads"]["evaluate"]
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=240,
             gpu=GPU,
         params:

@@ -16,7 +16,7 @@ rule provide:
     conda:
         "../../envs/suite.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=240,
     params:
         spec=spec(specs.checkpoint, "checkpoint"),
@@ -45,7 +45,7 @@ rule start:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]
     resources:
-        mem_mb=8000,
+        mem_mb=memory(8000),
         runtime=240,
         gpu=GPU,
     params:
@@ -73,7 +73,7 @@ rule proxy:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["train"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=1440,
         # Speed only, like the stack: changing these must rerun nothing.
         gpu=GPUS,
@@ -109,7 +109,7 @@ rule extra:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["train"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=1440,
         gpu=GPUS,
         states=STATES,
@@ -142,7 +142,7 @@ rule swarm:
     resources:
         # Not a param: it is speed only, and changing it must rerun nothing.
         stack=STACK,
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=1440,
         gpu=GPU,
         states=STATES,
@@ -176,7 +176,7 @@ rule train:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["train"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=2880,
         gpu=GPUS,
         states=STATES,

@@ -19,7 +19,7 @@ rule weights:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         spec=spec(specs.weights, *RUN),
@@ -46,7 +46,7 @@ rule forecast:
         "../../envs/suite.yaml"
     threads: CFG.raw["threads"]["evaluate"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         spec=spec(specs.forecast, *RUN),

@@ -1,6 +1,6 @@
 """The jobs that a run of Snakemake left undone, and why those that failed did.
 
-`chameleon.experiment.ending` writes the list when a run has failed. Why a job failed is in the `failure.json`
+`chameleon.experiment.hooks.ending` writes the list when a run has failed. Why a job failed is in the `failure.json`
 that it leaves beside where its results would lie; a job that could leave none (killed, no space) has its log.
 """
 
@@ -60,7 +60,7 @@ class Unfinished:
 
     @classmethod
     def read(cls, path: Path) -> "Unfinished":
-        """Read what `chameleon.experiment.ending` wrote."""
+        """Read what `chameleon.experiment.hooks.ending` wrote."""
         found = read_json(path)
         jobs = [
             Job(j["name"], j["rule"], j["wildcards"], tuple(map(Path, j["outputs"])), j["log"], j["failed"],

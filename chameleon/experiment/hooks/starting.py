@@ -7,6 +7,8 @@ starts a hundred jobs in a second; without the limit the scheduler wakes up when
 
 Results dated in the future, as after a jump of the clock, are dated now: Snakemake fails every job whose
 output is older than its input, again and again until that day has come.
+
+On SLURM, jobs that a killed run left in the queue are ended (`slurm`).
 """
 
 import os
@@ -15,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from chameleon.experiment.hooks import slurm
+
 #: Snakemake's own limit, (jobs, seconds). Another one was asked for, and stays.
 DEFAULT = (100, 1)
 #: Clocks of a cluster's nodes may differ by so many seconds; Snakemake waits for less.
@@ -22,8 +26,9 @@ SKEW = 60.0
 
 
 def began(results: Path, workflow: Any) -> None:
-    """Remove the default limit and mend dates, before the first job is chosen."""
+    """Remove the default limit, end jobs of a killed run and mend dates, before the first job is chosen."""
     unlimited(workflow)
+    slurm.began(workflow)
     if found := date_now(results):
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         said = f"{found[0]}{more}: dated in the future (was a clock wrong?); dated now"

@@ -1,0 +1,1 @@
+"""What happens before the first and after the last job of a run of Snakemake."""
