@@ -41,6 +41,8 @@ def play(carried: Path, out: Path, side_by_side: int, minutes: float | None) -> 
         Interrupted: the time was over, or a signal came; the same call goes on.
         UserError: a job failed. `out` is written before either.
     """
+    if side_by_side < 1:
+        raise UserError(f"--jobs: {side_by_side} is not at least 1")
     started = time.monotonic()
     jobs, files = archive.read(carried)
     archive.place(files)
@@ -119,8 +121,8 @@ class Crew:
                 stdout=handle,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                # A signal for this process is passed on by it, once.
-                start_new_session=True,
+                # Ctrl-C reaches this process alone, which passes it on; the end of the session reaches all.
+                process_group=0,
             )
         self._running[process] = (job, time.monotonic())
 
