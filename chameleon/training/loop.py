@@ -5,7 +5,6 @@ method does not own (initialisation, order of the data within a domain, recipe, 
 axes that all methods share.
 """
 
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -148,7 +147,7 @@ class Training:
         own = "objective" if objective is not None else "controller observes every step" if observer else ""
         if own and self.engine.compiled:
             self.engine = replace(self.engine, compiled=False, reason=f"the method's own {own}")
-        part = math.ceil(recipe.batch_size / recipe.grad_accumulation)
+        part = self.ranks.at_once(recipe.batch_size, recipe.grad_accumulation)
         example = torch.zeros(part, self.shape.context + 1, dtype=torch.long, device=self.device)
         self.engine, summed = self.engine.prepared(self.model, example, by_block=self.ranks.world > 1)
         self._passes = Passes(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import plain_runs
+import tiny_checkpoints
 import torch
 from plain_runs import MIXTURE
 
@@ -28,6 +29,8 @@ from chameleon.stages import runs
 from chameleon.training import launch
 from chameleon.training.distributed import replicas
 from chameleon.training.distributed.ranks import here
+from chameleon.training.hf.building import drawn
+from chameleon.training.hf.decoder import shape_of
 from chameleon.training.model import Decoder, ModelShape
 from chameleon.training.resume.states import Every, States
 
@@ -37,8 +40,12 @@ STEPS = 8
 CUT = 5
 
 
-def training(size=6, parts=1, steps=STEPS, **recipe):
-    run = plain_runs.training(SHAPE, steps, size, parts)
+#: Of a model of transformers.
+LLAMA = tiny_checkpoints.CONFIGS["llama"].to_dict() | {"vocab_size": plain_runs.VOCABULARY}
+
+
+def training(size=6, parts=1, steps=STEPS, shape=SHAPE, **recipe):
+    run = plain_runs.training(shape, steps, size, parts)
     run.recipe = replace(run.recipe, **recipe)
     return run
 
@@ -68,6 +75,10 @@ def doremi():
     return {"objective": DoremiObjective(list(MIXTURE), None, reference=Decoder(SHAPE).initialise(3))}
 
 
+def llama(**recipe):
+    return training(7, 2, shape=shape_of(drawn(LLAMA, 0), SHAPE.context), **recipe)
+
+
 AIOLI = {"lp_steps": 1, "update_steps": 12}
 #: Name -> a run, and what it is played with.
 CASES = {
@@ -87,6 +98,10 @@ CASES = {
     "odm": lambda: (training(7, 2), online("odm", update_steps=2)),
     "pike": lambda: (training(7, 2), online("pike", update_steps=2)),
     "rnb": lambda: (training(7, 2), online("rnb", update_steps=2)),
+    "llama": lambda: (llama(), {}),
+    "doge of a llama": lambda: (llama(), doge()),
+    "pike of a llama": lambda: (llama(), online("pike", update_steps=2)),
+    "sharded llama": lambda: (llama(shard=True), {}),
     "sharded": lambda: (training(shard=True), {}),
     "sharded in parts": lambda: (training(7, 4, shard=True, activation_checkpointing=True), {}),
     "sharded aioli": lambda: (training(steps=24, shard=True), online("aioli", **AIOLI)),

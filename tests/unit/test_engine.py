@@ -90,6 +90,32 @@ def test_where_the_compiler_fails_the_plain_form_runs_and_says_so(monkeypatch, c
     assert torch.equal(weights(run), weights(trained()))
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_block_by_block_every_block_is_compiled_or_none(works, monkeypatch):
+    """As on several ranks; a compiler is not asked for."""
+    model = Decoder(SHAPE).initialise(0)
+    tokens = torch.randint(SHAPE.vocab_size, (2, SHAPE.context + 1))
+    asked = []
+
+    def compiled(call, dynamic):
+        def run(*args):
+            asked.append(call)
+            if not works:
+                raise RuntimeError("Python.h: no such file")
+            return call(*args)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    chosen, summed = engine.Engine("fp32", True).prepared(model, tokens, by_block=True)
+    assert chosen.compiled == works and len(asked) == (SHAPE.n_layer if works else 1)
+    asked.clear()
+    loss = summed(tokens[:, :-1], tokens[:, 1:])
+    assert len(asked) == works * SHAPE.n_layer
+    assert torch.equal(loss, Decoder(SHAPE).initialise(0).summed(tokens[:, :-1], tokens[:, 1:]))
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_the_compiler_is_the_one_that_torch_would_call(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", str(tmp_path / "gone"))
     assert engine.compiler() is None

@@ -49,6 +49,10 @@ class Ranks:
         """
         return min(math.ceil(parts / self.world), math.ceil(blocks / self.world))
 
+    def at_once(self, blocks: int, parts: int) -> int:
+        """Return the most blocks of a pass on any rank; arguments as of `passes`."""
+        return math.ceil(math.ceil(blocks / self.world) / self.passes(blocks, parts))
+
     def sum_(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its sum over the ranks. They lie on one device and are of any shapes."""
         if self.world == 1:
