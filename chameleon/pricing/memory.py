@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 from chameleon.experiment.config import Config
 from chameleon.mixing.method import Method
 from chameleon.mixing.types import StepSize
+from chameleon.pricing import activations
 from chameleon.pricing.job import Job
 from chameleon.pricing.objectives import objective_key
 from chameleon.pricing.shapes import shape as shape_of
+from chameleon.training.hf.decoder import HfShape
 from chameleon.training.losses import chunk_rows
 from chameleon.training.model import ModelShape, parameter_count
 
@@ -26,7 +28,7 @@ def step_size(shape: ModelShape, train: Mapping[str, Any], domains: int, precisi
 
     Of a block, a pass keeps per token and unit of width its input and the middle of its residual stream
     (which stay float32), both norms' outputs, q, k, v, attention's answer, and 4 + 4 about the GELU. The last
-    norm's input and output come on top.
+    norm's input and output come on top. Of a model of transformers all that is counted by `activations`.
 
     Args:
         shape: of the model.
@@ -35,12 +37,15 @@ def step_size(shape: ModelShape, train: Mapping[str, Any], domains: int, precisi
         precision: "fp32" or "bf16", that the job runs in.
     """
     number = 2 if precision == "bf16" else 4
-    block = 2 * 4 + 14 * number
-    blocks = shape.n_layer * 4 + block if train.get("activation_checkpointing") else shape.n_layer * block
+    block, last = (2 * 4 + 14 * number) * shape.d_model, (4 + number) * shape.d_model
+    if isinstance(shape, HfShape):
+        block = round((activations.token_bytes(shape, precision) - last) / shape.n_layer)
+    again = train.get("activation_checkpointing")
+    blocks = shape.n_layer * 4 * shape.d_model + block if again else shape.n_layer * block
     return StepSize(
         blocks=int(train["batch_size"]), length=shape.context, parts=int(train.get("grad_accumulation", 1)),
         domains=domains, parameters=parameter_count(shape), vocabulary=shape.vocab_size, number=number,
-        token_bytes=(blocks + 4 + number) * shape.d_model, width=shape.d_model,
+        token_bytes=blocks + last, width=shape.d_model,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from chameleon.pricing.job import STAGES, Job
 from chameleon.pricing.jobs import Walk
 from chameleon.pricing.objectives import objective_runs
 from chameleon.pricing.schedule import makespan, reached, seconds
+from chameleon.pricing.shapes import shape
 from chameleon.pricing.speed import DEFAULT_FLOPS, Speed, given, measure, objective_spec
 
 #: Stages that are the price of a method's weights.
@@ -149,7 +150,7 @@ def published(cfg: Config, jobs: Sequence[Job]) -> list[str]:
     by_name, lines = {job.name: job for job in jobs}, []
     for scenario in cfg.scenarios:
         model = cfg.raw["scales"][cfg.proxy_role(scenario)["scale"]]["model"]
-        if (model["n_layer"], model["d_model"]) != (6, 768):
+        if "kind" in model or (model["n_layer"], model["d_model"]) != (6, 768):
             continue
         for label in cfg.methods(scenario):
             name = cfg.method(label)[0].name
@@ -178,8 +179,8 @@ def _matrices(cfg: Config, job: Job) -> int:
     """Return the weights of the blocks' matrices of a job's model."""
     if not job.scale:
         return 0
-    model = cfg.raw["scales"][job.scale]["model"]
-    return int(12 * model["n_layer"] * model["d_model"] ** 2)
+    found = shape(cfg, job.scale, text.vocabulary(cfg.raw["tokenizer"]))
+    return found.n_layer * found.block_weights
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

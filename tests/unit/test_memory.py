@@ -7,6 +7,7 @@ from chameleon.experiment.load import load
 from chameleon.mixing.registry import get
 from chameleon.pricing import memory
 from chameleon.pricing.job import Job
+from chameleon.training.hf import scratch
 from chameleon.training.model import Decoder, ModelShape, parameter_count
 
 SHAPE = ModelShape(n_layer=3, n_head=2, d_model=32, context=64, vocab_size=96)
@@ -41,6 +42,26 @@ def test_what_a_pass_keeps_of_a_token(again: bool) -> None:
         counted -= 16 * 4 * SHAPE.d_model * tokens.numel()
     # Besides: token ids, means and deviations of the norms, attention's normalisers.
     assert counted <= kept(net, tokens) <= 1.08 * counted
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("model_type", ["llama", "gpt_neox"])
+def test_what_a_pass_of_transformers_keeps_of_a_token(model_type: str, again: bool) -> None:
+    config = {"model_type": model_type, "hidden_size": 32, "intermediate_size": 88, "num_hidden_layers": 3,
+              "num_attention_heads": 2, "max_position_embeddings": 64}  # fmt: skip
+    shape = scratch.shape({"kind": "hf", "context": 64, "config": config}, 96)
+    net = shape.initial(0).train()
+    net.checkpointing = again
+    tokens = torch.randint(96, (8, 64), generator=torch.Generator().manual_seed(0))
+    step = memory.step_size(shape, TRAIN | {"activation_checkpointing": again}, 2, "fp32")
+    counted = step.token_bytes * tokens.numel()
+    if again:
+        block = memory.step_size(shape, TRAIN, 2, "fp32").token_bytes - (4 + 4) * 32
+        counted -= block / 3 * tokens.numel()
+    # Besides: rotations, once a pass, and what the last norm keeps beside both its ends.
+    assert 0.97 * counted <= kept(net, tokens) <= (1.3 if again else 1.08) * counted
+    low, high = (memory.step_size(shape, TRAIN, 2, precision).token_bytes for precision in ("bf16", "fp32"))
+    assert 0.5 * high < low < 0.9 * high
 
 
 def test_weights_gradients_and_state_are_the_floor() -> None:
