@@ -49,7 +49,7 @@ _SHOWN = (
 SOURCES: dict[str, tuple[str, ...]] = {
     "corpora": ("chameleon/data/corpora/**/*.py",),
     "tokenizer": ("chameleon/data/tokenizer.py",),
-    "tokens": ("chameleon/data/tokenizing.py", "chameleon/data/tokens.py"),
+    "tokens": ("chameleon/data/tokenizing.py", "chameleon/data/tokens.py", "chameleon/data/bpe.py"),
     "train": (
         "chameleon/training/**/*.py",
         "chameleon/data/sampler.py",

@@ -68,7 +68,7 @@ def encode(spec: Spec, corpus: Path, tokenizer: Path, out: Path, threads: int) -
     from chameleon.data.tokenizing import encode as work
 
     with whole(out) as folder:
-        work(dict(spec), corpus, tokenizer, folder, spec["part"], spec["parts"])
+        work(dict(spec), corpus, tokenizer, folder, threads, spec["part"], spec["parts"])
 
 
 def tokens(
@@ -95,7 +95,7 @@ def tokens(
     if encoded:
         assemble(dict(spec), encoded, tokenizer, out, asked or {})
     else:
-        tokenize(dict(spec), corpus, tokenizer, out, asked or {})
+        tokenize(dict(spec), corpus, tokenizer, out, asked or {}, threads)
     # The manifest has the digests of the shards.
     recorder.outputs = [out / "manifest.json", *(p for d in spec["domains"] for p in out.glob(f"{d}/*.npy"))]
     recorder.write(out / "run.json")

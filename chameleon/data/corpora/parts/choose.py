@@ -1,9 +1,9 @@
 """Third step: which of the gathered documents stay: those under the cap, and of near duplicates the first.
 
 Documents are compared in the order of their ids, each with those kept before it. Only what shares a band of
-its signature with another document can be a near duplicate: the bands of all documents are numbers that are
-sorted one band at a time, and only the texts of documents that share one are read and compared exactly. About
-40 bytes a document are held at once, and the shingles of those that share a band.
+its signature with another document can be a near duplicate: the bands of all documents are numbers, which are
+sorted, and only the texts of documents that share one are read and compared exactly. What is held at once is
+some 150 bytes a document, and the shingles of those that share a band.
 """
 
 from collections import Counter
@@ -32,10 +32,8 @@ def within(gathered: Gathered, data: Mapping[str, Any], domain: str) -> tuple[np
     near = near_duplicates(data)
     if near is None:
         return kept, counts
-    suspects = np.zeros(len(kept), bool)
-    for band in range(gathered.bands):
-        rows = np.flatnonzero(kept)
-        values = gathered.column(domain, f"band{band}")[rows]
+    suspects, rows = np.zeros(len(kept), bool), np.flatnonzero(kept)
+    for values in gathered.band_values(domain)[rows].T:
         suspects[rows[_shared(values)]] = True
     splits = gathered.column(domain, "split")
     index = near.index()
@@ -87,10 +85,8 @@ def _beside_held_out(
     rows = {domain: np.flatnonzero(kept[domain]) for domain in gathered.domains}
     held = np.concatenate([splits[domain][rows[domain]] != _TRAIN for domain in gathered.domains])
     suspects = np.zeros(len(held), bool)
-    for band in range(gathered.bands):
-        values = np.concatenate(
-            [gathered.column(domain, f"band{band}")[rows[domain]] for domain in gathered.domains]
-        )
+    of_domains = [gathered.band_values(domain)[rows[domain]] for domain in gathered.domains]
+    for values in np.concatenate(of_domains).T:
         mine = np.flatnonzero(np.isin(values, np.unique(values[held])))
         suspects[mine[_shared(values[mine])]] = True
     found, start = {}, 0

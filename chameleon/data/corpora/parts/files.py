@@ -127,13 +127,21 @@ class Gathered:
 
     def column(self, domain: str, name: str) -> np.ndarray:
         """Return a column of numbers of all documents of a domain."""
+        found: np.ndarray = self._columns(domain, [name])[:, 0]
+        return found
+
+    def band_values(self, domain: str) -> np.ndarray:
+        """Return the numbers of all bands of all documents of a domain: uint64, (documents, bands)."""
+        return self._columns(domain, [f"band{i}" for i in range(self.bands)])
+
+    def _columns(self, domain: str, names: Sequence[str]) -> np.ndarray:
         import pyarrow.parquet as pq
 
-        parts = [
-            pq.ParquetFile(path).read_row_group(group, [name])[name].to_numpy()
-            for path, group, _ in self._groups(domain)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+        found = [np.empty((0, len(names)), np.int64)]
+        for path, group, _ in self._groups(domain):
+            table = pq.ParquetFile(path).read_row_group(group, names)
+            found.append(np.stack([table[name].to_numpy() for name in names], axis=1))
+        return np.concatenate(found[1:] or found)
 
     def texts(self, domain: str, chosen: np.ndarray) -> Iterator[tuple[int, str, str]]:
         """Yield row, id and text of the chosen documents (a mask); a range is in memory at a time."""
