@@ -136,13 +136,13 @@ def objectives(bench: Bench) -> Iterator[str]:
 
 def swarms(bench: Bench) -> Iterator[str]:
     """A stacked swarm of tiny proxies against one at a time: the workflow's own job, start-up included."""
-    count = 2 if bench.toy else PROXIES
+    count, tokens = (2, 20_000) if bench.toy else (PROXIES, 200_000)
     runs = swarm.mixtures(count)
     yield f"swarm: {count} proxies of scale cpu_swarm, float32, one process"
     yield f"{'form':28} {'seconds':>10} {'x one at a time':>16}"
     single = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        manifest = _corpus.write(Path(folder, "random"), swarm.DOMAINS, swarm.VOCAB, 200_000)
+        manifest = _corpus.write(Path(folder, "random"), swarm.DOMAINS, swarm.VOCAB, tokens)
         for name, stack in (("one at a time", 1), (f"a stack of {count}", count)):
             spent, _ = swarm.seconds((0, 1, 1, stack), runs, manifest, 4 if bench.toy else None)
             single = single or spent

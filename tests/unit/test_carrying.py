@@ -14,6 +14,8 @@ from chameleon.carrying.merge import _check, _complete
 from chameleon.carrying.play import play
 from chameleon.core.artifacts import sha256_file, write_json
 from chameleon.core.errors import Interrupted, UserError
+from chameleon.integrity.compare import elsewhere
+from chameleon.integrity.digests import Claim
 
 
 def job(name: str, inputs: list[str], outputs: list[str], rule: str = "", priority: int = 0) -> Job:
@@ -154,5 +156,18 @@ def test_a_failure_is_told_after_the_rest_is_packed(
         play(Path("carried.tar.gz"), Path("played.tar.gz"), 2, None)
     assert "played.tar.gz: 1 of 3 jobs" in capsys.readouterr().out
     assert [one.name for one in archive.read(Path("played.tar.gz"))[0]] == ["proxy"]
+    with pytest.raises(UserError, match="--jobs: 0"):
+        play(Path("carried.tar.gz"), Path("played.tar.gz"), 0, None)
     with pytest.raises(Interrupted, match="2 jobs are left"):
         play(Path("carried.tar.gz"), Path("played.tar.gz"), 2, 0.0)
+
+
+def test_verify_notes_models_that_stayed_and_misses_others(tmp_path: Path) -> None:
+    stayed, lost = (tmp_path / run / "model" / "model.safetensors" for run in ("a", "b"))
+    claims = [Claim(path, "0" * 64, tmp_path / "run.json") for path in (stayed, lost)]
+    assert elsewhere(tmp_path, claims) == (claims, [])
+    write_json(tmp_path / "elsewhere.json", ["a/model"])
+    kept, (note,) = elsewhere(tmp_path, claims)
+    assert kept == claims[1:] and not note.wrong and note.text.startswith("1 files of models stayed")
+    write_json(stayed, {})
+    assert elsewhere(tmp_path, claims) == (claims, []), "it is here after all"
