@@ -21,8 +21,10 @@ def test_shipped_configs_load(overlay, monkeypatch):
 
     monkeypatch.chdir(ROOT)
     raw = yaml.safe_load(Path("config.yaml").read_text())
-    if overlay:
-        update_config(raw, yaml.safe_load((ROOT / "configs" / overlay).read_text()))
+    # The papers' further ones are laid over their first.
+    layers = ["slimpajama.yaml"] if overlay and overlay.startswith("paper_") else []
+    for layer in [*layers, *([overlay] if overlay else [])]:
+        update_config(raw, yaml.safe_load((ROOT / "configs" / layer).read_text()))
     cfg = load(raw)
     assert cfg.scenarios and all(cfg.domains(s) and cfg.methods(s) for s in cfg.scenarios)
     assert {"uniform", "chameleon"} <= set(cfg.methods("pretrain"))
