@@ -289,12 +289,8 @@ def load_pretrained(folder: Path) -> Decoder:
     # The hub's own GPT-2 leaves the prefix out.
     state = {k if k.startswith("transformer.") else f"transformer.{k}": v.float() for k, v in found.items()}
     try:
-        model.load_state_dict(
-            {
-                name: state[_renamed(name)].T if name.endswith(_TRANSPOSED) else state[_renamed(name)]
-                for name in model.state_dict()
-            }
-        )
+        own = {name: state[_renamed(name)] for name in model.state_dict()}
+        model.load_state_dict({name: x.T if name.endswith(_TRANSPOSED) else x for name, x in own.items()})
     except (KeyError, RuntimeError) as error:
         # torch lists every tensor on a line of its own.
         reason = " ".join(str(error).split())
