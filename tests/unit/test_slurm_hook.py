@@ -1,4 +1,4 @@
-"""Jobs that a killed run left in a queue are ended and those that wait long are told, with a stand-in SLURM."""
+"""Jobs that a killed run left are ended, those that wait long are told, with a stand-in for SLURM."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 from chameleon.experiment.hooks import slurm
 
-#: A queue in a file, a job a line: run, then what is printed. `scancel` takes jobs out unless they are stubborn.
+#: A queue in a file, a job a line: run, then what is printed. `scancel` takes out what is not stubborn.
 SQUEUE = """#!{python}
 import os, sys
 names = sys.argv[sys.argv.index("--name") + 1].split(",")

@@ -1,7 +1,12 @@
 """The workflow's own linter and formatter find nothing, and every shipped config plans."""
 
+import logging
+import re
+from types import SimpleNamespace
+
 import pytest
 from checkout import ROOT, Checkout
+from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
 
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
 
@@ -36,4 +41,24 @@ def test_the_slurm_profile_plans(checkout: Checkout) -> None:
     done = checkout.run(*command)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
-    assert "slurm_partition=main" in text and "gpu=1" in text
+    assert "gpu=1" in text and "slurm_partition" not in text
+
+
+@pytest.mark.parametrize(("gpu", "partition"), [(0, "cpu"), (1, "gpu"), (16, "gpu")])
+def test_jobs_go_where_their_resources_are(gpu: int, partition: str) -> None:
+    partitions = read_partition_file(ROOT / "profiles" / "slurm" / "partitions.yaml")
+    resources = {"mem_mb": 8000, "runtime": 2880, "gpu": gpu}
+    job = SimpleNamespace(name="train", threads=1, resources=resources)
+    assert get_best_partition(partitions, job, logging.getLogger()) == partition
+
+
+def test_a_retry_asks_for_more_memory(checkout: Checkout) -> None:
+    """The rules' memory is a function of the attempt, which Snakemake counts."""
+    for path in (checkout.root / "workflow" / "rules").glob("*.smk"):
+        asked = re.findall(r"mem_mb=(.*),", path.read_text(encoding="utf-8"))
+        assert all(re.fullmatch(r"memory\(\d+\)", value) for value in asked), path
+    memory = "print([memory(2000)(None, attempt) for attempt in (1, 2, 3)])"
+    (checkout.root / "Snakefile").write_text(
+        'configfile: "config.yaml"\ninclude: "workflow/rules/common.smk"\n' + memory, encoding="utf-8"
+    )
+    assert "[2000, 4000, 6000]" in checkout.run("snakemake", "-n", "--cores", "1").stdout
