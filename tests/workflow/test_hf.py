@@ -29,7 +29,7 @@ def test_a_llama_goes_through_every_stage(checkout: Checkout) -> None:
     assert done.returncode == 0, done.stderr
     root = checkout.root / results
     fewshot, metrics = (json.loads((checkout.root / name).read_text()) for name in wanted)
-    assert {score["task"] for score in fewshot["scores"]} == {"habits"}
+    assert {score["task"] for score in fewshot["scores"]} == {"local_habits"}
     assert all(0 <= score["acc"] <= 1 for score in fewshot["scores"])
     assert set(metrics["loss"]) == {"cousin"} and set(metrics["kept"]["loss"]) == {"twin_one", "unique"}
     run = root / "runs" / "finetune_toy" / "uniform" / "seed0"
