@@ -2,8 +2,8 @@
 
 Makes a set laid out like one of the hub (parquet files, a domain field, eight domains) of words that no one
 wrote, with planted duplicates: equal documents, documents with a few words changed, some of them in other
-domains, and boilerplate at the head of many. Then every job that the workflow would run for it, each a process
-of its own, some at a time. `--gigabytes 0.25 1 4` makes three sets and prints the slope of time over size.
+domains, and boilerplate at the head of many. Then every job that the workflow would run for it, some at once,
+each a process of its own. `--gigabytes 0.25 1 4` makes three sets and prints the slope of time over size.
 """
 
 import argparse
@@ -174,7 +174,7 @@ def main() -> None:
     args = parser.parse_args()
     print(header(f"{args.parts} parts, {args.at_once} jobs at a time", "pyarrow", "tiktoken"))
     print(
-        "step, seconds (peak memory of a process, GB): MB of text a second and core, tokenizer's training aside"
+        "step, seconds (peak memory of a process, GB): MB of text a second and core (tokenizer's training aside)"
     )
     totals: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.artifacts import write_json
+from chameleon.core import store
+from chameleon.core.artifacts import fingerprint, read_json, write_json
 from chameleon.core.handover import expand
 from chameleon.core.provenance import Recorder
+from chameleon.data.corpora.base import domain_sources, pinned
 
 Spec = Mapping[str, Any]
 
@@ -19,7 +21,8 @@ def read(spec: Spec, out: Path) -> None:
     from chameleon.data.corpora.prepare import read_part
 
     with whole(out) as folder:
-        read_part(spec, spec["part"], spec["parts"], folder)
+        if not _prepared(spec):
+            read_part(spec, spec["part"], spec["parts"], folder)
 
 
 def gather(spec: Spec, reads: Sequence[Path], out: Path) -> None:
@@ -27,7 +30,8 @@ def gather(spec: Spec, reads: Sequence[Path], out: Path) -> None:
     from chameleon.data.corpora.prepare import gather_part
 
     with whole(out) as folder:
-        gather_part(spec, spec["part"], spec["parts"], reads, folder)
+        if not _prepared(spec):
+            gather_part(spec, spec["part"], spec["parts"], reads, folder)
 
 
 def prepare(
@@ -37,13 +41,33 @@ def prepare(
     from chameleon.data.corpora import prepare as work
 
     recorder = Recorder("prepare", spec, [out / "sources.json"], threads=threads)
-    if gathers:
-        with work.workers(threads) as each:
-            work.finish(spec, reads, gathers, out, each)
-    else:
-        work.prepare(spec, out, threads)
     recorder.outputs = [out / "report.json", *(out / f"{domain}.parquet" for domain in spec["domains"])]
+    key = _key(spec)
+    if not (key and store.take(key, out)):
+        if gathers and all(any(folder.iterdir()) for folder in (*reads, *gathers)):
+            with work.workers(threads) as each:
+                work.finish(spec, reads, gathers, out, each)
+        else:
+            # Also where the parts relied on a store that has lost the corpus since.
+            work.prepare(spec, out, threads)
+        if key:
+            store.put(key, out, recorder.outputs)
     recorder.write(out / "run.json")
+
+
+def _key(spec: Spec) -> str | None:
+    """Return a prepared corpus's key in the store; None where its text may change without notice."""
+    if not os.environ.get(store.VARIABLE) or not (pinned(spec["entry"]) or "text" in spec):
+        return None
+    # The user's own files are known by their digest; pinned ones by what their set says of them.
+    text = spec.get("text") or [domain_sources(spec["entry"], domain) for domain in spec["domains"]]
+    own = {k: v for k, v in spec.items() if k not in ("part", "parts")}
+    return fingerprint(["prepared", own, text])
+
+
+def _prepared(spec: Spec) -> bool:
+    key = _key(spec)
+    return key is not None and store.holds(key)
 
 
 def tokenizer(spec: Spec, corpora: Path, out: Path) -> None:
@@ -68,7 +92,17 @@ def encode(spec: Spec, corpus: Path, tokenizer: Path, out: Path, threads: int) -
     from chameleon.data.tokenizing import encode as work
 
     with whole(out) as folder:
-        work(dict(spec), corpus, tokenizer, folder, threads, spec["part"], spec["parts"])
+        if not store.holds(_tokens_key(spec, corpus, tokenizer)):
+            work(dict(spec), corpus, tokenizer, folder, threads, spec["part"], spec["parts"])
+
+
+def _tokens_key(spec: Spec, corpus: Path, tokenizer: Path) -> str:
+    """Return the key in the store of a corpus's token shards."""
+    from chameleon.data.tokenizer import tokenizer_sha256
+
+    text = read_json(corpus / "report.json")["sha256"]
+    own = {k: v for k, v in spec.items() if k not in ("part", "parts")}
+    return fingerprint(["tokens", own, text, tokenizer_sha256(tokenizer)])
 
 
 def tokens(
@@ -88,14 +122,24 @@ def tokens(
         encoded: what the jobs for its parts have tokenised; none: all is done here.
     """
     os.environ["RAYON_NUM_THREADS"] = str(threads)
+    from chameleon.data.lengths import check_lengths
     from chameleon.data.tokenizing import assemble, tokenize
 
     texts = [corpus / f"{domain}.parquet" for domain in spec["domains"]]
     recorder = Recorder("tokens", spec, [*texts, tokenizer / "tokenizer.json"], threads=threads)
-    if encoded:
+    key = _tokens_key(spec, corpus, tokenizer)
+    if store.take(key, out):
+        manifest = read_json(out / "manifest.json", "tokens")
+        check_lengths(f"corpus {spec['corpus']}", manifest["domains"], asked or {})
+    elif encoded and all(any(folder.iterdir()) for folder in encoded):
         assemble(dict(spec), encoded, tokenizer, out, asked or {})
     else:
         tokenize(dict(spec), corpus, tokenizer, out, asked or {}, threads)
+    if not store.holds(key):
+        files = [
+            p for d in spec["domains"] for end in ("bin", "npy") for p in sorted(out.glob(f"{d}/*.{end}"))
+        ]
+        store.put(key, out, [out / "manifest.json", *files])
     # The manifest has the digests of the shards.
     recorder.outputs = [out / "manifest.json", *(p for d in spec["domains"] for p in out.glob(f"{d}/*.npy"))]
     recorder.write(out / "run.json")

@@ -213,3 +213,64 @@ def test_tokens_do_not_depend_on_the_parts(local, tmp_path, parts, monkeypatch):
     )
     assert one.pop("run.json") and other.pop("run.json")
     assert one == other and len(one) > 10
+
+
+@pytest.fixture
+def shared(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHAMELEON_STORE", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+def never(*args, **options):
+    raise AssertionError("made again what is in the store")
+
+
+def test_a_corpus_in_the_store_is_taken_whatever_the_parts(local, tmp_path, shared, monkeypatch, capsys):
+    spec = spec_of(local) | {"text": "digest of the files"}
+    in_jobs(spec, tmp_path / "first", 1)
+    monkeypatch.setattr(preparing, "read_part", never)
+    monkeypatch.setattr(preparing, "finish", never)
+    in_jobs(spec, tmp_path / "second", 3)
+    assert results(tmp_path / "first") == results(tmp_path / "second")
+    assert "taken from the store" in capsys.readouterr().err
+    record = read_json(tmp_path / "second" / "run.json")
+    assert len(record["outputs"]) == 3, "its record is that of any other"
+    with pytest.raises(AssertionError, match="made again"):
+        in_jobs(spec | {"text": "digest of others"}, tmp_path / "third", 1)
+
+
+def test_a_damaged_entry_is_made_anew(local, tmp_path, shared, monkeypatch, capsys):
+    spec = spec_of(local) | {"text": "digest of the files"}
+    in_jobs(spec, tmp_path / "first", 1)
+    (stored,) = shared.rglob("a.parquet")
+    stored.unlink()
+    stored.write_bytes(b"no parquet")
+    in_jobs(spec, tmp_path / "second", 2)
+    assert results(tmp_path / "first") == results(tmp_path / "second")
+    assert "its bytes are not those that were stored; made anew" in capsys.readouterr().err
+
+
+def test_what_may_change_behind_its_name_is_not_stored(local, on_the_hub, tmp_path, shared):
+    for number, entry in enumerate((local, on_the_hub)):
+        in_jobs(spec_of(entry), tmp_path / str(number), 1)
+    assert not shared.exists()
+    in_jobs(spec_of(on_the_hub | {"revision": "main"}), tmp_path / "pinned", 1)
+    assert len(list(shared.rglob("report.json"))) == 1
+
+
+def test_tokens_in_the_store_are_taken_and_measured(local, tmp_path, shared, monkeypatch):
+    corpus, tokenizer = tmp_path / "corpus", tmp_path / "tokenizer"
+    preparing.prepare(spec_of(local), corpus, 1)
+    bpe = {"kind": "bpe", "vocab_size": 300, "bytes_per_domain": 5000, "seed": 0}
+    train_tokenizer(bpe, [("mine", d, corpus / f"{d}.parquet") for d in "ab"], tokenizer)
+    spec = {"corpus": "mine", "domains": ["a", "b"], "shard_tokens": 2048, "version": 1}
+    stages.tokens(spec, corpus, tokenizer, tmp_path / "one", 1)
+    monkeypatch.setattr("chameleon.data.tokenizing.tokenize", never)
+    stages.encode({**spec, "part": 0, "parts": 1}, corpus, tokenizer, tmp_path / "encode0", 1)
+    stages.tokens(spec, corpus, tokenizer, tmp_path / "two", 1, encoded=[tmp_path / "encode0"])
+    one, two = (read_json(tmp_path / of / "manifest.json") for of in ("one", "two"))
+    assert one == two and (tmp_path / "two" / "a" / "train-00000.bin").is_file()
+    with pytest.raises(UserError, match="its test split holds"):
+        stages.tokens(
+            spec, corpus, tokenizer, tmp_path / "three", 1, {"test": [10**9, "evaluation.test_tokens"]}
+        )

@@ -204,6 +204,11 @@ def text_digest(entry: Entry, domains: Sequence[str]) -> str | None:
     return digest(entry["path"], found) if found else None
 
 
+def pinned(entry: Entry) -> bool:
+    """Return whether a corpus's text cannot change behind its entry: of the hub, only with a revision."""
+    return entry["kind"] not in ("hf", "local") or bool(entry.get("revision"))
+
+
 def domain_sources(entry: Entry, domain: str) -> list[Source]:
     """Return the sources of one domain's text (see `Source`)."""
     return find_kind(entry).sources(entry, domain)
