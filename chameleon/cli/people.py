@@ -54,11 +54,14 @@ def plan(args: argparse.Namespace) -> None:
     """Print what an experiment costs before anything runs: jobs, tokens, FLOPs, disk, hours."""
     from chameleon.experiment.load import load_over
     from chameleon.pricing import report
+    from chameleon.pricing.queue import Queue
 
     cfg = load_over(args.configfile)
     cores = args.cores or os.cpu_count() or 1
     jobs, durations, speed = report.make(cfg, cores, args.devices, args.device_flops, args.measure)
-    print(report.render(cfg, jobs, durations, speed, cores, args.devices))
+    saved = 60 * ((cfg.raw.get("states") or {}).get("minutes") or Queue.saved / 60)
+    queue = Queue(60 * args.wait, args.preempted, saved) if args.wait or args.preempted else None
+    print(report.render(cfg, jobs, durations, speed, cores, args.devices, queue))
 
 
 def regress(args: argparse.Namespace) -> None:
@@ -147,6 +150,8 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "devices": {"type": int, "default": 1, "help": "accelerators in all, where the config asks for any"},
         "device-flops": {"type": float, "default": None, "help": "operations per second of one job"},
         "measure": {"action": "store_true", "help": "try real training steps on this machine first"},
+        "wait": {"type": float, "default": 0.0, "help": "minutes that a cluster's queue keeps a job"},
+        "preempted": {"type": float, "default": 0.0, "help": "how often an hour a running job is ended"},
     },
     "regress": {
         "mixtures": {**_GIVEN, "help": "CSV with a row of weights per run"},

@@ -9,6 +9,7 @@ from chameleon.pricing import memory, text
 from chameleon.pricing.job import STAGES, Job
 from chameleon.pricing.jobs import Walk
 from chameleon.pricing.objectives import objective_runs
+from chameleon.pricing.queue import Queue, critical_path, simulate
 from chameleon.pricing.schedule import makespan, reached, seconds
 from chameleon.pricing.shapes import shape
 from chameleon.pricing.speed import DEFAULT_FLOPS, Speed, given, measure, objective_spec
@@ -47,14 +48,22 @@ def make(
 
 
 def render(
-    cfg: Config, jobs: Sequence[Job], durations: Sequence[float], speed: Speed, cores: int, devices: int = 1
+    cfg: Config,
+    jobs: Sequence[Job],
+    durations: Sequence[float],
+    speed: Speed,
+    cores: int,
+    devices: int = 1,
+    queue: Queue | None = None,
 ) -> str:
-    """Return the plan as text."""
-    wall = makespan(jobs, durations, cores, devices if cfg.raw.get("gpus_per_job") else 0)
+    """Return the plan as text; with a queue, also what that makes of it."""
+    accelerators = devices if cfg.raw.get("gpus_per_job") else 0
+    wall = makespan(jobs, durations, cores, accelerators)
     where = f"{cores} cores" + (f", {devices} devices" if cfg.raw.get("gpus_per_job") else "")
     lines = [
         f"{len(jobs)} jobs on {where}: {_hours(wall)} hours if nothing has run yet.",
         f"Speed: {speed.origin}.",
+        *([_queued(queue, simulate(jobs, durations, cores, accelerators, queue))] if queue else []),
         "",
         "By stage, every job once:",
         _table(["stage", "jobs", "tokens", "FLOPs", "disk", "hours of jobs"], _by_stage(jobs, durations)),
@@ -63,6 +72,7 @@ def render(
         _table(["scenario", "method", "weights: FLOPs", "weights: hours", "base: FLOPs", "base: hours"],
                _by_method(cfg, jobs, durations, speed), left=2),
     ]  # fmt: skip
+    lines += ["", _longest(critical_path(jobs, durations))]
     lines += ["", "Memory of a training job at its peak:", _memory(cfg, jobs)]
     if speed.train and speed.origin.startswith("measured"):
         shown = ", ".join(f"{n} {speed.train[n] / 1e9:.1f}/{speed.forward[n] / 1e9:.1f}" for n in speed.train)
@@ -73,11 +83,25 @@ def render(
     if note := published(cfg, jobs):
         lines += ["", *note]
     left_out = (
-        "Not included: a cluster's queues, installing the environment. Estimated: size of text, work that no "
-        "token pays (chameleon/pricing/text.py), passes that online methods order."
+        f"Not included: {'' if queue else 'a queue (--wait, --preempted), '}installing the environment. "
+        "Estimated: size of text, work that no token pays (chameleon/pricing/text.py), passes that online methods order."
     )
     lines += ["", left_out]
     return "\n".join(lines)
+
+
+def _queued(queue: Queue, found: tuple[float, float, float]) -> str:
+    middle, low, high = (seconds / 86400 for seconds in found)
+    spread = f" ({low:.2f} to {high:.2f} in eight of ten simulated runs)" if queue.preempted else ""
+    said = f"{queue.wait / 60:g} minutes of waiting a job, {queue.preempted:g} preemptions an hour of one"
+    return f"In a queue with {said}: {middle:.2f} days{spread}."
+
+
+def _longest(path: Sequence[tuple[Job, float]]) -> str:
+    """Return the critical path as a line, its parts of no weight left out."""
+    total = sum(spent for _, spent in path)
+    shown = [f"{job.name} {_hours(spent)}" for job, spent in path if spent >= total / 100]
+    return f"Longest chain, {_hours(total)} hours however many machines there are: {' > '.join(shown)}."
 
 
 def _by_stage(jobs: Sequence[Job], durations: Sequence[float]) -> list[list[str]]:

@@ -27,7 +27,9 @@ def seconds(job: Job, speed: Speed) -> float:
     return total + train / max(1, job.gpus) + job.forward_flops / speed.forward.get(job.scale, DEFAULT_FLOPS)
 
 
-def makespan(jobs: Sequence[Job], durations: Sequence[float], cores: int, devices: int = 0) -> float:
+def makespan(
+    jobs: Sequence[Job], durations: Sequence[float], cores: int, devices: int = 0, wait: float = 0.0
+) -> float:
     """Return the seconds until the last job is done.
 
     Args:
@@ -35,6 +37,7 @@ def makespan(jobs: Sequence[Job], durations: Sequence[float], cores: int, device
         durations: seconds of each.
         cores: cores in all; a job that asks for more takes them all.
         devices: accelerators in all; jobs that ask for none need none.
+        wait: seconds that a queue keeps each job, once its inputs are there, before it may start.
 
     Raises:
         ValueError: a job waits for one that is not there, or in a circle.
@@ -48,32 +51,36 @@ def makespan(jobs: Sequence[Job], durations: Sequence[float], cores: int, device
                 raise ValueError(f"{job.name} waits for {name}, which is no job")
             after[place[name]].append(i)
             waiting[i] += 1
-    ready = [(job.stage not in EARLY, i) for i, job in enumerate(jobs) if not waiting[i]]
-    heapq.heapify(ready)
-    running: list[tuple[float, int]] = []
+    # What happens next: (time, 0 a job is done or 1 the queue lets it go, its number).
+    events = [(wait, 1, i) for i in range(len(jobs)) if not waiting[i]]
+    heapq.heapify(events)
+    ready: list[tuple[bool, int]] = []
     free, idle, now, done = cores, devices, 0.0, 0
-    while ready or running:
+    while events:
+        now, let_go, i = heapq.heappop(events)
+        if let_go:
+            heapq.heappush(ready, (jobs[i].stage not in EARLY, i))
+        else:
+            done += 1
+            free, idle = free + min(jobs[i].threads, cores), idle + min(jobs[i].gpus, devices)
+            for other in after[i]:
+                waiting[other] -= 1
+                if not waiting[other]:
+                    heapq.heappush(events, (now + wait, 1, other))
+        if events and events[0][0] == now:
+            continue  # all that happens at this time first
         kept = []
-        while ready:
+        while ready and free:
             entry = heapq.heappop(ready)
             job = jobs[entry[1]]
             threads, gpus = min(job.threads, cores), min(job.gpus, devices)
             if threads <= free and gpus <= idle:
                 free, idle = free - threads, idle - gpus
-                heapq.heappush(running, (now + durations[entry[1]], entry[1]))
+                heapq.heappush(events, (now + durations[entry[1]], 0, entry[1]))
             else:
                 kept.append(entry)
-            if free == 0:
-                break
         for entry in kept:
             heapq.heappush(ready, entry)
-        now, i = heapq.heappop(running)
-        done += 1
-        free, idle = free + min(jobs[i].threads, cores), idle + min(jobs[i].gpus, devices)
-        for other in after[i]:
-            waiting[other] -= 1
-            if not waiting[other]:
-                heapq.heappush(ready, (jobs[other].stage not in EARLY, other))
     if done != len(jobs):
         raise ValueError("some jobs wait for each other")
     return now
