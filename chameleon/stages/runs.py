@@ -35,6 +35,7 @@ from chameleon.stages.common import (
 from chameleon.stages.inputs import method_inputs, open_corpora, read_weights, result_files, streams
 from chameleon.training.device import setup_torch
 from chameleon.training.hf.checkpoint import provide
+from chameleon.training.hf.decoder import HfDecoder
 from chameleon.training.model import Decoder
 from chameleon.training.resume.states import Carried
 
@@ -179,7 +180,7 @@ def train(
     corpora = open_corpora(manifests, spec["domains"])
     schedule = read_weights(weights_file, corpora)
     model = None if start is None else load_model(start)
-    if model is not None and "lora" in spec:
+    if isinstance(model, HfDecoder) and "lora" in spec:
         model.adapt(**spec["lora"], seed=spec["seeds"]["init"])
     run = training(spec, corpora, start=model)
     controller: Controller | None = None
@@ -209,7 +210,7 @@ def train(
             return losses
 
     curve = Curve(corpora, spec["curve"]["tokens"])
-    if "checkpoint" in (spec["start"] or {}) and spec["curve"]["steps"]:
+    if model is not None and "checkpoint" in spec["start"] and spec["curve"]["steps"]:
         curve.measure(model, 0)
     kept = states_of(recorder, out, states)
     run.play(

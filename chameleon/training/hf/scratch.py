@@ -127,7 +127,7 @@ if __name__ == "__main__":
     logging.set_verbosity_error()
     asked = json.load(sys.stdin)
     try:
-        answer = {"sizes": describe(asked["config"], asked["context"])}
+        answer: dict[str, Any] = {"sizes": describe(asked["config"], asked["context"])}
     except UserError as error:
         answer = {"error": str(error)}
     print(json.dumps(answer))
