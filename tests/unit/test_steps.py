@@ -1,14 +1,19 @@
 """Losses that are read some steps later and batches that are read ahead, as on a GPU, change nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from plain_runs import MIXTURE, Plain, play, training
-from ranked_runs import SHAPE, online
+from ranked_runs import SHAPE, doge, online
 from test_observed import Hears
 
-from chameleon.core.errors import Diverged
+from chameleon.core.errors import Diverged, UserError
+from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.training import loop
+from chameleon.training.distributed import replicas
+from chameleon.training.distributed.ranks import Ranks
 from chameleon.training.resume.states import Every, States
 from chameleon.training.steps.journal import Journal
 
@@ -62,6 +67,29 @@ def test_a_run_that_explodes_is_seen_when_its_losses_are_read(late):
     with pytest.raises(Diverged, match="at step 1 "):
         play(run, Plain())
     assert len(run.rows) == 1
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_what_needs_whole_matrices_is_refused_in_shares(optimizer, monkeypatch):
+    monkeypatch.setattr(replicas, "here", lambda: Ranks(1, 2))
+    run = training(SHAPE, 12, 6)
+    run.recipe = replace(run.recipe, optimizer=optimizer, shard=True)
+    objective = doge()["objective"] if optimizer == "adamw" else None
+    what = "the objective DogeObjective" if objective else "optimizer muon"
+    said = f"^scales.*.train.shard: {what} needs the whole model in every process; leave it out$"
+    with pytest.raises(UserError, match=said.replace("*", r"\*")):
+        run.play(MixtureSchedule.static(MIXTURE), objective=objective)
+
+
+def test_shares_of_a_batch_are_all_of_it_in_order():
+    for blocks, world, parts in ((7, 3, 4), (1, 2, 1), (8, 3, 8), (5, 5, 2)):
+        ranks = [Ranks(rank, world) for rank in range(world)]
+        batch = list(range(blocks))
+        assert [x for rank in ranks for x in rank.share(batch)] == batch
+        alone = Ranks().at_once(blocks, parts)
+        for rank in ranks:
+            made = torch.tensor(rank.share(batch)).tensor_split(rank.passes(blocks, parts))
+            assert max(map(len, made)) <= rank.at_once(blocks, parts) <= alone
 
 
 def test_batches_read_ahead_are_those_read_in_turn():
