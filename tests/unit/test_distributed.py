@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -15,19 +16,21 @@ import ranked_runs
 import torch
 from ranked_runs import CASES, CUT, RESUMED
 
+from chameleon import cli
 from chameleon.core.artifacts import read_json
 from chameleon.experiment import specs
 from chameleon.experiment.load import load
 from chameleon.training.model import load_pretrained
 
-#: Two ranks add in another order. What is left of it after the steps: losses and norms to a millionth, and
-#: weights, which move by 1e-2 a step, to 1e-4 (Aioli's 24 steps; most to 1e-6).
-LOSSES, WEIGHTS = 1e-6, 1e-4
+#: Two ranks add in another order. What is left of it after the steps: losses to a millionth, norms to 3e-5 (a
+#: Llama's; most to 1e-6), and weights, which move by 1e-2 a step, to 1e-4 (Aioli's 24 steps).
+LOSSES, NORMS, WEIGHTS = 1e-6, 3e-5, 1e-4
 
 
 def same(found, alone):
     """Compare what came out of two ranks and of one."""
-    np.testing.assert_allclose(found["rows"], alone["rows"], rtol=LOSSES, atol=1e-8)
+    np.testing.assert_allclose(found["rows"][:, :-1], alone["rows"][:, :-1], rtol=LOSSES)
+    np.testing.assert_allclose(found["rows"][:, -1], alone["rows"][:, -1], rtol=NORMS, atol=1e-8)
     for name, value in alone["weights"].items():
         torch.testing.assert_close(found["weights"][name], value, rtol=0, atol=WEIGHTS)
     assert [s["blocks"] for s in found["segments"]] == [s["blocks"] for s in alone["segments"]]
@@ -98,18 +101,16 @@ def test_only_the_first_rank_writes(folder):
     assert not (folder / "rank1").exists()
 
 
-def job(toy, spec, out, *more):
-    command = [sys.executable, "-m", "chameleon", "job", "proxy", "--spec", json.dumps(spec), "--tokens"]
-    command += [*map(str, toy.manifests), "--tokenizer", str(toy.tokenizer), "--out", str(out), *more]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def job(toy, raw, out, *more):
+    """Do the proxy's job by its command; ranks are processes of their own. Returns the exit code."""
+    command = ["job", "proxy", "--spec", json.dumps(specs.proxy(load(raw), "toy", 0)), "--out", str(out)]
+    command += ["--tokens", *map(str, toy.manifests), "--tokenizer", str(toy.tokenizer), *more]
+    return cli.main(command)
 
 
 def test_a_jobs_command_trains_with_several_processes(raw, toy, tmp_path):
-    spec = specs.proxy(load(raw), "toy", 0)
-    both = {"one": (), "two": ("--processes", "2")}
-    for name, more in both.items():
-        assert job(toy, spec, tmp_path / name, *more).wait(timeout=120) == 0
-    one, two = (tmp_path / name for name in both)
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert job(toy, raw, one) == job(toy, raw, two, "--processes", "2") == 0
     files = [sorted(str(p.relative_to(at)) for p in at.rglob("*")) for at in (one, two)]
     assert files[0] == files[1]
     assert (one / "mixture.json").read_bytes() == (two / "mixture.json").read_bytes()
@@ -117,33 +118,33 @@ def test_a_jobs_command_trains_with_several_processes(raw, toy, tmp_path):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
     trained = [load_pretrained(at / "model").state_dict() for at in (one, two)]
     for name, value in trained[0].items():
-        torch.testing.assert_close(trained[1][name], value, rtol=0, atol=1e-4)
+        torch.testing.assert_close(trained[1][name], value, rtol=0, atol=WEIGHTS)
     records = [read_json(at / "run.json", "run") for at in (one, two)]
     assert records[1]["engine"] == records[0]["engine"] | {"processes": 2, "sharded": False}
-    assert [r["cost"]["tokens"] for r in records] == [records[0]["cost"]["tokens"]] * 2
+    assert records[1]["cost"]["tokens"] == records[0]["cost"]["tokens"]
 
 
-def test_a_signal_stops_all_ranks_at_one_step_and_saves_one_state(raw, toy, tmp_path):
-    raw["scenarios"]["toy"]["proxy"]["steps"] = 3000
-    spec, out = specs.proxy(load(raw), "toy", 0), tmp_path / "out"
-    running = job(toy, spec, out, "--processes", "2", "--states", "20steps")
-    while not (out / "states").is_dir() or len(list((out / "states").iterdir())) < 2:
-        assert running.poll() is None
-        time.sleep(0.05)
-    running.send_signal(signal.SIGTERM)
-    said = running.communicate(timeout=60)[1]
-    assert running.returncode == 75
+def test_a_signal_stops_all_ranks_at_one_step_and_saves_one_state(raw, toy, tmp_path, capfd):
+    raw["scenarios"]["toy"]["proxy"]["steps"] = 20_000
+    states = tmp_path / "states"
+
+    def stop():
+        while not states.is_dir() or len(list(states.iterdir())) < 2:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=stop, daemon=True).start()
+    assert job(toy, raw, tmp_path, "--processes", "2", "--states", "20steps") == cli.INTERRUPTED
+    said = capfd.readouterr().err
     stopped = re.findall(r"stopped: .*SIGTERM after step (\d+); the state is saved", said)
-    assert len(stopped) == 1 and said.count("Traceback") == 0
-    kept = sorted(p.name for p in (out / "states").iterdir())
+    assert len(stopped) == 1 and "Traceback" not in said
+    kept = sorted(p.name for p in states.iterdir())
     assert len(kept) == 2 and kept[-1].startswith(f"step{int(stopped[0]):09d}-")
-    assert {p.name for p in out.iterdir()} == {"states"}
+    assert {p.name for p in tmp_path.iterdir()} == {"states"}
 
 
-def test_the_first_error_is_the_jobs_in_one_line(raw, toy, tmp_path):
+def test_the_first_error_is_the_jobs_in_one_line(raw, toy, tmp_path, capfd):
     raw["scales"]["tiny"]["train"] |= {"lr": 1e30, "adam_lr": 1e30}
-    failed = job(toy, specs.proxy(load(raw), "toy", 0), tmp_path / "out", "--processes", "2")
-    said = failed.communicate(timeout=120)[1]
-    assert failed.returncode == 2
-    assert re.fullmatch(r"error: toy proxy 0: loss .* at step 1 .*\n", said)
-    assert read_json(tmp_path / "out" / "failure.json")["step"] == 1
+    assert job(toy, raw, tmp_path, "--processes", "2") == 2
+    assert re.fullmatch(r"error: toy proxy 0: loss .* at step 1 .*\n", capfd.readouterr().err)
+    assert read_json(tmp_path / "failure.json")["step"] == 1
