@@ -20,14 +20,18 @@ from chameleon.mixing.registry import get
 from chameleon.pricing.memory import peak_bytes, step_size
 from chameleon.pricing.speed import RandomStream
 from chameleon.training.device import pick_device
+from chameleon.training.hf import scratch
 from chameleon.training.loop import Training
-from chameleon.training.model import Decoder, ModelShape
+from chameleon.training.model import ModelShape
 from chameleon.training.recipe import Recipe
 
 VOCABULARY = 50_257
 DOMAINS = [f"d{i}" for i in range(7)]
 CPU = {"optimizer": "muon", "lr": 0.02, "adam_lr": 0.02}
 PAPER = {"optimizer": "adamw", "lr": 5e-4}
+LLAMA = {"model_type": "llama", "hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 6,
+         "num_attention_heads": 12, "num_key_value_heads": 4, "max_position_embeddings": 512}  # fmt: skip
+OF_LLAMA = scratch.shape({"kind": "hf", "context": 512, "config": LLAMA}, VOCABULARY)
 #: Name -> shape, recipe, objective.
 ROWS: dict[str, tuple[ModelShape, dict[str, Any], str]] = {
     "cpu, 8 blocks": (ModelShape(3, 3, 96, 128, 2048), CPU | {"batch_size": 8}, ""),
@@ -42,6 +46,10 @@ ROWS: dict[str, tuple[ModelShape, dict[str, Any], str]] = {
     "82M, 4 in 4 parts, doge": (
         ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4, "grad_accumulation": 4}, "doge"),
     "82M, 4 blocks, pike": (ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4}, "pike"),
+    "llama 114M, 4 blocks": (OF_LLAMA, PAPER | {"batch_size": 4}, ""),
+    "llama 114M, 4 in 4 parts": (OF_LLAMA, PAPER | {"batch_size": 4, "grad_accumulation": 4}, ""),
+    "llama 114M, checkpointing": (OF_LLAMA, PAPER | {"batch_size": 4, "activation_checkpointing": True}, ""),
+    "llama 114M, 4 blocks, doge": (OF_LLAMA, PAPER | {"batch_size": 4}, "doge"),
     "684M, 2 blocks, checkpointing": (
         ModelShape(36, 24, 1200, 512, VOCABULARY),
         PAPER | {"batch_size": 2, "activation_checkpointing": True}, ""),
@@ -63,7 +71,7 @@ def objective(method: str, shape: ModelShape) -> Any:
 
         return PikeController(dict.fromkeys(DOMAINS, 1 / len(DOMAINS)), 1, (0.1, 0.1))
     if method == "doremi":
-        reference = Decoder(shape).initialise(1).to(pick_device())
+        reference = shape.initial(1).to(pick_device())
         return DoremiObjective(DOMAINS, None, reference=reference)
     return DogeObjective(DOMAINS, step_size=5e-4) if method else None
 
