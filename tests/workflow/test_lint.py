@@ -5,7 +5,9 @@ import re
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from checkout import ROOT, Checkout
+from snakemake.cli import get_argument_parser
 from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
 
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
@@ -62,3 +64,13 @@ def test_a_retry_asks_for_more_memory(checkout: Checkout) -> None:
         'configfile: "config.yaml"\ninclude: "workflow/rules/common.smk"\n' + memory, encoding="utf-8"
     )
     assert "[2000, 4000, 6000]" in checkout.run("snakemake", "-n", "--cores", "1").stdout
+
+
+def test_the_kubernetes_profile_names_options_that_there_are() -> None:
+    """Those of its two plugins, which are not in the lock, aside."""
+    known = {word for action in get_argument_parser()._actions for word in action.option_strings}
+    text = (ROOT / "profiles" / "kubernetes" / "profile.yaml").read_text(encoding="utf-8")
+    profile = yaml.safe_load(text)
+    plugins = [key for key in profile if key.startswith(("kubernetes-", "storage-s3-"))]
+    assert plugins and {f"--{key}" for key in profile if key not in plugins} <= known
+    assert "snakemake-executor-plugin-kubernetes==" in text and "snakemake-storage-plugin-s3==" in text
