@@ -158,7 +158,9 @@ class Config:
 
     def data(self, corpus: str) -> dict[str, Any]:
         """Return how a corpus is prepared: the data block with its own values where it has any."""
-        common = {k: v for k, v in self.raw["data"].items() if k not in ("shard_tokens", "parts", "per_corpus")}
+        common = {
+            k: v for k, v in self.raw["data"].items() if k not in ("shard_tokens", "parts", "per_corpus")
+        }
         return {**common, **(self.raw["data"].get("per_corpus") or {}).get(corpus, {})}
 
     def domains_of(self, corpus: str) -> list[str]:

@@ -84,7 +84,8 @@ def render(
         lines += ["", *note]
     left_out = (
         f"Not included: {'' if queue else 'a queue (--wait, --preempted), '}installing the environment. "
-        "Estimated: size of text, work that no token pays (chameleon/pricing/text.py), passes that online methods order."
+        "Estimated: size of text, work that no token pays (chameleon/pricing/text.py), passes that online "
+        "methods order."
     )
     lines += ["", left_out]
     return "\n".join(lines)
