@@ -41,6 +41,10 @@ def check_across(cfg: Config) -> None:
         check_fewshot(cfg.raw["evaluation"]["fewshot"], cfg.source)
     for corpus in cfg.raw["data"].get("per_corpus") or {}:
         _pick(cfg, corpus, "data.per_corpus", cfg.raw["corpora"])
+    for scale, of in cfg.raw["scales"].items():
+        if of["train"].get("shard") and of["train"]["optimizer"] == "muon":
+            where = f"{cfg.source}: scales.{scale}.train.shard"
+            raise UserError(f"{where}: optimizer muon works on whole matrices; shards are adamw's")
 
 
 def _check_tokenizer(cfg: Config) -> None:

@@ -87,6 +87,7 @@ MISTAKES = {
         {"method": "dodge"},
         ["method_params: method 'dodge'", "uniform"],
     ),
+    "shards of muon": ("scales.tiny.train.shard", True, ["scales.tiny.train.shard: ", "muon", "adamw"]),
     "heads": ("scales.tiny.model.n_head", 3, ["scales.tiny.model: d_model 16", "n_head 3"]),
     "layer": ("embeddings.layer", 3, ["embeddings.layer: 3", "2 blocks"]),
     "window": ("embeddings.window_length", 17, ["embeddings.window_length: 17", "context 16"]),
