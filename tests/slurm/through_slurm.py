@@ -112,6 +112,11 @@ def jobs(up: Cluster) -> list[list[str]]:
     return [line.strip().split("|") for line in lines]
 
 
+def waits(up: Cluster) -> bool:
+    """Return whether a job for a GPU waits for its turn."""
+    return any(state == "PENDING" and "_train_" in said for _, state, _, said in jobs(up))
+
+
 def training(run: Run, up: Cluster, spared: set[str]) -> tuple[str, str, str] | None:
     """Return id, node and comment of a job that runs and has saved a state, unless its comment is spared."""
     for folder in run.results.rglob("states"):
@@ -141,13 +146,16 @@ def disturbed(run: Run, up: Cluster) -> Iterator[tuple[str, str]]:
     spared.add(comment)
     yield f"killed node {node} under job {job} ({comment})", went_on(run, comment)
 
-    run.wait("a third job that trains", lambda: training(run, up, spared))
+    run.wait("a third job that trains and one that waits", lambda: training(run, up, spared) and waits(up))
+    # Otherwise the queue might be empty before Snakemake is back.
+    up.call("scontrol", "update", "PartitionName=gpu", "State=DOWN")
     left = len(jobs(up))
     run.kill()
     for name in (run.root / ".snakemake" / "locks").iterdir():
         name.unlink()
     run.start(*PROFILE)
     told = run.wait("the end of what was left", lambda: re.search("slurm: cancelling (\\d+) job", run.said))
+    up.call("scontrol", "update", "PartitionName=gpu", "State=UP")
     yield f"killed Snakemake with {left} jobs in the queue", f"started again: {told[1]} of them cancelled"
     run.end()
     sent = len(re.findall("has been submitted with SLURM jobid", run.said))
