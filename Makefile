@@ -45,7 +45,7 @@ UNLOCK = if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ] && command -v pgrep 
   && ! pgrep -x snakemake > /dev/null; then \
     echo "make: removing the lock of a run that was cut off"; snakemake --unlock $(OVER) > /dev/null 2>&1; fi
 
-.PHONY: help reproduce smoke one-gpu test test-exports test-slurm fuzz check chaos bench clean lock setup
+.PHONY: help reproduce smoke one-gpu test test-exports test-conda test-slurm fuzz check chaos bench clean lock setup
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -100,6 +100,10 @@ fuzz: $(READY)
 ## make test-exports  mixtures as trainers' own libraries read them (ten minutes; an environment for each)
 test-exports: $(READY)
 	python tests/exports/run.py $(ARGS)
+
+## make test-conda    the smoke run in the environment of envs/suite.yaml, made by py-rattler (half an hour)
+test-conda: $(READY)
+	PYTHONPATH=tests/workflow python tests/conda/run.py
 
 ## make test-slurm  the workflow on a SLURM made here, while jobs, a node and Snakemake are killed (root; minutes)
 test-slurm: $(READY)
