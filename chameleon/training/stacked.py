@@ -25,6 +25,8 @@ from chameleon.training.model import Decoder, ModelShape, flops_per_token
 from chameleon.training.recipe import Rates, Recipe, optimizers
 from chameleon.training.resume.interruption import watching
 from chameleon.training.resume.states import Carried, States
+from chameleon.training.steps.feed import Block, on_host
+from chameleon.training.steps.journal import EVERY
 
 
 class Stack:
@@ -67,6 +69,9 @@ class Stack:
         ]
         self.costs = [Cost() for _ in mixtures]
         self.rows: list[list[float]] = []
+        #: Steps whose losses were not read yet: step, losses, gradients' norms, batches.
+        self._noted: list[tuple[int, Tensor, Tensor, Sequence[Sequence[Block]]]] = []
+        self._every = 1 if self.device.type == "cpu" else EVERY
 
     def play(self, states: States | None = None, carried: Mapping[str, Carried] | None = None) -> None:
         """Train every run for `recipe.steps` steps; as of `chameleon.training.loop.Training.play`.
@@ -88,9 +93,11 @@ class Stack:
                 self._step(step, drawn[step])
                 received = signals.received
                 if states is not None and (received or states.due(step + 1)):
+                    self._read()
                     states.save(step + 1, self._state(carried))
                 if received:
                     raise Interrupted(f"a stack of runs: {received} after step {step + 1}")
+        self._read()
         tokens_read = self.recipe.steps * self.recipe.batch_size * self.shape.context
         for cost in self.costs:
             cost.add(tokens_read, flops_per_token(self.shape) * tokens_read)
@@ -113,25 +120,32 @@ class Stack:
         for name, part in carried.items():
             part.restore(state["carried"][name])
 
-    def _step(self, step: int, drawn: Sequence[Sequence[tuple[str, int]]]) -> None:
+    def _step(self, step: int, drawn: Sequence[Sequence[Block]]) -> None:
         context = self.shape.context
         data = np.stack(
             [[self.streams[d].read(b * context, (b + 1) * context + 1) for d, b in batch] for batch in drawn]
         )
-        tokens = torch.from_numpy(data).to(self.device)
+        tokens = on_host(data, self.device).to(self.device, non_blocking=True)
         with self.engine.autocast(self.device):
             losses = self.losses(tokens[..., :-1], tokens[..., 1:]).mean((1, 2))
         losses.sum().backward()
-        norms = self._clip()
-        found = losses.detach().tolist()
-        rate = self.recipe.lr * self.recipe.learning_rate(step)
-        for run, (loss, norm) in enumerate(zip(found, norms.tolist(), strict=True)):
-            domains = {d for d, _ in drawn[run]}
-            divergence.check(f"run {run} of a stack", loss, norm, self.shape.vocab_size, step, rate, domains)
+        self._noted.append((step, losses.detach(), self._clip(), drawn))
+        if len(self._noted) >= self._every:
+            self._read()
         for optimizer in self._optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        self.rows.append(found)
+
+    def _read(self) -> None:
+        """Read the noted steps' losses, and check them; as `chameleon.training.steps.journal`."""
+        for step, losses, norms, drawn in self._noted:
+            rate, found = self.recipe.lr * self.recipe.learning_rate(step), losses.tolist()
+            for run, (loss, norm) in enumerate(zip(found, norms.tolist(), strict=True)):
+                domains = {d for d, _ in drawn[run]}
+                label = f"run {run} of a stack"
+                divergence.check(label, loss, norm, self.shape.vocab_size, step, rate, domains)
+            self.rows.append(found)
+        self._noted.clear()
 
     def model(self, run: int) -> Decoder:
         """Return one run's model."""

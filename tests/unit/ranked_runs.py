@@ -91,11 +91,13 @@ CASES = {
     "doge, the batch's own blocks": lambda: (training(7), doge(target_batch="same")),
     "doge with a block": lambda: (training(1), doge(target_batch="same")),
     "doremi": lambda: (training(), doremi()),
+    "doremi with a block": lambda: (training(1), doremi()),
     "doremi in parts": lambda: (training(7, 3), doremi()),
     "in-run shapley": lambda: (training(7), {"objective": InRunShapley(list(MIXTURE))}),
     "reversal": lambda: (training(7, 2), {"objective": Movements(list(MIXTURE))}),
     "aioli": lambda: (training(steps=24), online("aioli", **AIOLI)),
     "odm": lambda: (training(7, 2), online("odm", update_steps=2)),
+    "odm with a block": lambda: (training(1), online("odm", update_steps=2)),
     "pike": lambda: (training(7, 2), online("pike", update_steps=2)),
     "rnb": lambda: (training(7, 2), online("rnb", update_steps=2)),
     "llama": lambda: (llama(), {}),
@@ -104,6 +106,7 @@ CASES = {
     "sharded llama": lambda: (llama(shard=True), {}),
     "sharded": lambda: (training(shard=True), {}),
     "sharded in parts": lambda: (training(7, 4, shard=True, activation_checkpointing=True), {}),
+    "sharded, a rank without blocks": lambda: (training(1, shard=True), {}),
     "sharded aioli": lambda: (training(steps=24, shard=True), online("aioli", **AIOLI)),
 }
 #: Those that are cut off by one number of ranks and ended by another.

@@ -15,6 +15,7 @@ from chameleon.training import loop
 from chameleon.training.distributed import replicas
 from chameleon.training.distributed.ranks import Ranks
 from chameleon.training.resume.states import Every, States
+from chameleon.training.stacked import Stack
 from chameleon.training.steps.journal import Journal
 
 
@@ -45,6 +46,20 @@ def test_losses_read_late_change_nothing(controller, request):
     run, told_late = play(training(SHAPE, 12, 6, 2), controller())
     alike(run, at_once)
     assert len(run.rows) == 12 and getattr(told, "heard", None) == getattr(told_late, "heard", None)
+
+
+def test_a_stack_whose_losses_are_read_late_is_the_same():
+    def play(every):
+        streams = training(SHAPE, 12, 6).streams
+        mixtures = [MIXTURE, {"a": 0.2, "b": 0.3, "rare": 0.5}]
+        stack = Stack(SHAPE, training(SHAPE, 12, 6).recipe, streams, 1, 2, mixtures)
+        stack._every = every
+        stack.play()
+        return stack
+
+    at_once, late = play(1), play(5)
+    assert late.rows == at_once.rows and len(late.rows) == 12
+    assert all(torch.equal(p, at_once.parameters[name]) for name, p in late.parameters.items())
 
 
 def test_a_state_holds_the_steps_before_it(late, tmp_path):

@@ -71,9 +71,12 @@ class Feed:
         return tokens[:, :-1], tokens[:, 1:], domains
 
     def _read(self, batch: Sequence[Block]) -> Tensor:
-        """Return the blocks on the host; for a GPU in memory that it copies from while it works."""
         size = self.context
-        tokens = torch.from_numpy(
-            np.stack([self.streams[d].read(b * size, (b + 1) * size + 1) for d, b in batch])
-        )
-        return tokens.pin_memory() if self.device.type == "cuda" else tokens
+        data = np.stack([self.streams[d].read(b * size, (b + 1) * size + 1) for d, b in batch])
+        return on_host(data, self.device)
+
+
+def on_host(data: np.ndarray, device: torch.device) -> Tensor:
+    """Return an array as a tensor on the host; for a GPU in memory that it copies from while it works."""
+    tokens = torch.from_numpy(data)
+    return tokens.pin_memory() if device.type == "cuda" else tokens
