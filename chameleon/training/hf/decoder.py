@@ -156,10 +156,12 @@ class HfDecoder(Decoder):
             last: Tensor = self.lm.base_model(input_ids=tokens, use_cache=False).last_hidden_state
             return last
 
-        with blocks.watched(self._layers[:layers], watch):
-            if layers is None or layers == self.shape.n_layer:
-                return run()
-            return blocks.state_before(self._layers, layers, run)
+        most = self.shape.n_layer
+        depth = most if layers is None else layers
+        if depth == most and watch is None:  # with nothing around it that a compiler would have to see
+            return run()
+        with blocks.watched(self._layers[:depth], watch):
+            return run() if depth == most else blocks.state_before(self._layers, depth, run)
 
     def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every token, batch x length, in nats."""

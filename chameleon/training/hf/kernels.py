@@ -10,10 +10,17 @@ from typing import Any
 
 import torch
 
+from chameleon.training.device import pick_device
+
+
+def at_hand() -> bool:
+    """Return whether there are a GPU and the package."""
+    return torch.cuda.is_available() and importlib.util.find_spec("liger_kernel") is not None
+
 
 def put_into(lm: Any) -> tuple[str, ...]:
     """Put kernels into a model of transformers, in place; return their packages' names, often none."""
-    if not torch.cuda.is_available() or importlib.util.find_spec("liger_kernel") is None:
+    if not at_hand():
         return ()
     from liger_kernel.transformers import monkey_patch  # type: ignore[import-not-found]
 
@@ -21,4 +28,6 @@ def put_into(lm: Any) -> tuple[str, ...]:
     if patch is None:
         return ()
     patch(model=lm, cross_entropy=False, fused_linear_cross_entropy=False)
+    # They run nowhere else, and some are put into the class: its other models are taken to the GPU here too.
+    lm.to(pick_device())
     return ("liger_kernel",)
