@@ -20,7 +20,6 @@ from chameleon.mixing.registry import get
 from chameleon.pricing.memory import peak_bytes, step_size
 from chameleon.pricing.speed import RandomStream
 from chameleon.training.device import pick_device
-from chameleon.training.hf import scratch
 from chameleon.training.loop import Training
 from chameleon.training.model import ModelShape
 from chameleon.training.recipe import Recipe
@@ -31,9 +30,9 @@ CPU = {"optimizer": "muon", "lr": 0.02, "adam_lr": 0.02}
 PAPER = {"optimizer": "adamw", "lr": 5e-4}
 LLAMA = {"model_type": "llama", "hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 6,
          "num_attention_heads": 12, "num_key_value_heads": 4, "max_position_embeddings": 512}  # fmt: skip
-OF_LLAMA = scratch.shape({"kind": "hf", "context": 512, "config": LLAMA}, VOCABULARY)
-#: Name -> shape, recipe, objective.
-ROWS: dict[str, tuple[ModelShape, dict[str, Any], str]] = {
+OF_LLAMA = {"kind": "hf", "context": 512, "config": LLAMA}
+#: Name -> shape (of a model of transformers: its block of the config), recipe, objective.
+ROWS: dict[str, tuple[ModelShape | dict[str, Any], dict[str, Any], str]] = {
     "cpu, 8 blocks": (ModelShape(3, 3, 96, 128, 2048), CPU | {"batch_size": 8}, ""),
     "cpu, 128 blocks": (ModelShape(3, 3, 96, 128, 2048), CPU | {"batch_size": 128}, ""),
     "82M, 4 blocks": (ModelShape(6, 12, 768, 512, VOCABULARY), PAPER | {"batch_size": 4}, ""),
@@ -56,9 +55,19 @@ ROWS: dict[str, tuple[ModelShape, dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+def row(name: str) -> tuple[ModelShape, dict[str, Any], str]:
+    """Return shape, recipe and objective of a row; a process imports transformers only where it needs it."""
+    shape, train, method = ROWS[name]
+    if isinstance(shape, dict):
+        from chameleon.training.hf import scratch
+
+        shape = scratch.shape(shape, VOCABULARY)
+    return shape, train, method
+
+
 def expected(name: str) -> float:
     """Return the bytes that the plan would print."""
-    shape, train, method = ROWS[name]
+    shape, train, method = row(name)
     step = step_size(shape, train, len(DOMAINS), "fp32")
     more = get(method).objective_bytes(get(method).defaults, step) if method else 0.0
     return peak_bytes(shape, train, step, "cpu", more)
@@ -78,7 +87,7 @@ def objective(method: str, shape: ModelShape) -> Any:
 
 def measured(name: str) -> float:
     """Return the largest resident size of this process after two steps, in bytes."""
-    shape, train, method = ROWS[name]
+    shape, train, method = row(name)
     torch.set_num_threads(2)
     even = MixtureSchedule.static(dict.fromkeys(DOMAINS, 1 / len(DOMAINS)))
     streams: Any = dict.fromkeys(DOMAINS, RandomStream(shape.vocab_size))
