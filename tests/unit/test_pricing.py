@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,18 @@ def test_jobs_are_laid_on_cores():
     assert makespan(wide, [1.0] * 3, 2) == 2 and makespan(wide, [1.0] * 3, 1) == 3
     devices = [job("a", gpus=1), job("b", gpus=1), job("c")]
     assert makespan(devices, [1.0] * 3, 8, devices=1) == 2
+
+
+def test_training_jobs_alone_take_several_gpus(raw, walk):
+    raw["gpus_per_job"] = 4
+    jobs = walk()
+    asked = {job.stage: job.gpus for job in jobs.values()}
+    assert [asked[stage] for stage in ("proxy", "base", "embed", "evaluate", "tokens")] == [4, 4, 1, 1, 0]
+    base = jobs["base toy natural 0"]
+    pace = speed.given(1e9, raw["scales"])
+    one = replace(base, gpus=1)
+    training = base.train_flops / pace.train["tiny"]
+    assert seconds(one, pace) - seconds(base, pace) == pytest.approx(training * 3 / 4)
 
 
 def test_proxies_go_first():
