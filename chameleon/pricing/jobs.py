@@ -87,27 +87,11 @@ class Walk:
         return 4 * int(self._shape(scale).parameters)
 
     def _corpus(self, corpus: str) -> None:
-        threads, size = self.threads, self._prepared(corpus)
-        if "tokenizer" not in self.jobs:
-            learnt = self.cfg.tokenizer_corpora
-            for other in learnt:
-                self._prepared(other)
-            domains = sum(len(self.cfg.domains_of(c)) for c in learnt)
-            learns = self.cfg.raw["tokenizer"].get("bytes_per_domain", 0) * domains / 1e6
-            self._add(Job("tokenizer", "tokenizer", text=("tokenizer", learns), threads=threads["tokenize"],
-                          needs=tuple(f"prepare {c}" for c in learnt)))  # fmt: skip
-        tokens = size * 1e6 / text.bytes_per_token(self.vocab)
-        self._add(Job(f"tokens {corpus}", "tokens", text=("tokens", size), threads=threads["tokenize"],
-                      disk=tokens * (2 if self.vocab <= 2**16 else 4),
-                      needs=(f"prepare {corpus}", "tokenizer")))  # fmt: skip
-
-    def _prepared(self, corpus: str) -> float:
-        size = text.megabytes(self.cfg, corpus)
-        download = ("fetch", text.download(self.cfg, corpus))
-        fetch = self._add(Job(f"fetch {corpus}", "fetch", fixed="light", text=download))
-        self._add(Job(f"prepare {corpus}", "prepare", text=("prepare", size), disk=size * 1e6 * text.PARQUET,
-                      threads=self.threads["prepare"], needs=(fetch,)))  # fmt: skip
-        return size
+        for other in dict.fromkeys((corpus, *self.cfg.tokenizer_corpora)):
+            for job in text.prepared(self.cfg, other):
+                self._add(job)
+        for job in (text.tokenizer(self.cfg), *text.tokens(self.cfg, corpus, self.vocab)):
+            self._add(job)
 
     def _training(self, spec: Spec, name: str, stage: str, needs: tuple[str, ...], **more: Any) -> Job:
         """Return the job of training one model as a spec says."""

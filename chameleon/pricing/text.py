@@ -1,4 +1,4 @@
-"""What the plan assumes about text and about work that no token pays: sizes, seconds per megabyte, start-ups.
+"""The jobs from text to tokens, and what the plan assumes about text and about work that no token pays.
 
 The seconds were measured on one core of the machine that docs/DECISIONS.md names; `--measure` replaces the
 start-up of a process only. Corpora dominate nothing in a default run: factors of two here move the total by
@@ -7,11 +7,13 @@ minutes.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from chameleon.experiment import checkpoints
 from chameleon.experiment.config import Config
+from chameleon.pricing.job import Job
 
 #: Core-seconds per megabyte of text (12 MB took 7.0 and 7.3 s, the tokenizer 2.2 s for 4 MB). fetch: 10 MB/s.
 SECONDS_PER_MB = {"fetch": 0.1, "prepare": 0.6, "tokenizer": 0.55, "tokens": 0.6}
@@ -66,3 +68,50 @@ def download(cfg: Config, corpus: str) -> float:
 
     sources = [source for d in cfg.domains_of(corpus) for source in packages._domain(entry, d)["sources"]]
     return sum(packages.artefacts()[name].bytes for name in {s["artefact"] for s in sources}) / 1e6
+
+
+def prepared(cfg: Config, corpus: str) -> list[Job]:
+    """Return the jobs that prepare a corpus, in parts where the config says so."""
+    size, parts, end = megabytes(cfg, corpus), _parts(cfg), f"prepare {corpus}"
+    fetch = Job(f"fetch {corpus}", "fetch", text=("fetch", download(cfg, corpus)))
+    last = Job(end, "prepare", text=("prepare", size), disk=size * 1e6 * PARQUET,
+               threads=cfg.raw["threads"]["prepare"], needs=(fetch.name,))  # fmt: skip
+    if parts == 1:
+        return [fetch, last]
+    reads = [Job(f"read {corpus} {i}", "prepare", text=("read", size / parts), needs=(fetch.name,))
+             for i in range(parts)]  # fmt: skip
+    names = tuple(job.name for job in reads)
+    gathers = [Job(f"gather {corpus} {i}", "prepare", text=("gather", size / parts), needs=names)
+               for i in range(parts)]  # fmt: skip
+    needs = (fetch.name, *names, *(job.name for job in gathers))
+    return [fetch, *reads, *gathers, replace(last, text=("choose", size), needs=needs)]
+
+
+def tokenizer(cfg: Config) -> Job:
+    """Return the job that trains the tokenizer."""
+    learnt = cfg.tokenizer_corpora
+    domains = sum(len(cfg.domains_of(corpus)) for corpus in learnt)
+    size = cfg.raw["tokenizer"].get("bytes_per_domain", 0) * domains / 1e6
+    needs = tuple(f"prepare {corpus}" for corpus in learnt)
+    threads = cfg.raw["threads"]["tokenize"]
+    return Job("tokenizer", "tokenizer", text=("tokenizer", size), threads=threads, needs=needs)
+
+
+def tokens(cfg: Config, corpus: str, vocab: int) -> list[Job]:
+    """Return the jobs that write a corpus's token shards, in parts where the config says so."""
+    size, parts, threads = megabytes(cfg, corpus), _parts(cfg), cfg.raw["threads"]["tokenize"]
+    needs = (f"prepare {corpus}", "tokenizer")
+    disk = size * 1e6 / bytes_per_token(vocab) * (2 if vocab <= 2**16 else 4)
+    last = Job(f"tokens {corpus}", "tokens", text=("tokens", size), threads=threads, disk=disk, needs=needs)
+    if parts == 1:
+        return [last]
+    kind = ("tokens", size / parts)
+    encoded = [
+        Job(f"encode {corpus} {i}", "tokens", text=kind, threads=threads, needs=needs) for i in range(parts)
+    ]
+    after = (*needs, *(job.name for job in encoded))
+    return [*encoded, replace(last, text=("assemble", size), needs=after)]
+
+
+def _parts(cfg: Config) -> int:
+    return int(cfg.raw["data"].get("parts", 1))

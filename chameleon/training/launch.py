@@ -7,11 +7,10 @@ ranks that save their state are given the time they need. The other ranks of one
 middle of a sum they would wait for it until a time-out.
 """
 
-import base64
 import ctypes
+import json
 import math
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -22,8 +21,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
-from chameleon.core.errors import Interrupted, UserError
+from chameleon.core.errors import Diverged, Interrupted, UserError
 from chameleon.training.resume.interruption import SIGNALS, signal_name
 
 #: Set for ranks that `start` has started, and listens to.
@@ -202,21 +202,27 @@ def joined(processes: int) -> Iterator[int]:
     dist.destroy_process_group()
 
 
+#: Errors that mean something to whoever calls a job; any other is a bug, of which the words are passed on.
+_KINDS = {kind.__name__: kind for kind in (UserError, Diverged, Interrupted)}
+
+
 def _packed(error: Exception, rank: int) -> str:
     """Return an error as text, its traceback a note where a bug is likely."""
-    if not isinstance(error, UserError | Interrupted | OSError):
+    told: dict[str, Any] = {"kind": type(error).__name__, "args": [str(error)], "more": vars(error)}
+    if isinstance(error, OSError):
+        told = {"kind": "OSError", "args": [error.errno, error.strerror, error.filename], "more": {}}
+    elif told["kind"] not in _KINDS:
         error.add_note(f"in process {rank}:\n" + "".join(traceback.format_exception(error)))
-    try:
-        packed = pickle.dumps(error.__reduce__())
-    except Exception:
-        packed = pickle.dumps((RuntimeError, (f"{type(error).__name__}: {error}",)))
-    return base64.b64encode(packed).decode()
+        told = {"kind": "", "args": [f"{told['kind']}: {error}"], "more": {"__notes__": error.__notes__}}
+    return json.dumps(told, default=str)
 
 
 def _unpacked(text: bytes) -> Exception:
-    # Not the error itself: one with arguments of its own cannot be made again from its message.
-    kind, args, *attributes = pickle.loads(base64.b64decode(text))
-    error: Exception = kind.__new__(kind, *args)
-    for found in attributes:
-        error.__dict__.update(found)
+    told = json.loads(text)
+    if told["kind"] not in _KINDS:
+        error: Exception = (OSError if told["kind"] else RuntimeError)(*told["args"])
+    else:
+        # Not by its own constructor, which may ask for more than a message.
+        error = _KINDS[told["kind"]].__new__(_KINDS[told["kind"]], *told["args"])
+    error.__dict__.update(told["more"])
     return error

@@ -1,7 +1,6 @@
 """How several processes are started, and what becomes of a job when one of them dies or fails."""
 
 import os
-import pickle
 import signal
 import stat
 import sys
@@ -99,15 +98,5 @@ def test_a_bug_keeps_its_traceback_and_the_rank():
         broken()
     except ZeroDivisionError as error:
         told = launch._unpacked(launch._packed(error, 3).encode())
-    assert type(told) is ZeroDivisionError
+    assert type(told) is RuntimeError and str(told) == "ZeroDivisionError: by zero"
     assert told.__notes__[0].startswith("in process 3:\n") and "in broken" in told.__notes__[0]
-
-
-def test_an_error_that_cannot_be_sent_is_told():
-    class Local(Exception):
-        pass
-
-    with pytest.raises((pickle.PicklingError, AttributeError)):
-        pickle.dumps(Local)
-    told = launch._unpacked(launch._packed(Local("words"), 0).encode())
-    assert str(told) == "Local: words"
