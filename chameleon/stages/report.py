@@ -84,8 +84,8 @@ def partial(spec: Spec, results: Path, unfinished: Path, threads: int) -> None:
     Args:
         spec: as `specs.collect` makes it.
         results: the results folder.
-        unfinished: what Snakemake left undone, as `chameleon.experiment.hooks.ending` wrote it; says also which
-            corpora and few-shot tasks there are, and whether models may be scored now.
+        unfinished: what Snakemake left undone, as `chameleon.experiment.hooks.ending` wrote it; says also
+            which corpora and few-shot tasks there are, and whether models may be scored now.
         threads: threads to use, for few-shot scores.
     """
     from chameleon.core.artifacts import read_json

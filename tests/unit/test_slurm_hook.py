@@ -26,6 +26,7 @@ import os, sys
 lines = open(os.environ["QUEUE"]).readlines()
 gone = lambda line: line.split(" ", 1)[1].split("|")[0] in sys.argv[1:] and "stubborn" not in line
 open(os.environ["QUEUE"], "w").writelines(line for line in lines if not gone(line))
+sys.exit(len(sys.argv) > 2)  # one of several has ended just now
 """
 
 

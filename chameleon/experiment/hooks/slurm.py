@@ -8,6 +8,7 @@ saves its state, and its next job goes on from there. A job that was done before
 A job may wait for ever: the executor asks whether it runs, not why it does not. A thread tells the reason.
 """
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -67,7 +68,7 @@ def began(workflow: Any) -> None:
 
 
 def clear(folder: Path, run: str, patience: float = PATIENCE) -> bool:
-    """Cancel the jobs of runs in `folder` that are over, wait until they are gone, and enter this run.
+    """Enter this run in `folder`, cancel the jobs of those that are over, and wait until they are gone.
 
     Returns:
         Whether the queue could be asked and the folder locked; if not, a line said so.
@@ -78,11 +79,14 @@ def clear(folder: Path, run: str, patience: float = PATIENCE) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         over = _over(folder)
+        _HELD.append(_locked(folder / run))
         if jobs := list(queue(over)):
             _say(
                 f"cancelling {_count(jobs)} of a run that was cut off; this run does what they did not finish"
             )
-            _call("scancel", *(job.id for job in jobs))
+            # It complains of jobs that ended just now; what counts is that they are gone.
+            with contextlib.suppress(OSError):
+                _call("scancel", *(job.id for job in jobs))
         end = time.monotonic() + patience
         while left := list(queue(over)):
             if time.monotonic() > end:
@@ -93,8 +97,7 @@ def clear(folder: Path, run: str, patience: float = PATIENCE) -> bool:
             time.sleep(1)
         for name in over:
             (folder / name).unlink(missing_ok=True)
-        _HELD.append(_locked(folder / run))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         _say(f"warning: {error}; jobs of an earlier run may still be in the queue: see `squeue --me`")
         return False
     return True
@@ -127,7 +130,7 @@ def queue(runs: list[str], *more: str) -> Iterator[Queued]:
     """Yield the jobs of runs that are in the queue, waiting, running or ending.
 
     Raises:
-        OSError, SubprocessError: `squeue` cannot be asked.
+        OSError, SubprocessError, ValueError: `squeue` cannot be asked, or answers otherwise than SLURM does.
     """
     if not runs:
         return
