@@ -1,8 +1,8 @@
 """The jobs that a run of Snakemake left undone, and why those that failed did.
 
 `chameleon.experiment.hooks.ending` writes the list when a run has failed. Why a job failed is in the
-`failure.json` that it leaves beside where its results would lie; a job that could leave none (killed, no space)
-has its log.
+`failure.json` that it leaves beside where its results would lie; a job that could leave none (killed, no
+space) has its log.
 """
 
 import re
