@@ -173,9 +173,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the sets go (default: a temporary folder)")
     args = parser.parse_args()
     print(header(f"{args.parts} parts, {args.at_once} jobs at a time", "pyarrow", "tiktoken"))
-    print(
-        "step, seconds (peak memory of a process, GB): MB of text a second and core"
-    )
+    print("step, seconds (peak memory of a process, GB): MB of text a second and core")
     totals: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         for gigabytes in args.gigabytes:

@@ -192,6 +192,4 @@ def check_method(cfg: "Config", name: str, label: str, runs: Sequence[RunSpec]) 
             raise UserError(f"{where}: trains models like the proxy, which is a checkpoint; {remedy}")
     own_gradients = type(method).objective_bytes is not Method.objective_bytes
     if "lora" in cfg.raw["scenarios"][name]["base"] and method.online and own_gradients:
-        raise UserError(
-            f"{where}: takes gradients of whole matrices apart; base.lora has none"
-        )
+        raise UserError(f"{where}: takes gradients of whole matrices apart; base.lora has none")

@@ -21,6 +21,8 @@ from chameleon.training.model import ModelShape, parameter_count
 
 #: What a process holds before it has a model: the interpreter, torch and this package (resident, CPU build).
 PROCESS = 0.28e9
+#: What importing transformers with a model's code adds to that.
+TRANSFORMERS = 0.16e9
 
 
 def step_size(shape: ModelShape, train: Mapping[str, Any], domains: int, precision: str) -> StepSize:
@@ -71,7 +73,8 @@ def peak_bytes(
     begin = tokens * d * 9 * step.number + 2 * 4 * shape.vocab_size * d
     chunk = min(tokens, chunk_rows(device)) * shape.vocab_size * (4 + (2 if step.number == 2 else 0))
     backward = gradients + copies + tokens * step.token_bytes + begin + chunk + objective
-    return float(4 * p + state + max(4 * p, backward) + (PROCESS if device == "cpu" else 0))
+    process = PROCESS + (TRANSFORMERS if isinstance(shape, HfShape) else 0.0) if device == "cpu" else 0.0
+    return float(4 * p + state + max(4 * p, backward) + process)
 
 
 class Need(NamedTuple):

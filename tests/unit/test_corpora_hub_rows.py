@@ -207,8 +207,6 @@ def test_an_empty_file_has_no_rows(tmp_path):
 
 
 def test_what_is_not_on_this_machine_keeps_the_loaders_reason(tmp_path):
-    refused(
-        entry(tmp_path, path="no/such/set"), "corpus no/such/set: datasets cannot load it: "
-    )
+    refused(entry(tmp_path, path="no/such/set"), "corpus no/such/set: datasets cannot load it: ")
     table(tmp_path, meta=[{"set": "web"}] * 6)
     refused(entry(tmp_path, split="tset"), "datasets cannot load it: ", "tset")

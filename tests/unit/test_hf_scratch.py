@@ -222,7 +222,5 @@ def test_without_transformers_the_config_says_its_sizes(monkeypatch):
 
     monkeypatch.setattr(described, "version", missing)
     assert described.sizes(LLAMA, 16, "here") == SIZES
-    with pytest.raises(
-        UserError, match="here.config.hidden_size: missing; without transformers"
-    ):
+    with pytest.raises(UserError, match="here.config.hidden_size: missing; without transformers"):
         described.sizes({**LLAMA, "hidden_size": None}, 16, "here")
