@@ -112,18 +112,14 @@ def jobs(up: Cluster) -> list[list[str]]:
     return [line.strip().split("|") for line in lines]
 
 
-def waits(up: Cluster) -> bool:
-    """Return whether a job for a GPU waits for its turn."""
-    return any(state == "PENDING" and "_train_" in said for _, state, _, said in jobs(up))
-
-
 def training(run: Run, up: Cluster, spared: set[str]) -> tuple[str, str, str] | None:
     """Return id, node and comment of a job that runs and has saved a state, unless its comment is spared."""
     for folder in run.results.rglob("states"):
         parts = [part.removeprefix("seed") for part in folder.parent.relative_to(run.results).parts]
         rule = "extra" if "extra" in parts else {"proxies": "proxy", "runs": "train"}.get(parts[0], "")
         comment = f"rule_{rule}_wildcards_{'_'.join(p for p in parts[1:] if p != 'extra')}"
-        if any(folder.iterdir()) and comment not in spared:
+        # Finetuning is over too soon.
+        if any(folder.iterdir()) and comment not in spared and "finetune" not in comment:
             for job, state, node, said in jobs(up):
                 if state == "RUNNING" and said == comment:
                     return job, node, comment
@@ -146,16 +142,18 @@ def disturbed(run: Run, up: Cluster) -> Iterator[tuple[str, str]]:
     spared.add(comment)
     yield f"killed node {node} under job {job} ({comment})", went_on(run, comment)
 
-    run.wait("a third job that trains and one that waits", lambda: training(run, up, spared) and waits(up))
+    run.wait("a job that runs and one that waits", lambda: {"RUNNING", "PENDING"} <= {j[1] for j in jobs(up)})
     # Otherwise the queue might be empty before Snakemake is back.
-    up.call("scontrol", "update", "PartitionName=gpu", "State=DOWN")
+    for partition in ("cpu", "gpu"):
+        up.call("scontrol", "update", f"PartitionName={partition}", "State=DOWN")
     left = len(jobs(up))
     run.kill()
     for name in (run.root / ".snakemake" / "locks").iterdir():
         name.unlink()
     run.start(*PROFILE)
     told = run.wait("the end of what was left", lambda: re.search("slurm: cancelling (\\d+) job", run.said))
-    up.call("scontrol", "update", "PartitionName=gpu", "State=UP")
+    for partition in ("cpu", "gpu"):
+        up.call("scontrol", "update", f"PartitionName={partition}", "State=UP")
     yield f"killed Snakemake with {left} jobs in the queue", f"started again: {told[1]} of them cancelled"
     run.end()
     sent = len(re.findall("has been submitted with SLURM jobid", run.said))
