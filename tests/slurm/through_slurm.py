@@ -240,6 +240,10 @@ def main() -> int:
                     print(f"--- the end of {run.root / 'said.log'}:\n{run.said[-4000:]}", file=sys.stderr)
             print(f"error: {error}", file=sys.stderr)
             return 1
+        finally:
+            for run in (here, there):
+                if hasattr(run, "process") and run.process.poll() is None:
+                    run.kill()
         wrong = sorted(n for n in {*found, *expected} if found.get(n) != expected.get(n))
         row(
             "compared all files with the undisturbed run",
