@@ -77,9 +77,10 @@ def prepare(spec: Mapping[str, Any], out_dir: str | Path, threads: int) -> None:
     parts = 1 if threads == 1 else 4 * threads
     numbers = range(parts)
     reads, gathers = ([folder / f"{step}{i}" for i in numbers] for step in ("read", "gather"))
+    units = find_kind(spec["entry"]).units(spec["entry"], list(spec["domains"]))
     try:
         with workers(threads) as each:
-            list(each(read_part, [spec] * parts, numbers, [parts] * parts, reads))
+            list(each(read, [spec] * parts, share_out(units, parts), [ranges_of(parts)] * parts, reads))
             list(each(gather_part, [spec] * parts, numbers, [parts] * parts, [reads] * parts, gathers))
             finish(spec, reads, gathers, out, each)
     finally:
