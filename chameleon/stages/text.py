@@ -92,12 +92,15 @@ def encode(spec: Spec, corpus: Path, tokenizer: Path, out: Path, threads: int) -
     from chameleon.data.tokenizing import encode as work
 
     with whole(out) as folder:
-        if not store.holds(_tokens_key(spec, corpus, tokenizer)):
+        key = _tokens_key(spec, corpus, tokenizer)
+        if not (key and store.holds(key)):
             work(dict(spec), corpus, tokenizer, folder, threads, spec["part"], spec["parts"])
 
 
-def _tokens_key(spec: Spec, corpus: Path, tokenizer: Path) -> str:
-    """Return the key in the store of a corpus's token shards."""
+def _tokens_key(spec: Spec, corpus: Path, tokenizer: Path) -> str | None:
+    """Return the key in the store of a corpus's token shards; None where there is no store."""
+    if not os.environ.get(store.VARIABLE):
+        return None
     from chameleon.data.tokenizer import tokenizer_sha256
 
     text = read_json(corpus / "report.json")["sha256"]
@@ -128,14 +131,14 @@ def tokens(
     texts = [corpus / f"{domain}.parquet" for domain in spec["domains"]]
     recorder = Recorder("tokens", spec, [*texts, tokenizer / "tokenizer.json"], threads=threads)
     key = _tokens_key(spec, corpus, tokenizer)
-    if store.take(key, out):
+    if key and store.take(key, out):
         manifest = read_json(out / "manifest.json", "tokens")
         check_lengths(f"corpus {spec['corpus']}", manifest["domains"], asked or {})
     elif encoded and all(any(folder.iterdir()) for folder in encoded):
         assemble(dict(spec), encoded, tokenizer, out, asked or {})
     else:
         tokenize(dict(spec), corpus, tokenizer, out, asked or {}, threads)
-    if not store.holds(key):
+    if key and not store.holds(key):
         files = [
             p for d in spec["domains"] for end in ("bin", "npy") for p in sorted(out.glob(f"{d}/*.{end}"))
         ]
