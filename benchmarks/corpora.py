@@ -167,8 +167,8 @@ def prepared(root: Path, source: Path, parts: int, near: bool, at_once: int) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.25, 1.0])
-    parser.add_argument("--parts", type=int, default=8)
+    parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.15, 0.6])
+    parser.add_argument("--parts", type=int, default=4)
     parser.add_argument("--at-once", type=int, default=os.cpu_count(), help="jobs at the same time")
     parser.add_argument("--folder", type=Path, help="where the sets go (default: a temporary folder)")
     args = parser.parse_args()

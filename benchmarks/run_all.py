@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "PERFORMANCE.md"
 SCRIPTS = ("training", "jobs_and_threads", "startup", "swarm", "doge_step", "embedding", "krls",
-           "states", "memory", "default_run", "growth")  # fmt: skip
+           "corpora", "states", "memory", "default_run", "growth")  # fmt: skip
 
 
 def main() -> int:
