@@ -10,7 +10,18 @@ from chameleon.core.errors import UserError
 
 #: The rules whose results are wanted from there, and those that must be done before.
 WANTED = ("evaluate", "start")
-AT_HOME = ("fetch", "prepare", "tokenizer", "tokens", "items", "encoder", "provide")
+AT_HOME = (
+    "fetch",
+    "read",
+    "gather",
+    "prepare",
+    "tokenizer",
+    "encode",
+    "tokens",
+    "items",
+    "encoder",
+    "provide",
+)
 
 
 def travelling(jobs: Sequence[Job]) -> list[Job]:

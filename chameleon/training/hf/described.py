@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -50,7 +51,8 @@ def sizes(config: Mapping[str, Any], context: int, where: str) -> dict[str, int]
         if done.returncode != 0:
             raise RuntimeError(f"{where}: transformers could not be asked:\n{done.stderr}")
         answer = json.loads(done.stdout.splitlines()[-1])
-        write_json(kept, answer)
+        with suppress(UserError):  # a cache that cannot be written costs time only
+            write_json(kept, answer)
     if "error" in answer:
         raise UserError(f"{where}.{answer['error']}")
     return dict(answer["sizes"])
