@@ -33,7 +33,7 @@ def holds(key: str) -> bool:
 def take(key: str, out: Path) -> bool:
     """Put the files of an entry into `out`; False where there is no such entry, or it is damaged."""
     entry = _entry(key)
-    if entry is None or not (entry / LISTING).is_file():
+    if entry is None or not holds(key):
         return False
     try:
         files = read_json(entry / LISTING)
@@ -52,7 +52,7 @@ def take(key: str, out: Path) -> bool:
 def put(key: str, out: Path, files: Iterable[Path]) -> None:
     """Store files that lie in `out`; a store that cannot be written is said and costs nothing else."""
     entry = _entry(key)
-    if entry is None or (entry / LISTING).is_file():
+    if entry is None or holds(key):
         return
     temporary = None
     try:
@@ -66,11 +66,11 @@ def put(key: str, out: Path, files: Iterable[Path]) -> None:
         write_json(temporary / LISTING, digests)
         temporary.chmod(0o755)
         # What is there without a listing was damaged; of two that store at once the later one finds it done.
-        if not (entry / LISTING).is_file():
+        if not holds(key):
             shutil.rmtree(entry, ignore_errors=True)
             temporary.rename(entry)
-    except OSError as error:
-        print(f"warning: {entry}: not stored: {error.strerror}", file=sys.stderr, flush=True)
+    except (OSError, UserError) as error:
+        print(f"warning: {entry}: not stored: {error}", file=sys.stderr, flush=True)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -274,3 +274,11 @@ def test_tokens_in_the_store_are_taken_and_measured(local, tmp_path, shared, mon
         stages.tokens(
             spec, corpus, tokenizer, tmp_path / "three", 1, {"test": [10**9, "evaluation.test_tokens"]}
         )
+
+
+def test_a_store_that_cannot_be_written_costs_a_line(local, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("CHAMELEON_STORE", str(tmp_path / "file"))
+    in_jobs(spec_of(local) | {"text": "digest of the files"}, tmp_path / "out", 1)
+    assert (tmp_path / "out" / "report.json").is_file()
+    assert "not stored" in capsys.readouterr().err
