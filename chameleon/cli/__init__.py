@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from chameleon.cli import carrying, export, jobs, mixtures, people
+from chameleon.cli import carrying, commands, export, jobs, mixtures, people
 from chameleon.core.errors import Interrupted, UserError
 
 #: Exit code of a job that a signal stopped and that goes on when it is called again (EX_TEMPFAIL).
@@ -25,21 +25,21 @@ def parser() -> argparse.ArgumentParser:
         description="Data mixing for language-model training: weigh domains, compare methods fairly.",
         epilog="The benchmark itself is run by Snakemake: `make reproduce`, or `snakemake --cores all`.",
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    mixtures.add_to(commands)
-    export.add_to(commands)
-    people.add_to(commands)
-    carrying.add_to(commands)
-    jobs.add_to(commands)
+    parsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    for group in (mixtures, export, people, carrying):
+        commands.add(parsers, group.COMMANDS)
+    jobs.add_to(parsers)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
-    args = parser().parse_args(argv)
-    args.argv = sys.argv[1:] if argv is None else list(argv)
+    given = vars(parser().parse_args(argv))
+    handler = given.pop("handler")
+    if given.pop("command") == "job":
+        given["argv"] = sys.argv[1:] if argv is None else argv
     try:
-        code = args.handler(args)
+        code = handler(**given)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,34 +1,9 @@
 """The commands `export` and `audit`: a mixture into a trainer's files, and what would be drawn from them."""
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from chameleon.cli.commands import add, dashed
-
-
-def export(args: argparse.Namespace) -> None:
-    """Write a mixture as the files of a trainer: units, epochs and caps settled and printed."""
-    from chameleon.exports import export as work
-
-    done = work(
-        args.mix,
-        args.to,
-        args.out,
-        data=args.data,
-        budget=args.budget,
-        max_epochs=args.max_epochs,
-        steps=args.steps,
-        decimals=args.decimals,
-    )
-    print("\n".join(done.lines))
-
-
-def audit(args: argparse.Namespace) -> None:
-    """Draw from an exported mixture as its trainer would: realised against requested token shares."""
-    from chameleon.exports import audit as work
-
-    print("\n".join(work(args.path, draws=args.draws, seed=args.seed).lines))
+from chameleon.cli.commands import Command
 
 
 def tokens(text: str) -> float:
@@ -41,57 +16,47 @@ def tokens(text: str) -> float:
     return float(text) if factor is None else float(text[:-1]) * factor
 
 
-COMMANDS = {"export": export, "audit": audit}
+TRAINERS = (
+    "megatron, automodel, olmo-core, levanter, nanotron, streaming, llm-foundry, litgpt, torchtitan, "
+    "datasets, trl, llama-factory, csv, json or yaml"
+)
+_FACTS = "YAML or JSON {domain: {paths, tokens, documents, tokens_per_document}}: what MIX lacks"
+_BUDGET = "tokens of the run, as 20e9 or 20B: prints epochs"
 
-EXAMPLES = {
-    "export": "chameleon export mix.json --to megatron --budget 20B --max-epochs 4",
-    "audit": "chameleon audit export-megatron",
+
+def export(
+    mix: Annotated[Path, "mix.json, a weights file, or JSON {domain: weight}"],
+    *,
+    to: Annotated[str, TRAINERS, {"metavar": "TRAINER"}],
+    out: Annotated[Path | None, "folder to write (default: export-TRAINER)"] = None,
+    data: Annotated[Path | None, _FACTS] = None,
+    budget: Annotated[float | None, _BUDGET, {"type": tokens}] = None,
+    max_epochs: Annotated[float | None, "over a domain; what is above goes to the others"] = None,
+    steps: Annotated[int | None, "of the run: averages a mixture that moves"] = None,
+    decimals: Annotated[int | None, "of the weights (default: 6, more if the least needs it)"] = None,
+) -> None:
+    """Write a mixture as the files of a trainer: units, epochs and caps settled and printed."""
+    from chameleon.exports import export as work
+
+    done = work(
+        mix, to, out, data=data, budget=budget, max_epochs=max_epochs, steps=steps, decimals=decimals
+    )  # fmt: skip
+    print("\n".join(done.lines))
+
+
+def audit(
+    path: Annotated[Path, "folder of an export, or a mixture's file"],
+    *,
+    draws: Annotated[int, "samples or documents (default 100000)"] = 100_000,
+    seed: Annotated[int, "of the draws (default 0)"] = 0,
+) -> None:
+    """Draw from an exported mixture as its trainer would: realised against requested token shares."""
+    from chameleon.exports import audit as work
+
+    print("\n".join(work(path, draws=draws, seed=seed).lines))
+
+
+COMMANDS = {
+    "export": Command(export, "chameleon export mix.json --to megatron --budget 20B --max-epochs 4"),
+    "audit": Command(audit, "chameleon audit export-megatron"),
 }
-
-OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
-    "export": {
-        "mix": {"type": Path, "help": "mix.json, a weights file, or JSON {domain: weight}"},
-        "to": {
-            "required": True,
-            "metavar": "TRAINER",
-            "help": "megatron, automodel, olmo-core, levanter, nanotron, streaming, llm-foundry, litgpt, "
-            "torchtitan, datasets, trl, llama-factory, csv, json or yaml",
-        },
-        "out": {"type": Path, "default": None, "help": "folder to write (default: export-TRAINER)"},
-        "data": {
-            "type": Path,
-            "default": None,
-            "help": "YAML or JSON {domain: {paths, tokens, documents, tokens_per_document}}: what MIX lacks",
-        },
-        "budget": {
-            "type": tokens,
-            "default": None,
-            "help": "tokens of the run, as 20e9 or 20B: prints epochs",
-        },
-        "max-epochs": {
-            "type": float,
-            "default": None,
-            "help": "over a domain; what is above goes to the others",
-        },
-        "steps": {"type": int, "default": None, "help": "of the run: averages a mixture that moves"},
-        "decimals": {
-            "type": int,
-            "default": None,
-            "help": "of the weights (default: 6, more if the least needs it)",
-        },
-    },
-    "audit": {
-        "path": {"type": Path, "help": "folder of an export, or a mixture's file"},
-        "draws": {"type": int, "default": 100_000, "help": "samples or documents (default 100000)"},
-        "seed": {"type": int, "default": 0, "help": "of the draws (default 0)"},
-    },
-}
-
-#: What is given without the name of an option.
-NAMED = ("mix", "path")
-
-
-def add_to(commands: Any) -> None:
-    """Add the commands to a parser's subcommands."""
-    arguments = {name: dashed(options, NAMED) for name, options in OPTIONS.items()}
-    add(commands, COMMANDS, arguments, EXAMPLES)

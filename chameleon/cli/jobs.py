@@ -4,9 +4,9 @@ A job takes its spec as JSON (`chameleon.experiment.specs` makes it; Snakemake p
 files. Its options are the parameters of the function that does it, whose module is imported only then.
 """
 
-import argparse
 import importlib
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from chameleon.stages.failures import reported
 
 _PATHS: dict[str, Any] = {"type": Path, "nargs": "*", "default": []}
 _GIVEN: dict[str, Any] = {"type": Path, "required": True}
-_MAYBE: dict[str, Any] = {"type": Path, "default": None}
+_MAYBE: dict[str, Any] = {"type": Path}
 
 #: What an option looks like; `dest` names the parameter where that is called otherwise.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -123,22 +123,21 @@ def find(name: str) -> Any:
     return getattr(importlib.import_module(f"chameleon.{module}"), function)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(job: str, argv: Sequence[str], processes: int = 1, **given: Any) -> None:
     """Do one job; if it fails, say so beside its results."""
-    given = {k: v for k, v in vars(args).items() if k not in ("command", "job", "handler", "argv")}
-    if (processes := given.pop("processes", 1)) > 1:
+    if processes > 1:
         from chameleon.training import launch
 
         if launch.is_rank():
             # Its errors are told by the process that started it.
             with launch.joined(processes) as on_node:
-                find(args.job)(**given | {"threads": max(1, args.threads // on_node)})
+                find(job)(**given | {"threads": max(1, given["threads"] // on_node)})
             return
-    with reported(args.job, args.out) if "out" in given else nullcontext():
+    with reported(job, given["out"]) if "out" in given else nullcontext():
         if processes > 1:
-            launch.start(args.argv, processes)
+            launch.start(argv, processes)
         else:
-            find(args.job)(**given)
+            find(job)(**given)
 
 
 def add_to(commands: Any) -> None:

@@ -1,6 +1,5 @@
 """`audit`: the exported file is what is drawn from, by its trainer's rules; and both commands' options."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from chameleon.cli import export as cli
+from chameleon.cli import main
 from chameleon.core.errors import UserError
 from chameleon.exports import FORMATS, audit, consumers, export
 from chameleon.mixing.schedule import MixtureSchedule, Stage
@@ -116,30 +116,25 @@ def test_a_missing_file_or_folder_is_named(tmp_path: Path) -> None:
         audit(tmp_path, draws=0)
 
 
-def run(*words: str) -> None:
-    parser = argparse.ArgumentParser()
-    cli.add_to(parser.add_subparsers())
-    args = parser.parse_args(words)
-    args.handler(args)
-
-
 def test_the_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mix.json").write_text(json.dumps(WEIGHTS))
     Path("facts.yaml").write_text("web: {tokens: 4e9}\ncode: {tokens: 1.0e+9}\nbooks: {tokens: 9000000000}\n")
-    run(
-        "export",
-        "mix.json",
-        "--to",
-        "megatron",
-        "--budget",
-        "5B",
-        "--max-epochs",
-        "1",
-        "--data",
-        "facts.yaml",
+    main(
+        [
+            "export",
+            "mix.json",
+            "--to",
+            "megatron",
+            "--budget",
+            "5B",
+            "--max-epochs",
+            "1",
+            "--data",
+            "facts.yaml",
+        ]
     )
     out = capsys.readouterr().out
     assert (
@@ -147,7 +142,7 @@ def test_the_commands(
         and "--data-args-path export-megatron/" in out
     )
     assert Path("export-megatron/data-args.txt").read_text().splitlines()[1] == "0.200000 code"
-    run("audit", "export-megatron", "--draws", "1000")
+    main(["audit", "export-megatron", "--draws", "1000"])
     assert "max difference: 0.000" in capsys.readouterr().out
 
 
@@ -159,5 +154,5 @@ def test_tokens_have_suffixes(text: str, number: float) -> None:
 
 
 def test_the_help_names_every_trainer() -> None:
-    told = cli.OPTIONS["export"]["to"]["help"].replace(" or ", ", ").split(", ")
+    told = cli.TRAINERS.replace(" or ", ", ").split(", ")
     assert told == list(FORMATS)
