@@ -45,7 +45,7 @@ UNLOCK = if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ] && command -v pgrep 
   && ! pgrep -x snakemake > /dev/null; then \
     echo "make: removing the lock of a run that was cut off"; snakemake --unlock $(OVER) > /dev/null 2>&1; fi
 
-.PHONY: help reproduce smoke one-gpu test test-exports test-conda test-slurm fuzz check chaos bench clean lock setup
+.PHONY: help reproduce smoke one-gpu test coverage test-exports test-conda test-slurm fuzz check chaos bench clean lock setup
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -89,8 +89,12 @@ one-gpu: $(READY)
 	@echo "There, in a copy of this folder:  python3 -m chameleon play carried.tar.gz --jobs 6 --minutes 9"
 	@echo "Here, with what it leaves:        .venv/bin/chameleon merge played.tar.gz $(OVER) && make reproduce CONFIG=$$CONFIG"
 
-## make test       the tests, with coverage
+## make test       the tests
 test: $(READY)
+	python -m pytest -n logical --maxprocesses 8 $(ARGS)
+
+## make coverage   the tests again, twice as long, and which lines of the packages they run (at least 85 %)
+coverage: $(READY)
 	python -m pytest --cov --cov-report=term -n logical --maxprocesses 8 $(ARGS)
 
 ## make fuzz       at least 2,000 malformed inputs for the readers of users' files, others each time (minutes)
