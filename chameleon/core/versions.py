@@ -127,6 +127,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/pages/heat.py",
         "chameleon/pages/run.py",
         "chameleon/pages/scenario.py",
+        "chameleon/pages/static/*",
         "chameleon/reporting/figures/costs.py",
         "chameleon/reporting/figures/style.py",
         "chameleon/reporting/verdicts/*.py",

@@ -53,7 +53,10 @@ def documents(node: Any) -> bool:
 
 def digest(sources: dict[str, str]) -> str:
     """Return the digest of the code in `sources` (path -> text)."""
-    trees = [[path, shape(ast.parse(text))] for path, text in sorted(sources.items())]
+    trees = [
+        [path, shape(ast.parse(text)) if path.endswith(".py") else text]
+        for path, text in sorted(sources.items())
+    ]
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()
 
 
@@ -172,6 +175,7 @@ def test_a_moved_or_new_file_is_noticed():
     assert len({digest(one), digest({"a.py": CODE}), digest({"c.py": CODE, "b.py": ""})}) == 3
     assert digest(dict(reversed(one.items()))) == digest(one)
     assert digest({"a.py": '"""Only this."""'}) == digest({"a.py": ""})
+    assert digest({"a.js": "// Only this."}) != digest({"a.js": ""})
 
 
 if __name__ == "__main__":
