@@ -62,17 +62,20 @@ def plan(
     measure: Annotated[bool, "try real training steps on this machine first"] = False,
     wait: Annotated[float, "minutes that a cluster's queue keeps a job"] = 0.0,
     preempted: Annotated[float, "how often an hour a running job is ended"] = 0.0,
+    start: Annotated[float | None, "seconds on a node before a job's command begins"] = None,
 ) -> None:
     """Print what an experiment costs before anything runs: jobs, tokens, FLOPs, disk, hours."""
     from chameleon.experiment.load import load_over
     from chameleon.pricing import report
-    from chameleon.pricing.queue import Queue
+    from chameleon.pricing.schedule import LIMIT, LOOK, START, Queue
 
     cfg = load_over(configfile)
     cores = cores or os.cpu_count() or 1
     jobs, durations, speed = report.make(cfg, cores, devices, device_flops, measure)
     saved = 60 * ((cfg.raw.get("states") or {}).get("minutes") or Queue.saved / 60)
-    queue = Queue(60 * wait, preempted, saved) if wait or preempted else None
+    taken = START if start is None else start
+    asked = wait or preempted or start is not None
+    queue = Queue(60 * wait, preempted, saved, taken, LOOK, LIMIT) if asked else None
     print(report.render(cfg, jobs, durations, speed, cores, devices, queue))
 
 

@@ -16,7 +16,7 @@ class Job:
         stage: one of STAGES.
         scenario, method: "" for what several share.
         scale: whose speed its operations run at; "" where there are none.
-        tokens: read by a model.
+        tokens: read by a model; read: those of them that passes without gradients read.
         train_flops, forward_flops: operations in training and in passes without gradients.
         ordered_flops: those of the passes that an online method orders: part of the price of its weights.
         objective: key of `Speed.objectives` for a run under a method's objective.
@@ -24,6 +24,7 @@ class Job:
         text: (kind, megabytes) for the jobs that read text; see `text.SECONDS_PER_MB`.
         fixed: kind of start-up and other work that no token pays; see `text.FIXED_SECONDS`.
         threads, gpus: what it occupies.
+        here: it runs where Snakemake does, not on a cluster.
         needs: names of the jobs that it waits for.
     """
 
@@ -33,6 +34,7 @@ class Job:
     method: str = ""
     scale: str = ""
     tokens: float = 0.0
+    read: float = 0.0
     train_flops: float = 0.0
     forward_flops: float = 0.0
     ordered_flops: float = 0.0
@@ -42,6 +44,7 @@ class Job:
     fixed: str = "light"
     threads: int = 1
     gpus: int = 0
+    here: bool = False
     needs: tuple[str, ...] = field(default_factory=tuple)
 
     @property

@@ -62,7 +62,7 @@ class Walk:
         if self.cfg.raw.get("sensitivity"):
             self._sensitivity()
         last = tuple(self.jobs)
-        self._add(Job("report", "report", fixed="report", needs=last))
+        self._add(Job("report", "report", fixed="report", here=True, needs=last))
         return list(self.jobs.values())
 
     def _add(self, job: Job) -> str:
@@ -107,6 +107,7 @@ class Walk:
     def _pass(self, job: Job, tokens: float, **read: int | None) -> None:
         """Add a pass without gradients over so many tokens; `read` as in `model.flops_per_token`."""
         job.tokens += tokens
+        job.read += tokens
         job.forward_flops += self.flops(job.scale, training=False, **read) * tokens
 
     def proxy(self, scenario: str, seed: int) -> str:
@@ -139,8 +140,9 @@ class Walk:
         given = specs.sentences(self.cfg, corpus, seed)
         tokens = len(given["domains"]) * given["windows"] * given["window_length"]
         return self._add(Job(f"{name} {corpus} {seed}", "embed", scale=next(iter(self.cfg.raw["scales"])),
-                             tokens=tokens, forward_flops=ENCODER_FLOPS * tokens, fixed="torch",
-                             threads=self.threads["evaluate"], needs=(f"tokens {corpus}",)))  # fmt: skip
+                             tokens=tokens, read=tokens, forward_flops=ENCODER_FLOPS * tokens,
+                             fixed="torch", threads=self.threads["evaluate"],
+                             needs=(f"tokens {corpus}",)))  # fmt: skip
 
     def weights(self, scenario: str, label: str, seed: int) -> str:
         """Add a method's weights and all that they wait for."""

@@ -1,32 +1,16 @@
 """What a cluster's queue makes of a plan: waits, preemptions; and the chain of jobs that none shortens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from chameleon.pricing.job import Job
-from chameleon.pricing.schedule import makespan
+from chameleon.pricing.schedule import Queue, makespan
 
 #: Stages whose runs save their state and go on from it; all other jobs start anew.
 SAVED = ("proxy", "extra", "swarm", "base")
 #: Simulated runs of a plan.
 RUNS = 20
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A cluster's queue.
-
-    Attributes:
-        wait: seconds from a job's submission to its start, where something is free for it.
-        preempted: how often an hour a running job is ended; it is submitted again.
-        saved: seconds between two saved states of a run.
-    """
-
-    wait: float = 0.0
-    preempted: float = 0.0
-    saved: float = 600.0
 
 
 def simulate(
@@ -40,26 +24,26 @@ def simulate(
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(RUNS if queue.preempted else 1):
-        pieces = [_pieces(j, d, queue, rng) for j, d in zip(jobs, durations, strict=True)]
-        flat = [piece for of_job in pieces for piece in of_job]
-        found.append(makespan([j for j, _ in flat], [d for _, d in flat], cores, devices, queue.wait))
+        stretches = [_stretches(j, d, queue, rng) for j, d in zip(jobs, durations, strict=True)]
+        found.append(makespan(jobs, stretches, cores, devices, queue))
     middle, low, high = np.quantile(found, (0.5, 0.1, 0.9))
     return float(middle), float(low), float(high)
 
 
-def _pieces(job: Job, duration: float, queue: Queue, rng: np.random.Generator) -> list[tuple[Job, float]]:
-    """Return the stretches in which a job gets done, as jobs in a chain; the last has its name."""
-    done: list[tuple[Job, float]] = []
-    left = duration
+def _stretches(job: Job, duration: float, queue: Queue, rng: np.random.Generator) -> list[float]:
+    """Return the seconds of the stretches in which a job gets done; each begins with Snakemake's start."""
+    if job.here:
+        return [duration]
+    done: list[float] = []
+    left = queue.start + duration
     while queue.preempted:
         ran = float(rng.exponential(3600 / queue.preempted))
         if ran >= left:
             break
-        needs = job.needs if not done else (done[-1][0].name,)
-        done.append((replace(job, name=f"{job.name}, stretch {len(done) + 1}", needs=needs), ran))
+        done.append(ran)
         if job.stage in SAVED:
-            left -= max(0.0, ran - float(rng.uniform(0, queue.saved)))
-    return [*done, (replace(job, needs=(done[-1][0].name,)) if done else job, left)]
+            left -= max(0.0, ran - queue.start - float(rng.uniform(0, queue.saved)))
+    return [*done, left]
 
 
 def critical_path(jobs: Sequence[Job], durations: Sequence[float]) -> list[tuple[Job, float]]:

@@ -9,8 +9,8 @@ from chameleon.pricing import memory, text
 from chameleon.pricing.job import STAGES, Job
 from chameleon.pricing.jobs import Walk
 from chameleon.pricing.objectives import objective_runs
-from chameleon.pricing.queue import Queue, critical_path, simulate
-from chameleon.pricing.schedule import makespan, reached, seconds
+from chameleon.pricing.queue import critical_path, simulate
+from chameleon.pricing.schedule import Queue, makespan, reached, seconds
 from chameleon.pricing.shapes import shape
 from chameleon.pricing.speed import DEFAULT_FLOPS, Speed, given, measure, objective_spec
 
@@ -92,10 +92,12 @@ def render(
 
 
 def _queued(queue: Queue, found: tuple[float, float, float]) -> str:
-    middle, low, high = (seconds / 86400 for seconds in found)
+    size, unit = (86400, "days") if found[0] > 86400 else (3600, "hours")
+    middle, low, high = (seconds / size for seconds in found)
     spread = f" ({low:.2f} to {high:.2f} in eight of ten simulated runs)" if queue.preempted else ""
     said = f"{queue.wait / 60:g} minutes of waiting a job, {queue.preempted:g} preemptions an hour of one"
-    return f"In a queue with {said}: {middle:.2f} days{spread}."
+    more = f"{queue.start:g} seconds to start one on its node, {queue.limit} sent at once"
+    return f"In a queue with {said}, {more}: {middle:.2f} {unit}{spread}."
 
 
 def _longest(path: Sequence[tuple[Job, float]]) -> str:
@@ -184,7 +186,7 @@ def published(cfg: Config, jobs: Sequence[Job]) -> list[str]:
             weights = reached(f"weights {scenario} {label} {cfg.seeds[0]}", jobs)
             mine = [by_name[n] for n in weights if by_name[n].stage in WEIGHTING]
             # Passes without gradients cost a third of training.
-            paper = sum(_matrices(cfg, j) * j.tokens * (2 if j.stage == "embed" else 6) for j in mine)
+            paper = sum(_matrices(cfg, j) * (6 * j.tokens - 4 * j.read) for j in mine)
             lines.append(
                 f"{scenario}/{label}: {sum(j.flops for j in mine):.2e} FLOPs for the weights here, "
                 f"{paper:.2e} of them in the blocks' matrices; published {printed[name]:.2e}, "
@@ -193,8 +195,9 @@ def published(cfg: Config, jobs: Sequence[Job]) -> list[str]:
     if lines:
         note = (
             "Published FLOPs for SlimPajama weights agree with 6 per weight of the blocks' matrices and "
-            "token (2 in embedding), at 2,000 steps of 512 x 512 tokens for Chameleon's proxy and 10,000 "
-            "for DoGE's and each of DoReMi's two; the plan counts the head and attention too."
+            "token (2 in passes without gradients), at 2,000 steps of 512 x 512 tokens for Chameleon's proxy "
+            "and 10,000 for DoGE's and each of DoReMi's two; RegMix's are not known to be of which runs "
+            "(docs/REPRODUCING.md). The plan counts the head and attention too."
         )
         lines.insert(0, note)
     return lines

@@ -1,11 +1,12 @@
 """When a config's jobs would be done: the seconds of each, and all of them laid on cores and devices.
 
 A list scheduler like Snakemake's: whenever something is free, the first job whose inputs are there and
-which fits.
+which fits. Where jobs go to a cluster, they wait in its queue and Snakemake looks after them now and then.
 """
 
 import heapq
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from chameleon.pricing.job import Job
 from chameleon.pricing.speed import DEFAULT_FLOPS, Speed
@@ -13,6 +14,36 @@ from chameleon.pricing.text import FIXED_SECONDS, SECONDS_PER_MB
 
 #: What the workflow starts first when several jobs are ready (the rules' `priority`).
 EARLY = ("proxy", "embed", "extra", "swarm", "weights")
+#: What `Queue` says of a cluster unless it is told: seconds of a job's start as measured here
+#: (docs/PERFORMANCE.md), and two lines of profiles/slurm/profile.yaml.
+START, LOOK, LIMIT = 10.0, 10.0, 20
+#: By so many seconds more Snakemake waits after every look that finds no job done, up to so many; both are
+#: the executor's (snakemake-executor-plugin-slurm 2.8, `check_active_jobs`).
+SLOWER, SLOWEST = 10.0, 180.0
+#: What happens, the first first where several things do at one time.
+_END, _LET, _LOOK = range(3)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A cluster's queue, and what Snakemake adds to it.
+
+    Attributes:
+        wait: seconds from a job's submission to its start, where something is free for it.
+        preempted: how often an hour a running job is ended; it is submitted again.
+        saved: seconds between two saved states of a run.
+        start: seconds on its node before a job's command begins: Snakemake is started there, twice.
+        look: seconds between Snakemake's looks at its jobs while some are done at each of them
+            (`slurm-init-seconds-before-status-checks`).
+        limit: jobs that Snakemake keeps in the queue (`jobs`).
+    """
+
+    wait: float = 0.0
+    preempted: float = 0.0
+    saved: float = 600.0
+    start: float = 0.0
+    look: float = 0.0
+    limit: int = 1_000_000
 
 
 def seconds(job: Job, speed: Speed) -> float:
@@ -28,16 +59,20 @@ def seconds(job: Job, speed: Speed) -> float:
 
 
 def makespan(
-    jobs: Sequence[Job], durations: Sequence[float], cores: int, devices: int = 0, wait: float = 0.0
+    jobs: Sequence[Job],
+    durations: Sequence[float | Sequence[float]],
+    cores: int,
+    devices: int = 0,
+    queue: Queue | None = None,
 ) -> float:
     """Return the seconds until the last job is done.
 
     Args:
         jobs: with unique names; each waits for those it names.
-        durations: seconds of each.
+        durations: seconds of each, or those of the stretches in which it gets done.
         cores: cores in all; a job that asks for more takes them all.
         devices: accelerators in all; jobs that ask for none need none.
-        wait: seconds that a queue keeps each job, once its inputs are there, before it may start.
+        queue: that jobs go through, whose `preempted`, `saved` and `start` are in the durations already.
 
     Raises:
         ValueError: a job waits for one that is not there, or in a circle.
@@ -51,38 +86,62 @@ def makespan(
                 raise ValueError(f"{job.name} waits for {name}, which is no job")
             after[place[name]].append(i)
             waiting[i] += 1
-    # What happens next: (time, 0 a job is done or 1 the queue lets it go, its number).
-    events = [(wait, 1, i) for i in range(len(jobs)) if not waiting[i]]
-    heapq.heapify(events)
-    ready: list[tuple[bool, int]] = []
-    free, idle, now, done = cores, devices, 0.0, 0
-    while events:
-        now, let_go, i = heapq.heappop(events)
-        if let_go:
-            heapq.heappush(ready, (jobs[i].stage not in EARLY, i))
+    left = [[s] if isinstance(s, float | int) else list(s)[::-1] for s in durations]
+    through = queue or Queue()
+    # Jobs that Snakemake may send; then those that may start, in the order in which they were sent.
+    ready = [(job.stage not in EARLY, i) for i, job in enumerate(jobs) if not waiting[i]]
+    heapq.heapify(ready)
+    line: list[tuple[float, bool, int]] = []
+    places = [(0.0, False, i) for i in range(len(jobs))]
+    # What happens next: (time, _END of a job, _LET go by the queue or Snakemake's _LOOK, the job's number).
+    events = [(through.look, _LOOK, -1)] if through.look else []
+    ended: list[int] = []  # since the last look
+    free, idle, now, sent, done, pause = cores, devices, 0.0, 0, 0, through.look
+    while done < len(jobs):
+        while ready and sent < through.limit:
+            late, i = heapq.heappop(ready)
+            here = queue is not None and jobs[i].here
+            sent, places[i] = sent + (not here), (now if queue else 0.0, late, i)
+            heapq.heappush(events, (now + left[i].pop(), _END, i) if here else (now + through.wait, _LET, i))
+        if not events or events[0][0] > now:  # all that happens at this time first
+            kept = []
+            while line and free:
+                entry = heapq.heappop(line)
+                job = jobs[entry[2]]
+                threads, gpus = min(job.threads, cores), min(job.gpus, devices)
+                if threads <= free and gpus <= idle:
+                    free, idle = free - threads, idle - gpus
+                    heapq.heappush(events, (now + left[entry[2]].pop(), _END, entry[2]))
+                else:
+                    kept.append(entry)
+            line = sorted(kept + line)
+        if not events:
+            raise ValueError("some jobs wait for each other")
+        now, what, i = heapq.heappop(events)
+        known: list[int] = []
+        if what == _LET:
+            heapq.heappush(line, places[i])
+        elif what == _LOOK:
+            pause = through.look if ended or not sent else min(pause + SLOWER, SLOWEST)
+            known, ended = ended, []
+            if sent or events:
+                heapq.heappush(events, (now + pause, _LOOK, -1))
+            sent -= len(known)
+        elif queue is not None and jobs[i].here:
+            known = [i]
         else:
-            done += 1
             free, idle = free + min(jobs[i].threads, cores), idle + min(jobs[i].gpus, devices)
-            for other in after[i]:
-                waiting[other] -= 1
-                if not waiting[other]:
-                    heapq.heappush(events, (now + wait, 1, other))
-        if events and events[0][0] == now:
-            continue  # all that happens at this time first
-        kept = []
-        while ready and free:
-            entry = heapq.heappop(ready)
-            job = jobs[entry[1]]
-            threads, gpus = min(job.threads, cores), min(job.gpus, devices)
-            if threads <= free and gpus <= idle:
-                free, idle = free - threads, idle - gpus
-                heapq.heappush(events, (now + durations[entry[1]], 0, entry[1]))
+            if left[i]:
+                heapq.heappush(events, (now + through.wait, _LET, i))
+            elif through.look:
+                ended.append(i)
             else:
-                kept.append(entry)
-        for entry in kept:
-            heapq.heappush(ready, entry)
-    if done != len(jobs):
-        raise ValueError("some jobs wait for each other")
+                sent, known = sent - 1, [i]
+        done += len(known)
+        for other in (other for one in known for other in after[one]):
+            waiting[other] -= 1
+            if not waiting[other]:
+                heapq.heappush(ready, (jobs[other].stage not in EARLY, other))
     return now
 
 

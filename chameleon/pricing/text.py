@@ -78,7 +78,7 @@ def download(cfg: Config, corpus: str) -> float:
 def prepared(cfg: Config, corpus: str) -> list[Job]:
     """Return the jobs that prepare a corpus, in parts where the config says so."""
     size, parts, end = megabytes(cfg, corpus), _parts(cfg), f"prepare {corpus}"
-    fetch = Job(f"fetch {corpus}", "fetch", text=("fetch", download(cfg, corpus)))
+    fetch = Job(f"fetch {corpus}", "fetch", text=("fetch", download(cfg, corpus)), here=True)
     last = Job(end, "prepare", text=("prepare", size), disk=size * 1e6 * PARQUET,
                threads=cfg.raw["threads"]["prepare"], needs=(fetch.name,))  # fmt: skip
     if parts == 1:

@@ -1,11 +1,15 @@
 """The plan on a cluster: the longest chain, waits, and preemptions against what they cost by hand."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
 from chameleon.pricing.job import Job
-from chameleon.pricing.queue import Queue, critical_path, simulate
-from chameleon.pricing.schedule import makespan
+from chameleon.pricing.queue import critical_path, simulate
+from chameleon.pricing.schedule import LIMIT, LOOK, Queue, makespan
 
 
 def job(name, *needs, stage="evaluate", gpus=0):
@@ -32,14 +36,16 @@ def test_no_number_of_machines_is_faster_than_the_longest_chain(seed):
 
 
 def test_every_job_of_a_chain_waits_in_the_queue():
-    assert makespan(DIAMOND, [1, 1, 1, 1], 8, wait=10) == 33
-    assert makespan([job(f"j{i}") for i in range(4)], [5] * 4, 2, wait=10) == 20, "all wait at once"
+    assert makespan(DIAMOND, [1, 1, 1, 1], 8, queue=Queue(wait=10)) == 33
+    assert makespan([job(f"j{i}") for i in range(4)], [5] * 4, 2, queue=Queue(wait=10)) == 20, (
+        "all wait at once"
+    )
     assert simulate(DIAMOND, [1] * 4, 8, 0, Queue(wait=10)) == (33, 33, 33)
 
 
 def test_a_waiting_job_holds_no_machine():
     jobs = [job("long", gpus=1), job("first"), job("second", "first", gpus=1)]
-    assert makespan(jobs, [12, 1, 5], 8, devices=1, wait=10) == 27
+    assert makespan(jobs, [12, 1, 5], 8, devices=1, queue=Queue(wait=10)) == 27
 
 
 def test_a_run_that_saves_its_state_loses_half_an_interval_a_preemption():
@@ -65,3 +71,42 @@ def test_the_same_seed_makes_the_same_days():
     queue = Queue(60.0, 0.5)
     first, again, other = (simulate(DIAMOND, [9999] * 4, 2, 0, queue, seed) for seed in (0, 0, 1))
     assert first == again != other
+
+
+def test_snakemake_sees_that_a_job_is_done_when_it_looks():
+    """After 10 s, then 20, 30 and so on longer; 10 again after a look that found one."""
+    queue = Queue(look=10)
+    assert makespan([job("a")], [9], 1, queue=queue) == 10
+    assert makespan([job("a")], [11], 1, queue=queue) == 30
+    assert makespan([job("a"), job("b", "a")], [11, 3], 1, queue=queue) == 40
+    assert makespan([job("a")], [10**6], 1, queue=queue) < 10**6 + 180
+
+
+def test_a_job_that_runs_where_snakemake_does_is_seen_at_once():
+    jobs = [replace(job("fetch"), here=True), job("a", "fetch"), replace(job("report", "a"), here=True)]
+    assert makespan(jobs, [4, 3, 7], 1, queue=Queue(wait=2, look=10)) == 10 + 7
+    assert simulate(jobs, [4, 3, 7], 1, 0, Queue(wait=2, start=100))[0] == 4 + 2 + 103 + 7
+
+
+def test_so_many_jobs_are_in_the_queue_at_once():
+    """Four that wait 10 s each: two by two where two may be sent, and in the order in which they were."""
+    jobs = [job(f"j{i}") for i in range(4)]
+    assert makespan(jobs, [1] * 4, 8, queue=Queue(wait=10, limit=2)) == 22
+    late = [job("a"), job("b"), job("c"), job("p", stage="proxy")]
+    sent = [job("first"), *(replace(j, needs=("first",)) for j in late)]
+    assert makespan(sent, [1, 5, 5, 5, 1], 1, queue=Queue(limit=2)) == 17
+
+
+def test_a_start_on_a_node_is_paid_by_every_stretch():
+    run = job("run", stage="base")
+    assert simulate([run], [100], 1, 0, Queue(start=20))[0] == 120
+    often = Queue(preempted=1.0, saved=600.0)
+    slow, quick = (simulate([run], [3600.0 * 200], 1, 0, replace(often, start=s))[0] for s in (300, 0))
+    assert 1.05 < slow / quick < 1.2
+
+
+def test_what_is_said_of_the_profile_is_in_it():
+    file = Path(__file__).parents[2] / "profiles" / "slurm" / "profile.yaml"
+    profile = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert profile["jobs"] == LIMIT
+    assert profile["slurm-init-seconds-before-status-checks"] == LOOK
