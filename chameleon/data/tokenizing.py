@@ -8,6 +8,7 @@ as the shards that `chameleon.data.tokens` reads, and `manifest.json` last. `tok
 import io
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +23,7 @@ from chameleon.data.lengths import Asked, check_lengths
 from chameleon.data.tokenizer import end_of_text, load_tokenizer, tokenizer_sha256, vocabulary_size
 from chameleon.data.tokens import SPLITS
 
-BATCH = 512  # documents encoded at once: enough to keep the tokenizer's threads busy, little memory
+BATCH = 2048  # documents encoded at once: enough for words to come again, little memory
 COMPARED = 64  # documents of a domain on which the faster encoder is held against the tokenizer
 
 
@@ -32,7 +33,6 @@ def tokenize(
     tokenizer_dir: str | Path,
     out_dir: str | Path,
     asked: Asked = MappingProxyType({}),
-    threads: int = 1,
 ) -> None:
     """Encode every document of a corpus, each followed by the end-of-text token, into shards with a manifest.
 
@@ -42,7 +42,6 @@ def tokenize(
         tokenizer_dir: folder of the experiment's tokenizer.
         out_dir: folder for the shards and `manifest.json`.
         asked: tokens that every domain's splits must hold.
-        threads: that encode; the tokens do not depend on them.
 
     Raises:
         UserError: a split without documents, or shorter than is asked.
@@ -50,7 +49,7 @@ def tokenize(
     encoded = Path(out_dir) / ".encoded"
     shutil.rmtree(encoded, ignore_errors=True)
     try:
-        encode(spec, corpus_dir, tokenizer_dir, encoded, threads)
+        encode(spec, corpus_dir, tokenizer_dir, encoded)
         assemble(spec, [encoded], tokenizer_dir, out_dir, asked)
     finally:
         shutil.rmtree(encoded, ignore_errors=True)
@@ -61,7 +60,6 @@ def encode(
     corpus_dir: str | Path,
     tokenizer_dir: str | Path,
     folder: Path,
-    threads: int = 1,
     part: int = 0,
     parts: int = 1,
 ) -> None:
@@ -69,7 +67,6 @@ def encode(
 
     Args:
         spec, corpus_dir, tokenizer_dir: as of `tokenize`.
-        threads: that encode; the tokens do not depend on them.
         folder: gets per domain and split the tokens (`.bin`) and each document's number of them (`.lengths`).
     """
     import pyarrow.parquet
@@ -78,36 +75,43 @@ def encode(
     eot = tokenizer.convert_tokens_to_ids(end_of_text(tokenizer))
     vocabulary = vocabulary_size(tokenizer)
     slow = bpe.own(tokenizer)
-    fast = bpe.fast(tokenizer, threads) or slow
+    fast = bpe.fast(tokenizer) or slow
     dtype = "<u2" if vocabulary <= 2**16 else "<u4"
     for domain in spec["domains"]:
         file = pyarrow.parquet.ParquetFile(Path(corpus_dir) / f"{domain}.parquet")
         rows = file.metadata.num_rows
         (folder / domain).mkdir(parents=True, exist_ok=True)
         out = {split: open(folder / domain / f"{split}.bin", "wb") for split in SPLITS}  # noqa: SIM115
-        lengths: dict[str, list[int]] = {split: [] for split in SPLITS}
+        lengths: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
         compared = False
         try:
             for splits, texts in _batches(file, rows * part // parts, rows * (part + 1) // parts):
                 found = fast(texts)
                 if fast is not slow and not compared:
                     compared = True
-                    if found[:COMPARED] != slow(texts[:COMPARED]):
+                    if not found[:COMPARED].equals(slow(texts[:COMPARED])):
                         fast, found = slow, slow(texts)
-                for split, ids in zip(splits, found, strict=True):
-                    ids.append(eot)
-                    out[split].write(np.array(ids, dtype).tobytes())
-                    lengths[split].append(len(ids))
+                ends = found.offsets.to_numpy()
+                sizes, start = np.diff(ends) + 1, 0
+                # End-of-text behind every document.
+                stream = np.insert(found.values.to_numpy(), ends[1:], eot).astype(dtype)
+                for split, documents in groupby(splits.to_pylist()):
+                    own, sizes = np.split(sizes, [sum(1 for _ in documents)])
+                    stop = start + int(own.sum())
+                    out[split].write(stream[start:stop].tobytes())
+                    lengths[split].append(own)
+                    start = stop
         finally:
             for handle in out.values():
                 handle.close()
         for split in SPLITS:
-            _write(folder / domain / f"{split}.lengths", np.array(lengths[split], np.int64).tobytes())
+            told = np.concatenate([np.empty(0, np.int64), *lengths[split]])
+            _write(folder / domain / f"{split}.lengths", told.astype(np.int64).tobytes())
     write_json(folder / "encoded.json", {"dtype": dtype, "eot": eot, "vocab_size": vocabulary})
 
 
-def _batches(file: Any, start: int, stop: int) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield splits and texts of the rows from `start` to `stop` of a prepared domain's file."""
+def _batches(file: Any, start: int, stop: int) -> Iterator[tuple[Any, Any]]:
+    """Yield splits and texts (Arrow) of the rows from `start` to `stop` of a prepared domain's file."""
     at = 0
     for group in range(file.metadata.num_row_groups):
         size = file.metadata.row_group(group).num_rows
@@ -116,7 +120,7 @@ def _batches(file: Any, start: int, stop: int) -> Iterator[tuple[list[str], list
         if first < last:
             rows = file.read_row_group(group, ["split", "text"]).slice(first, last - first)
             for batch in rows.to_batches(BATCH):
-                yield batch["split"].to_pylist(), batch["text"].to_pylist()
+                yield batch["split"], batch["text"]
 
 
 def assemble(
@@ -173,15 +177,22 @@ def _shuffled(
     if not firsts[-1]:
         raise UserError(f"corpus {corpus!r}: domain {domain!r}: no documents in split {split!r}")
     ends = [np.cumsum(length) for length in lengths]
+    # Views without the ways of a memmap, which take longer than a document.
     streams = [
-        np.memmap(folder / domain / f"{split}.bin", dtype, "r") if len(length) else np.empty(0, dtype)
+        np.asarray(np.memmap(folder / domain / f"{split}.bin", dtype, "r"))
+        if len(length)
+        else np.empty(0, dtype)
         for folder, length in zip(folders, lengths, strict=True)
     ]
-    for document in generator(0, "document order", corpus, domain, split).permutation(int(firsts[-1])):
-        part = int(np.searchsorted(firsts, document, "right")) - 1
-        place = int(document - firsts[part])
-        end = int(ends[part][place])
-        yield streams[part][end - int(lengths[part][place]) : end]
+    order = generator(0, "document order", corpus, domain, split).permutation(int(firsts[-1]))
+    parts = np.searchsorted(firsts, order, "right") - 1
+    for part, end, size in zip(
+        parts.tolist(),
+        np.concatenate(ends)[order].tolist(),
+        np.concatenate(lengths)[order].tolist(),
+        strict=True,
+    ):
+        yield streams[part][end - size : end]
 
 
 def _write(path: Path, data: bytes) -> None:

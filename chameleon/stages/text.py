@@ -94,7 +94,7 @@ def encode(spec: Spec, corpus: Path, tokenizer: Path, out: Path, threads: int) -
     with whole(out) as folder:
         key = _tokens_key(spec, corpus, tokenizer)
         if not (key and store.holds(key)):
-            work(dict(spec), corpus, tokenizer, folder, threads, spec["part"], spec["parts"])
+            work(dict(spec), corpus, tokenizer, folder, spec["part"], spec["parts"])
 
 
 def _tokens_key(spec: Spec, corpus: Path, tokenizer: Path) -> str | None:
@@ -137,7 +137,7 @@ def tokens(
     elif encoded and all(any(folder.iterdir()) for folder in encoded):
         assemble(dict(spec), encoded, tokenizer, out, asked or {})
     else:
-        tokenize(dict(spec), corpus, tokenizer, out, asked or {}, threads)
+        tokenize(dict(spec), corpus, tokenizer, out, asked or {})
     if key and not store.holds(key):
         files = [
             p for d in spec["domains"] for end in ("bin", "npy") for p in sorted(out.glob(f"{d}/*.{end}"))

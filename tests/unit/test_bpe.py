@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,7 +37,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def both(folder):
     tokenizer = load_tokenizer(folder / "tokenizer")
-    return bpe.own(tokenizer), bpe.fast(tokenizer, 1)
+    return tuple(
+        lambda texts, encode=encode: encode(pyarrow.array(texts, pyarrow.string())).to_pylist()
+        for encode in (bpe.own(tokenizer), bpe.fast(tokenizer))
+    )
 
 
 def test_ids_are_the_tokenizers_own(both, folder):
@@ -61,6 +65,32 @@ def test_ids_are_the_tokenizers_own_for_any_text(both, text):
     assert fast([text]) == own([text])
 
 
+# Blanks of every kind among words, and what Python alone takes for a blank.
+BLANK = st.sampled_from(
+    [*" \n\t\x0b\x0c\r\x85\xa0\u1680\u2003\u2028\u202f\u3000\x1c\x1f\u200b\ufeff", "  ", "\n\n", ""]
+)
+WORD = st.sampled_from(["a", "the", "'s", "!", "x1", "\u00e9", "\u4e09", "\x1c", ""])
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(BLANK, WORD), max_size=12).map(lambda t: "".join(map("".join, t))), max_size=6
+    )
+)
+def test_ids_are_the_tokenizers_own_among_blanks(both, texts):
+    own, fast = both
+    assert fast(texts) == own(texts)
+    assert fast(texts) == own(texts), "and once the stretches are known"
+
+
+def test_what_is_forgotten_is_encoded_again(both, folder, monkeypatch):
+    monkeypatch.setattr(bpe, "REMEMBERED", 50)
+    own, fast = both
+    texts = pd.read_parquet(folder / "whale.parquet")["text"].tolist()
+    assert [ids for i in range(0, 60, 7) for ids in fast(texts[i : i + 7])] == own(texts[:63])
+
+
 def telling(told):
     """Return a tokenizer that says this of itself."""
     return SimpleNamespace(backend_tokenizer=SimpleNamespace(to_str=lambda: json.dumps(told)))
@@ -81,20 +111,24 @@ def test_another_kind_of_tokenizer_encodes_by_itself(folder, change):
     told = json.loads((folder / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))
     for key, value in change.items():
         told[key] = value if not isinstance(told[key], dict) else told[key] | value
-    assert bpe.fast(telling(told), 1) is None
+    assert bpe.fast(telling(told)) is None
 
 
 def test_ids_out_of_the_order_of_the_merges_are_refused(folder):
     told = json.loads((folder / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))
-    assert bpe.fast(telling(told), 1) is not None
+    assert bpe.fast(telling(told)) is not None
     told["model"]["merges"].reverse()
-    assert bpe.fast(telling(told), 1) is None
+    assert bpe.fast(telling(told)) is None
 
 
 def test_where_the_two_differ_the_tokenizer_is_right(folder, tmp_path, monkeypatch):
     spec = {"corpus": "toy", "domains": ["whale"], "shard_tokens": 10**6, "version": 1}
     tokenizing.tokenize(spec, folder, folder / "tokenizer", tmp_path / "fast")
-    monkeypatch.setattr(bpe, "fast", lambda tokenizer, threads: lambda texts: [[7] for _ in texts])
+    monkeypatch.setattr(
+        bpe,
+        "fast",
+        lambda tokenizer: lambda texts: pyarrow.array([[7]] * len(texts), pyarrow.list_(pyarrow.uint32())),
+    )
     tokenizing.tokenize(spec, folder, folder / "tokenizer", tmp_path / "wrong")
     manifests = [TokenCorpus(tmp_path / of / "manifest.json").sha256 for of in ("fast", "wrong")]
     assert manifests[0] == manifests[1]
