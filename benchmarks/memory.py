@@ -31,7 +31,7 @@ PAPER = {"optimizer": "adamw", "lr": 5e-4}
 LLAMA = {"model_type": "llama", "hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 6,
          "num_attention_heads": 12, "num_key_value_heads": 4, "max_position_embeddings": 512}  # fmt: skip
 OF_LLAMA = {"kind": "hf", "context": 512, "config": LLAMA}
-#: Name -> shape (of a model of transformers: its block of the config), recipe, objective.
+#: Name -> shape (of a model of transformers: its block of the config), recipe (`lora` beside it), objective.
 ROWS: dict[str, tuple[ModelShape | dict[str, Any], dict[str, Any], str]] = {
     "cpu, 8 blocks": (ModelShape(3, 3, 96, 128, 2048), CPU | {"batch_size": 8}, ""),
     "cpu, 128 blocks": (ModelShape(3, 3, 96, 128, 2048), CPU | {"batch_size": 128}, ""),
@@ -49,6 +49,7 @@ ROWS: dict[str, tuple[ModelShape | dict[str, Any], dict[str, Any], str]] = {
     "llama 114M, 4 in 4 parts": (OF_LLAMA, PAPER | {"batch_size": 4, "grad_accumulation": 4}, ""),
     "llama 114M, checkpointing": (OF_LLAMA, PAPER | {"batch_size": 4, "activation_checkpointing": True}, ""),
     "llama 114M, 4 blocks, doge": (OF_LLAMA, PAPER | {"batch_size": 4}, "doge"),
+    "llama 114M, 4 blocks, LoRA": (OF_LLAMA, PAPER | {"batch_size": 4, "lora": {"rank": 16}}, ""),
     "684M, 2 blocks, checkpointing": (
         ModelShape(36, 24, 1200, 512, VOCABULARY),
         PAPER | {"batch_size": 2, "activation_checkpointing": True}, ""),
@@ -68,9 +69,10 @@ def row(name: str) -> tuple[ModelShape, dict[str, Any], str]:
 def expected(name: str) -> float:
     """Return the bytes that the plan would print."""
     shape, train, method = row(name)
-    step = step_size(shape, train, len(DOMAINS), "fp32")
+    lora = train.get("lora")
+    step = step_size(shape, train, len(DOMAINS), "fp32", lora)
     more = get(method).objective_bytes(get(method).defaults, step) if method else 0.0
-    return peak_bytes(shape, train, step, "cpu", more)
+    return peak_bytes(shape, train, step, "cpu", more, lora)
 
 
 def objective(method: str, shape: ModelShape) -> Any:
@@ -91,7 +93,11 @@ def measured(name: str) -> float:
     torch.set_num_threads(2)
     even = MixtureSchedule.static(dict.fromkeys(DOMAINS, 1 / len(DOMAINS)))
     streams: Any = dict.fromkeys(DOMAINS, RandomStream(shape.vocab_size))
-    training = Training(shape, Recipe(**train, steps=2), streams, 0, 0, label="")
+    recipe = Recipe(**{key: value for key, value in train.items() if key != "lora"}, steps=2)
+    start: Any = shape.initial(0)
+    if "lora" in train:
+        start.adapt(**train["lora"], alpha=32, seed=0)
+    training = Training(shape, recipe, streams, 0, 0, label="", start=start)
     training.play(even, objective=objective(method, shape))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 

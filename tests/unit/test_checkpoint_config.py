@@ -10,6 +10,7 @@ from unit.checkpoint_configs import ITEMS, tuned
 
 from chameleon.experiment import checkpoints, paths, specs
 from chameleon.experiment.load import load
+from chameleon.pricing import memory
 from chameleon.pricing.jobs import Walk
 
 
@@ -66,9 +67,44 @@ def test_a_name_on_the_hub_needs_no_network_to_be_checked_and_planned(config):
     jobs = {job.name: job for job in Walk(cfg).all()}
     assert f"checkpoint {name}" in jobs["base tuned uniform 0"].needs
     assert jobs["start tuned"].forward_flops == jobs["evaluate tuned uniform 0"].forward_flops
+    plain = copy.deepcopy(config)
     put(config, "scenarios.tuned.base.lora", {"rank": 4})
     cheaper = {job.name: job for job in Walk(load(config)).all()}["base tuned uniform 0"].train_flops
     assert cheaper == pytest.approx(jobs["base tuned uniform 0"].train_flops * 2 / 3)
+    plain, low = (memory.needs(load(c), Walk(load(c)).all(), 300) for c in (plain, config))
+    assert [n.objective for n in plain if n.scale == "theirs"] == [""]
+    assert [n.objective for n in low if n.scale == "theirs"] == ["LoRA"]
+    assert low[0].bytes < plain[0].bytes
+
+
+@pytest.mark.parametrize("where", ["cache", "results"])
+def test_a_name_on_the_hub_is_priced_as_what_it_is_where_that_is_here(
+    config, theirs, monkeypatch, tmp_path, where
+):
+    config["results_dir"] = str(tmp_path)
+    local = {job.name: job for job in Walk(load(config)).all()}["base tuned uniform 0"]
+    for role in ("proxy", "base"):
+        put(config, f"scenarios.tuned.{role}.checkpoint", "nobody/no-such-model@v1")
+    put(config, "tokenizer.path", "nobody/no-such-model")
+    config["scales"]["theirs"]["model"] |= {"n_layer": 3, "n_head": 2, "d_model": 16}
+
+    def priced():
+        return {job.name: job for job in Walk(load(config)).all()}["base tuned uniform 0"]
+
+    assert priced().train_flops != local.train_flops
+    if where == "cache":
+        held = {("nobody/no-such-model", "config.json", "v1"): str(theirs / "config.json")}
+        monkeypatch.setattr(
+            "huggingface_hub.try_to_load_from_cache", lambda *of, revision: held.get((*of, revision))
+        )
+        assert priced().train_flops == local.train_flops
+    else:
+        cfg = load(config)
+        (name,) = cfg.checkpoints
+        folder = Path(cfg.results, "checkpoints", name, "model")
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_bytes((theirs / "config.json").read_bytes())
+        assert priced().train_flops == local.train_flops
 
 
 MISTAKES = {

@@ -1,13 +1,17 @@
 """The memory that the plan prints: what a pass keeps is counted tensor by tensor and held against torch's."""
 
+import json
+from typing import Any
+
 import pytest
 import torch
 
 from chameleon.experiment.load import load
 from chameleon.mixing.registry import get
-from chameleon.pricing import memory
+from chameleon.pricing import activations, memory
 from chameleon.pricing.job import Job
 from chameleon.training.hf import scratch
+from chameleon.training.hf.decoder import HfShape
 from chameleon.training.model import Decoder, ModelShape, parameter_count
 
 SHAPE = ModelShape(n_layer=3, n_head=2, d_model=32, context=64, vocab_size=96)
@@ -16,7 +20,7 @@ TRAIN = {"optimizer": "adamw", "lr": 0.01, "batch_size": 8, "steps": 2}
 
 def kept(net: Decoder, tokens: torch.Tensor) -> int:
     """Return the bytes that autograd keeps of the hidden states' pass, weights apart."""
-    own = {p.untyped_storage().data_ptr() for p in net.parameters()}
+    own = {p.untyped_storage().data_ptr() for p in getattr(net, "lm", net).parameters()}
     found: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -44,12 +48,19 @@ def test_what_a_pass_keeps_of_a_token(again: bool) -> None:
     assert counted <= kept(net, tokens) <= 1.08 * counted
 
 
+LLAMA = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 88, "num_hidden_layers": 3,
+         "num_attention_heads": 2, "max_position_embeddings": 64}  # fmt: skip
+
+
+def of(config: dict[str, Any]) -> HfShape:
+    """Return the shape of a model of transformers with this file's context and vocabulary."""
+    return scratch.counted(json.dumps(config), SHAPE.context, SHAPE.vocab_size)
+
+
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("model_type", ["llama", "gpt_neox"])
 def test_what_a_pass_of_transformers_keeps_of_a_token(model_type: str, again: bool) -> None:
-    config = {"model_type": model_type, "hidden_size": 32, "intermediate_size": 88, "num_hidden_layers": 3,
-              "num_attention_heads": 2, "max_position_embeddings": 64}  # fmt: skip
-    shape = scratch.shape({"kind": "hf", "context": 64, "config": config}, 96)
+    shape = of(LLAMA | {"model_type": model_type})
     net = shape.initial(0).train()
     net.checkpointing = again
     tokens = torch.randint(96, (8, 64), generator=torch.Generator().manual_seed(0))
@@ -62,6 +73,28 @@ def test_what_a_pass_of_transformers_keeps_of_a_token(model_type: str, again: bo
     assert 0.97 * counted <= kept(net, tokens) <= (1.3 if again else 1.08) * counted
     low, high = (memory.step_size(shape, TRAIN, 2, precision).token_bytes for precision in ("bf16", "fp32"))
     assert 0.5 * high < low < 0.9 * high
+
+
+@pytest.mark.parametrize("targets", [None, ["q_proj", "down_proj"], ["c_attn"]])
+def test_lora_trains_and_keeps_what_is_counted(targets: list[str] | None) -> None:
+    gpt2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 3, "n_head": 2, "n_positions": 64}
+    shape = of(gpt2 if targets == ["c_attn"] else LLAMA)
+    net = shape.initial(0).adapt(4, 8, 0, targets).train()
+    lora = {"rank": 4, **({"targets": targets} if targets else {})}
+    assert activations.trained(shape, lora) == sum(p.numel() for p in net.parameters())
+    tokens = torch.randint(96, (8, 64), generator=torch.Generator().manual_seed(0))
+    step = memory.step_size(shape, TRAIN, 2, "fp32", lora)
+    assert 0.95 * step.token_bytes <= kept(net, tokens) / tokens.numel() <= 1.1 * step.token_bytes
+    plain = memory.step_size(shape, TRAIN, 2, "fp32")
+    assert step.token_bytes < plain.token_bytes and step.parameters == plain.parameters
+    p, added = plain.parameters, activations.trained(shape, lora)
+    full, low = (
+        memory.peak_bytes(shape, TRAIN, *of_step) for of_step in ((plain, "cuda"), (step, "cuda", 0, lora))
+    )
+    less = 8 * p - (4 + 8) * added + 8 * 64 * (plain.token_bytes - step.token_bytes)
+    assert full - low == less, "two states a weight, not weights; those of what is added come on top"
+    muon = memory.peak_bytes(shape, TRAIN | {"optimizer": "muon"}, step, "cuda", 0, lora)
+    assert low - muon == 4 * added
 
 
 def test_weights_gradients_and_state_are_the_floor() -> None:
