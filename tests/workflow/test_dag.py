@@ -140,7 +140,7 @@ def test_report_is_made_from_the_results(smoke: Checkout) -> None:
     done = smoke.snakemake("--report", "results/smoke/report.html")
     assert done.returncode == 0, done.stdout + done.stderr
     text = (smoke.root / "results/smoke/report.html").read_text(encoding="utf-8")
-    for stem in (*figure_stems(KINDS), *TABLES, "summary"):
+    for stem in (*figure_stems(KINDS), *TABLES, "summary", "page.html"):
         assert stem in text, f"{stem} is not in the report"
 
 

@@ -127,7 +127,12 @@ rule page:
         metrics="<results>/metrics.csv",
         tidy=TIDY,
     output:
-        page="<results>/page.html",
+        page=report(
+            "<results>/page.html",
+            caption="../report/page.rst",
+            category=catalogue.place("summary").category,
+            labels={"shows": "page"},
+        ),
         record="<results>/page.run.json",
     log:
         "<logs>/page.log",
