@@ -36,16 +36,16 @@ from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     UserError,
-    check_label,
     check_number,
-    check_whole,
-    choices,
+    number,
+    one_of,
     register,
+    weights_of,
+    whole,
 )
 
-#: What the authors' code has; in runs of at least PUBLISHED_STEPS also what null stands for.
+#: What the authors' code has; in runs of at least 10,000 steps also what null stands for.
 PUBLISHED = {
     "window": 101,
     "ignore_steps": 1000,
@@ -53,7 +53,6 @@ PUBLISHED = {
     "refit_steps": 1000,
     "sample_steps": 10,
 }
-PUBLISHED_STEPS = 10_000
 
 
 @register
@@ -65,45 +64,35 @@ class Ado(Method):
     kind = "online"
     sees = ("token counts", "training losses")
     online = True
-    defaults = {
-        "variant": "authors",
-        "prior": None,  # label of the method whose weights are μ and the start; None: the tokens at hand
-        "update_steps": 5,  # steps between two updates of the shares
+    where = "method_params.ado."
+    parameters = {
+        "variant": one_of("authors", VARIANTS),
+        # Label of the method whose weights are μ and the start; None: the tokens at hand.
+        "prior": weights_of(optional=True),
+        "update_steps": whole(5, 1),  # steps between two updates of the shares
         "least_share": 0.01,
-        "policy_rate": 0.1,  # part of ρ in what is played
-        "history_rate": 0.1,  # part of a step in h
-        "window": None,  # steps of the smoothing filter, odd
-        "ignore_steps": None,  # first steps that no law is fitted to
-        "start_steps": None,  # steps on the prior
-        "refit_steps": None,
-        "sample_steps": None,  # every how many steps a loss is kept for a fit
+        "policy_rate": number(0.1, above=0, most=1),  # part of ρ in what is played
+        "history_rate": number(0.1, above=0, most=1),  # part of a step in h
+        "window": whole(None, ORDER + 2),  # steps of the smoothing filter, odd
+        "ignore_steps": whole(None, 0),  # first steps that no law is fitted to
+        "start_steps": whole(None, 1),  # steps on the prior
+        "refit_steps": whole(None, 1),
+        "sample_steps": whole(None, 1),  # every how many steps a loss is kept for a fit
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        at = "method_params.ado."
-        if params["variant"] not in VARIANTS:
-            raise UserError(f"{at}variant: {choices(params['variant'], VARIANTS)}")
-        check_label(at + "prior", params["prior"], optional=True)
-        check_number(at + "least_share", params["least_share"], least=0, most=1 / len(domains))
-        check_number(at + "policy_rate", params["policy_rate"], above=0, most=1)
-        check_number(at + "history_rate", params["history_rate"], above=0, most=1)
-        check_whole(at + "update_steps", params["update_steps"], 1)
-        check_whole(at + "window", params["window"], ORDER + 2, optional=True)
+        """Refuse an even window too, and a least share that the domains cannot all have."""
+        super().check(params, domains, facts)
+        check_number("method_params.ado.least_share", params["least_share"], least=0, most=1 / len(domains))
         if params["window"] is not None and params["window"] % 2 == 0:
-            raise UserError(f"{at}window: {params['window']} is not an odd number")
-        for key, least in (("ignore_steps", 0), ("start_steps", 1), ("refit_steps", 1), ("sample_steps", 1)):
-            check_whole(at + key, params[key], least, optional=True)
-
-    def uses(self, params: Mapping[str, Any]) -> list[str]:
-        return [] if params["prior"] is None else [params["prior"]]
+            raise UserError(f"method_params.ado.window: {params['window']} is not an odd number")
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the prior, where the run starts; what laws will be fitted to, as diagnostics."""
         used = lengths(inputs.total_steps, inputs.params)
         others = {key: [PUBLISHED[key], used[key]] for key in PUBLISHED if used[key] != PUBLISHED[key]}
         diagnostics = {"settings": asdict(settings(inputs)), "not_as_published": others}
-        return MethodResult(MixtureSchedule.static(_prior(inputs)), diagnostics)
+        return inputs.answer(_prior(inputs), diagnostics)
 
     def controller(self, inputs: MethodInputs) -> Controller:
         return AdoController(inputs.start or _prior(inputs), settings(inputs))

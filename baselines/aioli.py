@@ -40,22 +40,22 @@ from typing import Any
 import numpy as np
 
 from chameleon.core.seeds import generator
+from chameleon.methods.reweighting.segments import start
 from chameleon.mixing import (
     Controller,
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     ScriptedController,
     Segment,
     TrainingState,
     UserError,
-    check_flag,
-    check_label,
-    check_number,
-    check_whole,
+    flag,
     is_number,
+    number,
     register,
+    weights_of,
+    whole,
 )
 
 #: Steps of the paper's shortest run (from here on a run is long), and its `update_steps` there.
@@ -121,28 +121,28 @@ class Plan:
 
 def plan(total_steps: int, k: int, params: Mapping[str, Any]) -> Plan:
     """Return the rounds of a run of `total_steps` steps over k domains; their steps sum to `total_steps`."""
-    start = total_steps // 10 if params["prior_steps"] is None else int(params["prior_steps"])
-    start = min(start, total_steps)
-    left, probes = total_steps - start, k * params["lp_rounds"]
+    first = total_steps // 10 if params["prior_steps"] is None else int(params["prior_steps"])
+    first = min(first, total_steps)
+    left, probes = total_steps - first, k * params["lp_rounds"]
     long = total_steps >= PAPER_STEPS
     share = params["most_probing"] or (PAPER_PROBING if long else SHORT_PROBING)
     shortest = math.ceil(probes / share)
     if k == 1 or left < shortest:
-        return Plan(start, (left,) if left else (), 0)
+        return Plan(first, (left,) if left else (), 0)
     update = params["update_steps"] or (PAPER_UPDATE if long else None)
     if update is None:
         # Rather few rounds with whole probes than many with probes of a step or two.
         whole = int(left * share) // (probes * params["lp_steps"])
         count = max(1, min(params["validation_passes"] // (1 + probes), whole))
-        ends = [start + left * (i + 1) // count for i in range(count)]
+        ends = [first + left * (i + 1) // count for i in range(count)]
     else:
         # A round shorter than it takes to probe would be all measurement; a rest goes to the last round.
         length = max(update, shortest)
         count = max(1, left // length)
-        ends = [start + length * (i + 1) for i in range(count - 1)] + [total_steps]
-    rounds = tuple(int(b - a) for a, b in zip([start, *ends], ends, strict=False))
+        ends = [first + length * (i + 1) for i in range(count - 1)] + [total_steps]
+    rounds = tuple(int(b - a) for a, b in zip([first, *ends], ends, strict=False))
     most = int(min(rounds) * share) // probes
-    return Plan(start, rounds, min(int(params["lp_steps"]), most))
+    return Plan(first, rounds, min(int(params["lp_steps"]), most))
 
 
 @register
@@ -164,44 +164,35 @@ class Aioli(Method):
     sees = ("validation losses",)
     cost = "2 N v a pass, k + 1 passes a round"
     online = True
-    defaults = {
-        "eta": 1.0,
-        "ema": 0.1,  # part of the old A in the average; None: none, and weights accumulate over rounds
+    where = "method_params.aioli."
+    parameters = {
+        "eta": number(1.0, above=0, most=700),
+        # Part of the old A in the average; None: none, and weights accumulate over rounds.
+        "ema": number(0.1, least=0, below=1, optional=True),
         # Steps of a round; None: 250 in a long run, else as `validation_passes` and `most_probing` allow.
-        "update_steps": None,
-        "validation_passes": 32,
-        "most_probing": None,  # part of a round; None: .29 in a long run (5,000 steps), else .15
-        "lp_rounds": 1,  # sweeps over the probes per round
-        "lp_steps": 8,  # training steps per probe
+        "update_steps": whole(None, 1),
+        "validation_passes": whole(32, 1),
+        # Part of a round; None: .29 in a long run (5,000 steps), else .15.
+        "most_probing": number(None, above=0, most=1),
+        "lp_rounds": whole(1, 1),  # sweeps over the probes per round
+        "lp_steps": whole(8, 1),  # training steps per probe
         "one_hot_factor": 0.75,  # share of the favoured domain in its probe, above 1/k
-        "normalise": True,
-        "diagonal": False,  # only what a domain does to its own loss
-        "played": True,  # solve with the counts really drawn; False: the asked mixtures, as in the reference
-        "prior": None,  # label of the method whose weights the run starts on; None: uniform
-        "prior_steps": None,  # static steps first; None: a tenth of the run
-        "prior_in_update": False,  # True: updates start from the prior
+        "normalise": flag(True),
+        "diagonal": flag(False),  # only what a domain does to its own loss
+        # Solve with the counts really drawn; False: the asked mixtures, as in the reference.
+        "played": flag(True),
+        "prior": weights_of(optional=True),  # the run starts on that method's weights; None: on uniform ones
+        "prior_steps": whole(None, 0),  # static steps first; None: a tenth of the run
+        "prior_in_update": flag(False),  # True: updates start from the prior
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        k, at = len(domains), "method_params.aioli."
-        for key in ("validation_passes", "lp_rounds", "lp_steps"):
-            check_whole(at + key, params[key], 1)
-        check_whole(at + "update_steps", params["update_steps"], 1, optional=True)
-        check_whole(at + "prior_steps", params["prior_steps"], 0, optional=True)
-        for key in ("normalise", "diagonal", "played", "prior_in_update"):
-            check_flag(at + key, params[key])
-        check_number(at + "most_probing", params["most_probing"], above=0, most=1, optional=True)
-        check_number(at + "eta", params["eta"], above=0, most=700)
-        check_number(at + "ema", params["ema"], least=0, below=1, optional=True)
-        factor = params["one_hot_factor"]
+        """Refuse a factor too by which the probes would not differ."""
+        super().check(params, domains, facts)
+        k, factor = len(domains), params["one_hot_factor"]
         if k > 1 and not is_number(factor, above=1 / k, most=1):
             wanted = f"a number above 1/{k} and at most 1: the probes of {k} domains must differ"
-            raise UserError(f"{at}one_hot_factor: {factor!r} is not {wanted}")
-        check_label(at + "prior", params["prior"], optional=True)
-
-    def uses(self, params: Mapping[str, Any]) -> list[str]:
-        return [] if params["prior"] is None else [params["prior"]]
+            raise UserError(f"method_params.aioli.one_hot_factor: {factor!r} is not {wanted}")
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return where the run starts; how it will be cut and what it will measure as diagnostics."""
@@ -216,7 +207,7 @@ class Aioli(Method):
             "probe_share_of_rounds": probes * cut.lp_steps * len(cut.rounds) / max(1, sum(cut.rounds)),
             "validation_passes": len(cut.rounds) * (1 + probes) if probes else 0,
         }
-        return MethodResult(MixtureSchedule.static(_start(inputs, params["prior"])), diagnostics)
+        return inputs.answer(start(inputs), diagnostics)
 
     def controller(self, inputs: MethodInputs) -> Controller:
         return AioliController(inputs, {**self.defaults, **inputs.params})
@@ -234,18 +225,18 @@ class AioliController(ScriptedController):
         """Yield the probes of a round, then the steps until the next."""
         params, domains = self.params, state.domains
         cut = plan(state.total_steps, len(domains), params)
-        start = dict(self.inputs.start or _start(self.inputs, params["prior"]))
-        begin = np.array([start[d] for d in domains])
+        given = dict(self.inputs.start or start(self.inputs))
+        begin = np.array([given[d] for d in domains])
         uniform = np.full(len(domains), 1 / len(domains))
         base = begin if params["prior_in_update"] else uniform
         weights, average = begin, None
         if cut.start:
-            state = yield cut.start, start
-        for number, length in enumerate(cut.rounds):
+            state = yield cut.start, given
+        for at, length in enumerate(cut.rounds):
             if not cut.lp_steps:
-                state = yield length, start
+                state = yield length, given
                 continue
-            drops, mixtures, state = yield from self._learn_params(state, number, cut.lp_steps)
+            drops, mixtures, state = yield from self._learn_params(state, at, cut.lp_steps)
             law = solve_law(drops, mixtures, params["diagonal"])
             if params["normalise"]:
                 law = normalised(law)
@@ -261,7 +252,7 @@ class AioliController(ScriptedController):
             state = yield rest, _named(domains, weights)
 
     def _learn_params(
-        self, state: TrainingState, number: int, steps: int
+        self, state: TrainingState, at: int, steps: int
     ) -> Generator[Segment, TrainingState, tuple[np.ndarray, np.ndarray, TrainingState]]:
         """Play the sweeps of one round; return drops (β), the probes' mixtures, and the state after them."""
         params, domains = self.params, state.domains
@@ -271,7 +262,7 @@ class AioliController(ScriptedController):
         names = sorted(domains)
         before = _values(domains, state.validation_losses())
         for sweep in range(params["lp_rounds"]):
-            order = generator(self.inputs.seed, "sweep", number, sweep).permutation(len(names))
+            order = generator(self.inputs.seed, "sweep", at, sweep).permutation(len(names))
             for j in (domains.index(names[i]) for i in order):
                 state = yield steps, _named(domains, asked[j])
                 after = _values(domains, state.validation_losses())
@@ -282,14 +273,6 @@ class AioliController(ScriptedController):
                 mixtures[j] += played / params["lp_rounds"]
                 before = after
         return drops, mixtures, state
-
-
-def _start(inputs: MethodInputs, prior: str | None) -> dict[str, float]:
-    if prior is None:
-        return {d: 1 / len(inputs.domains) for d in inputs.domains}
-    if prior not in inputs.others:
-        raise ValueError(f"aioli needs the weights of {prior!r}, got those of {sorted(inputs.others)}")
-    return {d: float(inputs.others[prior][d]) for d in inputs.domains}
 
 
 def _values(domains: tuple[str, ...], by_name: Mapping[str, float]) -> np.ndarray:

@@ -35,18 +35,19 @@ from chameleon.methods.regression import models
 from chameleon.methods.regression.mixtures import swarm_mixtures
 from chameleon.methods.regression.propose import CANDIDATES, propose
 from chameleon.methods.rounds import around, check_rounds, next_round
-from chameleon.methods.rows import MEAN, rows
+from chameleon.methods.rows import rows
 from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     RunInputs,
     RunSpec,
-    UserError,
     check_whole,
-    choices,
+    named,
+    one_of,
     register,
+    target,
+    whole,
 )
 
 
@@ -59,30 +60,26 @@ class Climb(Method):
     kind = "swarm"
     sees = ("validation losses",)
     cost = "6 K n_s d_s"
-    defaults = {
+    parameters = {
         "rounds": [16, 8, 4],  # runs of each; the paper: 64, 32, 16
-        "steps": None,  # optimizer steps of a proxy; None: as many as its scale says, or the scenario's proxy
+        # Optimizer steps of a proxy; None: as many as its scale says, or the scenario's proxy.
+        "steps": whole(None, 1),
         "scale": None,  # its scale; None: the scenario's proxy scale
-        "target": MEAN,  # or a domain
-        "regression": "lightgbm",  # one of models.MODELS
+        "target": target(),
+        "regression": one_of("lightgbm", models.MODELS),
         "candidates": CANDIDATES,  # simulated mixtures
         "pool": None,  # candidates that a round is drawn from; None: the square of its runs, at least 128
-        "top": 1,  # mixtures of lowest predicted loss that are averaged
-        "folds": 8,  # of the cross-validation
+        "top": whole(1, 1),  # mixtures of lowest predicted loss that are averaged
+        "folds": whole(8, 2),  # of the cross-validation
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse numbers out of range and unknown names."""
+        """Refuse rounds too that are none, and fewer candidates than are drawn from them."""
+        super().check(params, domains, facts)
         rounds = params["rounds"]
         check_rounds("method climb: rounds", rounds)
         check_whole("method climb: candidates", params["candidates"], sum(rounds), most=10_000_000)
         check_whole("method climb: pool", params["pool"], max(rounds[1:], default=1), optional=True)
-        check_whole("method climb: steps", params["steps"], 1, optional=True)
-        for name, low in {"top": 1, "folds": 2}.items():
-            check_whole(f"method climb: {name}", params[name], low)
-        for name, valid in {"regression": (*models.MODELS,), "target": (MEAN, *domains)}.items():
-            if params[name] not in valid:
-                raise UserError(f"method climb: {name}: {choices(params[name], valid)}")
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the runs of all rounds; the mixtures of those after the first are open.
@@ -93,11 +90,8 @@ class Climb(Method):
         if len(names) == 1:
             return []
         drawn = swarm_mixtures(np.ones(len(names)), first, generator(seed, "climb", "mixtures")).mixtures
-        given = [dict(zip(names, row.tolist(), strict=True)) for row in drawn]
         steps, scale = params["steps"], params["scale"]
-        runs = [
-            RunSpec(_run(1, i), {d: one[d] for d in domains}, steps, scale) for i, one in enumerate(given)
-        ]
+        runs = [RunSpec(_run(1, i), named(domains, row), steps, scale) for i, row in enumerate(drawn)]
         for number, count in enumerate(later, 2):
             before = tuple(run.run_id for run in runs)
             runs += [RunSpec(_run(number, i), None, steps, scale, after=before) for i in range(count)]
@@ -116,8 +110,7 @@ class Climb(Method):
             params["pool"],
             generator(inputs.seed, "climb", "round", number),
         )
-        weights = dict(zip(names, drawn[place].tolist(), strict=True))
-        return {d: weights[d] for d in inputs.domains}
+        return named(inputs.domains, drawn[place])
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Fit the last predictor and search.
@@ -125,9 +118,9 @@ class Climb(Method):
         `diagnostics` hold `round` and `loss` (nats/token) of every run, and how well the predictor does on
         runs that it was not fitted to: `heldout_spearman` (absent if either side is constant), `heldout_mse`.
         """
-        names, params = sorted(inputs.domains), inputs.params
+        names, params = inputs.names, inputs.params
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         x, y = rows(inputs.runs, names, params["target"])
         losses = y.mean(axis=1)
         model = models.fit(params["regression"], x, y)
@@ -136,9 +129,8 @@ class Climb(Method):
         apart = np.ptp(model.predict(x)) > 0
         chosen = found.mixture if apart else x[losses.argmin()] / x[losses.argmin()].sum()
         folds = generator(inputs.seed, "climb", "folds")
-        foreseen = models.cross_validate(params["regression"], x, y, params["folds"], folds)
         ids = sorted(inputs.runs)
-        diagnostics: dict[str, Any] = {
+        diagnostics = {
             "regression": model.name if apart else "none: it tells no mixtures apart",
             "target": params["target"],
             "runs": len(x),
@@ -146,14 +138,10 @@ class Climb(Method):
             "loss": dict(zip(ids, losses.tolist(), strict=True)),
             "predicted_loss": found.predicted,
             "best_measured_loss": float(losses.min()),
-            "heldout_mse": models.mean_squared_error(foreseen, losses),
-            "importance": dict(zip(names, model.importance().tolist(), strict=True)),
+            "importance": named(names, model.importance()),
+            **models.held_out(params["regression"], x, y, params["folds"], folds),
         }
-        correlation = models.spearman(foreseen, losses)
-        if correlation is not None:
-            diagnostics["heldout_spearman"] = correlation
-        weights = dict(zip(names, chosen.tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(chosen, diagnostics)
 
 
 def _run(number: int, place: int) -> str:

@@ -29,17 +29,17 @@ import numpy as np
 
 from chameleon.core.seeds import generator
 from chameleon.methods.regression.mixtures import candidate_mixtures, upper_bounds
-from chameleon.methods.rows import MEAN
 from chameleon.mixing import (
+    MEAN,
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
-    UserError,
-    check_number,
     check_whole,
-    choices,
+    named,
+    number,
     register,
+    target,
+    whole,
 )
 
 #: Numbers of V r held at once: bounds the memory.
@@ -55,19 +55,17 @@ class DA2(Method):
     kind = "free"
     sees = ("token counts", "train text", "validation text")
     requires = frozenset({"histograms", "validation_histograms"})
-    defaults = {
-        "target": MEAN,  # text of all domains in equal parts, or of one
-        "delta": 0.1,  # where the Huber loss turns, in multiples of the largest share (unknown)
-        "candidates": 100_000,  # mixtures looked at
+    parameters = {
+        "target": target(),  # text of all domains in equal parts, or of one
+        # Where the Huber loss turns, in multiples of the largest share (unknown).
+        "delta": number(0.1, above=0),
+        "candidates": whole(100_000, 1, most=10_000_000),  # mixtures looked at
         "top": 100,  # of the lowest loss, averaged
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse an unknown target and numbers out of range."""
-        if params["target"] not in (MEAN, *domains):
-            raise UserError(f"method da2: target: {choices(params['target'], [MEAN, *domains])}")
-        check_number("method da2: delta", params["delta"], above=0)
-        check_whole("method da2: candidates", params["candidates"], 1, most=10_000_000)
+        """Refuse a mean too of more mixtures than there are."""
+        super().check(params, domains, facts)
         check_whole("method da2: top", params["top"], 1, most=params["candidates"])
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
@@ -79,7 +77,7 @@ class DA2(Method):
         Raises:
             ValueError: no histograms.
         """
-        names, params = sorted(inputs.domains), inputs.params
+        names, params = inputs.names, inputs.params
         if inputs.histograms is None or inputs.validation_histograms is None:
             raise ValueError("da2 needs histograms of the train and validation splits")
         order = [inputs.domains.index(name) for name in names]
@@ -106,10 +104,9 @@ class DA2(Method):
             "loss": float(own) / unit,
             "loss_best": float(losses.min()) / unit,
             "loss_uniform": float(uniform) / unit,
-            "drift": dict(zip(names, drift.tolist(), strict=True)),
+            "drift": named(names, drift),
         }
-        weights = dict(zip(names, found.tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(found, diagnostics)
 
 
 def huber(mixtures: np.ndarray, vectors: np.ndarray, target: np.ndarray, delta: float) -> np.ndarray:

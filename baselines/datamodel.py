@@ -34,16 +34,15 @@ from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     Objective,
     RunInputs,
     RunSpec,
     StepSize,
-    UserError,
-    check_number,
-    check_whole,
-    choices,
+    named,
+    number,
+    one_of,
     register,
+    whole,
 )
 from chameleon.mixing.types import OBJECTIVE_TENSORS
 
@@ -63,18 +62,11 @@ class Datamodel(Method):
     sees = ("train text", "validation losses")
     cost = "6 n d + 2 (k + 1) n v"
     requires = frozenset({"validation"})
-    defaults = {
-        "steps": None,  # optimizer steps of the proxy run; None: as many as the scenario's proxy
-        "rule": "positive",  # or "softmax"
-        "temperature": 1.0,  # of the softmax, in standard deviations of the effects
+    parameters = {
+        "steps": whole(None, 1),  # optimizer steps of the proxy run; None: as many as the scenario's proxy
+        "rule": one_of("positive", RULES),
+        "temperature": number(1.0, above=0),  # of the softmax, in standard deviations of the effects
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse an unknown rule and numbers out of range."""
-        check_whole("method datamodel: steps", params["steps"], 1, optional=True)
-        if params["rule"] not in RULES:
-            raise UserError(f"method datamodel: rule: {choices(params['rule'], RULES)}")
-        check_number("method datamodel: temperature", params["temperature"], above=0)
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the proxy run, uniform over all domains; one domain leaves nothing to choose."""
@@ -99,23 +91,18 @@ class Datamodel(Method):
 
         Diagnostics: `effect` (domain -> e_D, nats/token) and `effects` (domain -> domain -> e_Dj).
         """
-        names, params = sorted(inputs.domains), inputs.params
+        names, params = inputs.names, inputs.params
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         folder = inputs.runs[RUN].model_dir
         assert folder is not None and inputs.validation_losses is not None
         effects = reversed_effects(folder, names, inputs.validation_losses)
         mean = effects.mean(axis=1)
-        found = dict(
-            zip(names, weights_of(mean, params["rule"], params["temperature"]).tolist(), strict=True)
-        )
         diagnostics = {
-            "effect": dict(zip(names, mean.tolist(), strict=True)),
-            "effects": {
-                d: dict(zip(names, row, strict=True)) for d, row in zip(names, effects.tolist(), strict=True)
-            },
+            "effect": named(names, mean),
+            "effects": {d: named(names, row) for d, row in zip(names, effects, strict=True)},
         }
-        return MethodResult(MixtureSchedule.static({d: found[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(weights_of(mean, params["rule"], params["temperature"]), diagnostics)
 
 
 def reversed_effects(folder: Path, names: Sequence[str], measure: Any) -> np.ndarray:

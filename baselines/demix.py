@@ -33,8 +33,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chameleon.methods.merged import SEARCH, MergedSearch
-from chameleon.mixing import MethodInputs, RunResult, RunSpec, check_number, check_whole, register
-from chameleon.mixing.types import REFERENCE
+from chameleon.mixing import REFERENCE, MethodInputs, RunResult, RunSpec, number, register, whole
 
 
 @register
@@ -43,17 +42,11 @@ class DeMix(MergedSearch):
 
     name = "demix"
     version = 1
-    defaults = {
-        "general": 0.5,  # β
-        "steps": 100,  # of an expert; None: as many as the scenario's proxy
+    parameters = {
+        "general": number(0.5, least=0, below=1),  # β
+        "steps": whole(100, 1, optional=True),  # of an expert; None: as many as the scenario's proxy
         **SEARCH,
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse numbers out of range and an unknown regression."""
-        check_number("method demix: general", params["general"], least=0, below=1)
-        check_whole("method demix: steps", params["steps"], 1, optional=True)
-        super().check(params, domains, facts)
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return one expert per domain; one domain leaves nothing to choose."""

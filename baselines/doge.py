@@ -60,17 +60,17 @@ from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     Objective,
     RunInputs,
     RunSpec,
     StepSize,
     UserError,
-    check_number,
-    check_whole,
-    choices,
     is_number,
+    number,
+    one_of,
     register,
+    target,
+    whole,
 )
 
 RUN = "proxy"
@@ -87,31 +87,25 @@ class Doge(Method):
     kind = "proxy"
     sees = ("train text",)
     cost = "12 n d, and the inner products"
-    defaults = {
-        "target": None,  # None: all domains; a domain: help it, without training on it
-        "variant": "paper",  # or "reference"
-        "target_batch": "independent",  # or "same": the batch's own blocks, self terms included
-        "steps": None,  # optimizer steps of the proxy run; None: as many as the scenario's proxy
-        "mu": 0.01,  # μ: smaller moves the weights faster
-        "step_size": 5.0e-4,  # η at the peak of the learning-rate schedule; None: the recipe's lr
-        "max_grad_norm": 5.0,  # reference variant only, as the two below
+    parameters = {
+        "target": target(None),  # None: all domains; a domain: help it, without training on it
+        "variant": one_of("paper", VARIANTS),
+        "target_batch": one_of("independent", TARGET_BATCHES),  # "same": the batch's own, self terms included
+        "steps": whole(None, 1),  # optimizer steps of the proxy run; None: as many as the scenario's proxy
+        "mu": number(0.01, above=0),  # μ: smaller moves the weights faster
+        # η at the peak of the learning-rate schedule; None: the recipe's lr.
+        "step_size": number(5.0e-4, above=0, optional=True),
+        "max_grad_norm": number(5.0, above=0),  # reference variant only, as the two below
         "score_min": 0.0,
         "score_max": 5.0,
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse an unknown target, variant or form, numbers out of range, and a target that is alone."""
-        for key, valid in (("variant", VARIANTS), ("target_batch", TARGET_BATCHES)):
-            if params[key] not in valid:
-                raise UserError(f"method doge: {key}: {choices(params[key], valid)}")
-        target = params["target"]
-        if target is not None and target not in domains:
-            raise UserError(f"method doge: target: {choices(target, domains)}")
-        if target is not None and len(domains) < 2:
-            raise UserError(f"method doge: target: {target!r} is the only domain; nothing is left to weight")
-        for key in ("mu", "step_size", "max_grad_norm"):
-            check_number(f"method doge: {key}", params[key], above=0, optional=key == "step_size")
-        check_whole("method doge: steps", params["steps"], 1, optional=True)
+        """Refuse a target too that is alone, and scores that are no range."""
+        super().check(params, domains, facts)
+        if params["target"] is not None and len(domains) < 2:
+            alone = f"{params['target']!r} is the only domain; nothing is left to weight"
+            raise UserError(f"method doge: target: {alone}")
         low, high = params["score_min"], params["score_max"]
         if not is_number(low) or not is_number(high, above=low):
             raise UserError(f"method doge: score_min, score_max: {low!r}, {high!r} are not a rising pair")
@@ -124,18 +118,7 @@ class Doge(Method):
         """Return the objective that moves α and trains on Σ α_i g_i."""
         from chameleon.methods.reweighting.doge import DogeObjective
 
-        p = inputs.params
-        return DogeObjective(
-            inputs.domains,
-            target=p["target"],
-            variant=p["variant"],
-            target_batch=p["target_batch"],
-            mu=p["mu"],
-            step_size=p["step_size"],
-            max_grad_norm=p["max_grad_norm"],
-            score_min=p["score_min"],
-            score_max=p["score_max"],
-        )
+        return DogeObjective(inputs.domains, **{k: v for k, v in inputs.params.items() if k != "steps"})
 
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
         """Return the bytes of the gradients, of the logits and of the target's blocks."""
@@ -151,4 +134,4 @@ class Doge(Method):
             "final_weights": outcome["final"],
             **{key: outcome[key] for key in ("mean_score", "score_error", "self_share")},
         }
-        return MethodResult(MixtureSchedule.static(average), diagnostics)
+        return inputs.answer(average, diagnostics)

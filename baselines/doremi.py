@@ -50,15 +50,14 @@ from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     Objective,
     RunInputs,
     RunSpec,
     StepSize,
-    check_flag,
-    check_number,
-    check_whole,
+    flag,
+    number,
     register,
+    whole,
 )
 
 
@@ -71,23 +70,16 @@ class Doremi(Method):
     kind = "proxy"
     sees = ("train text",)
     cost = "14 n d"
-    defaults = {
-        "eta": 1.0,  # step size η of the exponentiated gradient
-        "smoothing": 1e-3,  # c, share of the uniform mixture in every step
-        "rounds": 1,
-        "steps": None,  # optimizer steps of references and proxies; None: as many as the scenario's proxy
-        "tolerance": 1e-3,  # a round has settled when no weight is further than this from its reference's
-        "reference_behaviour": False,  # the published code's, where it differs from the paper
+    parameters = {
+        "eta": number(1.0, least=0),  # step size η of the exponentiated gradient
+        "smoothing": number(1e-3, least=0, most=1),  # c, share of the uniform mixture in every step
+        "rounds": whole(1, 1, most=1000),
+        # Optimizer steps of references and proxies; None: as many as the scenario's proxy.
+        "steps": whole(None, 1),
+        # A round has settled when no weight is further than this from its reference's.
+        "tolerance": number(1e-3, least=0),
+        "reference_behaviour": flag(False),  # the published code's, where it differs from the paper
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse parameters outside their range."""
-        check_number("method doremi: eta", params["eta"], least=0)
-        check_number("method doremi: smoothing", params["smoothing"], least=0, most=1)
-        check_number("method doremi: tolerance", params["tolerance"], least=0)
-        check_whole("method doremi: rounds", params["rounds"], 1, most=1000)
-        check_whole("method doremi: steps", params["steps"], 1, optional=True)
-        check_flag("method doremi: reference_behaviour", params["reference_behaviour"])
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return a proxy per round, and the reference before it where that is not the scenario's proxy.
@@ -116,14 +108,8 @@ class Doremi(Method):
         from chameleon.methods.reweighting.doremi import DoremiObjective
 
         (reference,) = inputs.run.after
-        params = inputs.params
-        return DoremiObjective(
-            inputs.domains,
-            inputs.earlier[reference].model_dir,
-            eta=params["eta"],
-            smoothing=params["smoothing"],
-            reference_behaviour=params["reference_behaviour"],
-        )
+        given = {key: inputs.params[key] for key in ("eta", "smoothing", "reference_behaviour")}
+        return DoremiObjective(inputs.domains, inputs.earlier[reference].model_dir, **given)
 
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
         """Return the bytes of the reference model and of the logits that both models' token losses take.
@@ -143,17 +129,15 @@ class Doremi(Method):
         settled = [n for n, m in enumerate(moved) if m < inputs.params["tolerance"]]
         chosen = settled[0] if settled else len(outcomes) - 1
         outcome = outcomes[chosen]
-        return MethodResult(
-            MixtureSchedule.static(averages[chosen]),
-            {
-                "round": chosen + 1,
-                "settled": bool(settled),
-                "moved_per_round": moved,
-                "trajectory": outcome["trajectory"],
-                "final_weights": outcome["final"],
-                "excess": outcome["excess"],
-            },
-        )
+        diagnostics = {
+            "round": chosen + 1,
+            "settled": bool(settled),
+            "moved_per_round": moved,
+            "trajectory": outcome["trajectory"],
+            "final_weights": outcome["final"],
+            "excess": outcome["excess"],
+        }
+        return inputs.answer(averages[chosen], diagnostics)
 
 
 def _reference(round_number: int) -> str:

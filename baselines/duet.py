@@ -32,18 +32,16 @@ import numpy as np
 from chameleon.core.seeds import generator
 from chameleon.methods import feedback
 from chameleon.methods.merged import far, folders, measured, read_experts
-from chameleon.methods.rows import MEAN
 from chameleon.mixing import (
+    MEAN,
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
-    UserError,
-    check_label,
-    check_number,
-    check_whole,
-    choices,
+    number,
     register,
+    runs_of,
+    target,
+    whole,
 )
 
 
@@ -57,29 +55,15 @@ class Duet(Method):
     sees = ("validation losses",)
     cost = "6 n d + 6 k n d_s + 2 K n v"
     requires = frozenset({"validation"})
-    defaults = {
-        "experts": "demix",  # label of the method whose models are merged
-        "target": MEAN,  # validation text of all domains, or of one
-        "initial": 8,  # random mixtures after uniform
-        "iterations": 10,  # proposals
-        "beta": 1.0,  # of the bound
-        "least": 0.05,  # smaller weights become zero
-        "candidates": 10_000,  # of a proposal
+    parameters = {
+        "experts": runs_of("demix"),  # the method whose models are merged
+        "target": target(),  # validation text of all domains, or of one
+        "initial": whole(8, 1, most=500),  # random mixtures after uniform
+        "iterations": whole(10, 1, most=500),  # proposals
+        "beta": number(1.0, least=0),  # of the bound
+        "least": number(0.05, least=0, below=1),  # smaller weights become zero
+        "candidates": whole(10_000, 100, most=100_000),  # of a proposal
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        check_label("method duet: experts", params["experts"])
-        if params["target"] not in (MEAN, *domains):
-            raise UserError(f"method duet: target: {choices(params['target'], [MEAN, *domains])}")
-        for name in ("initial", "iterations"):
-            check_whole(f"method duet: {name}", params[name], 1, most=500)
-        check_number("method duet: beta", params["beta"], least=0)
-        check_number("method duet: least", params["least"], least=0, below=1)
-        check_whole("method duet: candidates", params["candidates"], 100, most=100_000)
-
-    def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return [params["experts"]]
 
     def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
         """Return how many proxies are measured, on one domain's text only where that is the target."""
@@ -96,9 +80,9 @@ class Duet(Method):
         """
         from chameleon.methods.merging import Experts
 
-        names, params = sorted(inputs.domains), inputs.params
+        names, params = inputs.names, inputs.params
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         runs = read_experts(inputs, names, params["experts"], "method duet: experts")
         experts = Experts(folders(runs))
         targets = None if params["target"] == MEAN else [params["target"]]
@@ -116,5 +100,4 @@ class Duet(Method):
             "best_merged_loss": float(y[best]),
             "found_at": best,
         }
-        weights = dict(zip(names, x[best].tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(x[best], diagnostics)

@@ -22,16 +22,7 @@ from typing import Any
 
 from chameleon.core.artifacts import read_json
 from chameleon.core.errors import shown
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    UserError,
-    check_flag,
-    is_number,
-    register,
-)
+from chameleon.mixing import Method, MethodInputs, MethodResult, UserError, check_flag, is_number, register
 from chameleon.mixing.names import match
 from chameleon.published import mixture
 
@@ -46,7 +37,7 @@ class Fixed(Method):
 
     name = "fixed"
     version = 1
-    defaults = {
+    parameters = {
         "weights": None,  # {domain: weight}
         "file": None,  # path of a JSON file
         "published": None,  # id of a published mixture
@@ -74,7 +65,7 @@ class Fixed(Method):
     def weights(self, inputs: MethodInputs) -> MethodResult:
         _, weights, _ = _read(inputs.params, inputs.domains)
         total = sum(weights[d] for d in inputs.domains)
-        return MethodResult(MixtureSchedule.static({d: weights[d] / total for d in inputs.domains}))
+        return inputs.answer({d: weights[d] / total for d in inputs.domains})
 
 
 def _read(params: Mapping[str, Any], domains: tuple[str, ...]) -> tuple[str, dict[str, float], str | None]:

@@ -47,16 +47,15 @@ from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     Objective,
     RunInputs,
     RunSpec,
     StepSize,
-    UserError,
-    check_number,
-    check_whole,
-    choices,
+    number,
+    one_of,
     register,
+    target,
+    whole,
 )
 
 RUN = "proxy"
@@ -71,23 +70,13 @@ class InRunDataShapley(Method):
     kind = "proxy"
     sees = ("train text",)
     cost = "12 n d, and the inner products"
-    defaults = {
-        "target": None,  # None: all domains; a domain: the one whose loss is to fall
-        "steps": None,  # optimizer steps of the proxy run; None: as many as the scenario's proxy
-        "per": "token",  # or "total"
-        "rule": "positive",  # or "softmax"
-        "temperature": 1.0,  # of the softmax, in standard deviations of the values
+    parameters = {
+        "target": target(None),  # None: all domains; a domain: the one whose loss is to fall
+        "steps": whole(None, 1),  # optimizer steps of the proxy run; None: as many as the scenario's proxy
+        "per": one_of("token", PER),
+        "rule": one_of("positive", RULES),
+        "temperature": number(1.0, above=0),  # of the softmax, in standard deviations of the values
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse unknown names and numbers out of range."""
-        for key, valid in (("per", PER), ("rule", RULES)):
-            if params[key] not in valid:
-                raise UserError(f"method in_run_shapley: {key}: {choices(params[key], valid)}")
-        if params["target"] is not None and params["target"] not in domains:
-            raise UserError(f"method in_run_shapley: target: {choices(params['target'], domains)}")
-        check_number("method in_run_shapley: temperature", params["temperature"], above=0)
-        check_whole("method in_run_shapley: steps", params["steps"], 1, optional=True)
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the proxy run, uniform over all domains; one domain leaves nothing to choose."""
@@ -107,8 +96,8 @@ class InRunDataShapley(Method):
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the weights that the run's values make."""
         if len(inputs.domains) == 1:
-            return MethodResult(MixtureSchedule.static({inputs.domains[0]: 1.0}))
+            return inputs.answer([1.0])
         outcome = inputs.runs[RUN].outcome
-        weights = {d: float(outcome["weights"][d]) for d in inputs.domains}
+        weights = {d: outcome["weights"][d] for d in inputs.domains}
         kept = ("trajectory", "value", "value_error", "total", "blocks")
-        return MethodResult(MixtureSchedule.static(weights), {key: outcome[key] for key in kept})
+        return inputs.answer(weights, {key: outcome[key] for key in kept})

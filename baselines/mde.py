@@ -25,17 +25,17 @@ from chameleon.methods import likelihood
 from chameleon.methods.regression import models
 from chameleon.methods.regression.propose import CANDIDATES, TOP, propose
 from chameleon.methods.rounds import around
-from chameleon.methods.rows import MEAN, rows
+from chameleon.methods.rows import rows
 from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     UserError,
-    check_label,
-    check_whole,
-    choices,
+    one_of,
     register,
+    runs_of,
+    target,
+    whole,
 )
 
 FEATURES = ("experts", "log")
@@ -53,27 +53,17 @@ class Mde(Method):
     sees = ("validation losses",)
     cost = "6 K n_s d_s + 6 k n_s d_s"
     foretells = True
-    defaults = {
-        "swarm": "regmix",  # label of the method of the same scenario whose runs are read
-        "experts": "single_domain",  # label of the method with one run per domain
-        "features": "experts",  # or "log": log p in their place, which no expert is needed for; a control
-        "target": MEAN,  # or a domain
-        "regression": "lightgbm",  # one of models.MODELS
-        "candidates": CANDIDATES,  # simulated mixtures
-        "top": TOP,  # of lowest predicted loss, averaged
-        "folds": 8,  # of the cross-validation
+    parameters = {
+        "swarm": runs_of("regmix"),  # the method of the same scenario whose runs are read
+        "experts": runs_of("single_domain"),  # the method with one run per domain
+        # "log": log p in their place, which no expert is needed for; a control.
+        "features": one_of("experts", FEATURES),
+        "target": target(),
+        "regression": one_of("lightgbm", models.MODELS),
+        "candidates": whole(CANDIDATES, 1, most=10_000_000),  # simulated mixtures
+        "top": whole(TOP, 1, most=10_000_000),  # of lowest predicted loss, averaged
+        "folds": whole(8, 2, most=10_000_000),  # of the cross-validation
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse unknown names and numbers out of range."""
-        for key in ("swarm", "experts"):
-            check_label(f"method mde: {key}", params[key])
-        allowed = {"regression": (*models.MODELS,), "target": (MEAN, *domains), "features": FEATURES}
-        for name, valid in allowed.items():
-            if params[name] not in valid:
-                raise UserError(f"method mde: {name}: {choices(params[name], valid)}")
-        for name, low in {"candidates": 1, "top": 1, "folds": 2}.items():
-            check_whole(f"method mde: {name}", params[name], low, most=10_000_000)
 
     def reads(self, params: Mapping[str, Any]) -> list[str]:
         experts = [params["experts"]] if params["features"] == "experts" else []
@@ -85,34 +75,26 @@ class Mde(Method):
         Raises:
             UserError: fewer than three runs, a domain without an expert.
         """
-        names, params = sorted(inputs.domains), inputs.params
+        names, params = inputs.names, inputs.params
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         x, y = _rows(inputs, names)
         model = Featured(inputs, names)
         candidates = around(len(names), params["candidates"], generator(inputs.seed, "mde", "candidates"))
         found = propose(model, candidates, params["top"])
         folds = generator(inputs.seed, "mde", "folds")
-        held_out = models.cross_validate(params["regression"], model.features(x), y, params["folds"], folds)
-        correlation = models.spearman(held_out, y.mean(axis=1))
         diagnostics = {
             "regression": model.name,
             "runs": len(x),
             "predicted_loss": found.predicted,
             "best_swarm_loss": float(y.mean(axis=1).min()),
-            "heldout_mse": models.mean_squared_error(held_out, y.mean(axis=1)),
-            **({} if correlation is None else {"heldout_spearman": correlation}),
+            **models.held_out(params["regression"], model.features(x), y, params["folds"], folds),
         }
-        weights = dict(zip(names, found.mixture.tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(found.mixture, diagnostics)
 
-    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """Return the regression's mean loss of other mixtures; nothing where one domain's is the target."""
-        names = sorted(inputs.domains)
-        if len(names) == 1 or inputs.params["target"] != MEAN:
-            return {}
-        asked = np.array([[mixture.get(d, 0.0) for d in names] for mixture in mixtures.values()])
-        return dict(zip(mixtures, Featured(inputs, names).predict(asked).tolist(), strict=True))
+    def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray:
+        """Return what the regression expects."""
+        return Featured(inputs, inputs.names).predict(mixtures)
 
 
 class Featured:

@@ -11,7 +11,7 @@ Known differences from the paper: none, no paper proposes it.
 from collections.abc import Mapping
 from typing import Any
 
-from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, check_label, register
+from chameleon.mixing import Method, MethodInputs, MethodResult, register, weights_of
 
 
 @register
@@ -22,14 +22,7 @@ class MeanMixture(Method):
     version = 1
     kind = "control"
     cost = "the base run that it follows"
-    defaults = {"of": None}  # label of a method of the same scenario
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError if `of` is no label."""
-        check_label("method mean_mixture: of", params["of"])
-
-    def uses(self, params: Mapping[str, Any]) -> list[str]:
-        return [params["of"]]
+    parameters = {"of": weights_of()}  # a method of the same scenario
 
     def follows(self, params: Mapping[str, Any]) -> list[str]:
         return [params["of"]]
@@ -37,4 +30,4 @@ class MeanMixture(Method):
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the shares."""
         shares = inputs.played[inputs.params["of"]]
-        return MethodResult(MixtureSchedule.static({d: shares.get(d, 0.0) for d in inputs.domains}))
+        return inputs.answer({d: shares.get(d, 0.0) for d in inputs.domains})

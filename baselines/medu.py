@@ -24,15 +24,7 @@ import numpy as np
 
 from chameleon.methods import utilities
 from chameleon.methods.regression.sheets import read_table
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    UserError,
-    is_number,
-    register,
-)
+from chameleon.mixing import Method, MethodInputs, MethodResult, UserError, is_number, register
 
 
 @register
@@ -43,16 +35,16 @@ class Medu(Method):
     version = 1
     kind = "free"
     sees = ("token counts", "downstream tasks")
-    defaults = {
+    where = "method_params.medu."
+    parameters = {
         "ratings": None,  # path of a CSV file; must be given
         "scale": [0.0, 1.0],  # the rating of no use, and the best
-        "risk": 1.0,  # factor of k · ‖w‖₂² (unverified); 0: no such term
-        "max_epochs": 4.0,  # passes over a domain's train split (the paper's value is unknown)
+        **utilities.PARAMETERS,
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range and for ratings that cannot be used."""
-        utilities.check_portfolio("method_params.medu", params)
+        """Refuse ratings too that cannot be used."""
+        super().check(params, domains, facts)
         _rated(params, sorted(domains))
 
     def files(self, params: Mapping[str, Any]) -> list[str]:
@@ -65,10 +57,10 @@ class Medu(Method):
             UserError: as `check`; the caps leave no mixture, or a domain has no tokens.
             ValueError: no token budget was given.
         """
-        names = sorted(inputs.domains)
+        names = inputs.names
         tasks, utility = _rated(inputs.params, names)
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         return utilities.portfolio(inputs, names, utility, tasks, self.name)
 
 

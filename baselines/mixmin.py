@@ -23,23 +23,10 @@ Known differences from its code:
 - Its code sets a fifth of the documents aside to report on; here all are used, none is reported.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from chameleon.methods import likelihood
-from chameleon.methods.rows import MEAN
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    UserError,
-    check_label,
-    choices,
-    register,
-)
+from chameleon.mixing import MEAN, Method, MethodInputs, MethodResult, register, runs_of, target
 
 
 @register
@@ -52,19 +39,10 @@ class MixMin(Method):
     sees = ("validation losses",)
     cost = "6 k n_s d_s"
     foretells = True
-    defaults = {
-        "experts": "single_domain",  # label of the method with one run per domain
-        "target": MEAN,  # text of all domains in equal parts, or of one
+    parameters = {
+        "experts": runs_of("single_domain"),  # the method with one run per domain
+        "target": target(),  # text of all domains in equal parts, or of one
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        check_label("method mixmin: experts", params["experts"])
-        if params["target"] not in (MEAN, *domains):
-            raise UserError(f"method mixmin: target: {choices(params['target'], [MEAN, *domains])}")
-
-    def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return [params["experts"]]
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the likeliest mixture.
@@ -76,9 +54,9 @@ class MixMin(Method):
         Raises:
             UserError: a domain without an expert, or experts whose losses by block were not kept.
         """
-        names = sorted(inputs.domains)
+        names = inputs.names
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         losses, length = _losses(inputs, names)
         flat = losses.reshape(-1, len(names))
         found, gap = likelihood.best(flat, length)
@@ -95,18 +73,13 @@ class MixMin(Method):
             "documents": len(flat),
             "longer": longer,
         }
-        weights = dict(zip(names, found.tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(found, diagnostics)
 
-    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """Return F of other mixtures; nothing where one domain's text is the target."""
-        names = sorted(inputs.domains)
-        if len(names) == 1 or inputs.params["target"] != MEAN:
-            return {}
-        losses, length = _losses(inputs, names)
-        flat = losses.reshape(-1, len(names))
-        asked = {key: np.array([p.get(d, 0.0) for d in names]) for key, p in mixtures.items()}
-        return {key: likelihood.loss(flat, length, p) for key, p in asked.items()}
+    def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray:
+        """Return F."""
+        losses, length = _losses(inputs, inputs.names)
+        flat = losses.reshape(-1, len(inputs.domains))
+        return np.array([likelihood.loss(flat, length, p) for p in mixtures])
 
 
 def _losses(inputs: MethodInputs, names: list[str]) -> tuple[np.ndarray, int]:

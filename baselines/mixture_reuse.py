@@ -27,20 +27,21 @@ from typing import Any
 import numpy as np
 
 from chameleon.core.seeds import generator
-from chameleon.methods.laws.solve import check_law, minimum
+from chameleon.methods.laws.solve import PARAMETERS, minimum
 from chameleon.methods.regression.mixtures import swarm_mixtures
-from chameleon.methods.rows import MEAN, rows
+from chameleon.methods.rows import rows
 from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     RunSpec,
     UserError,
-    check_whole,
     choices,
     is_number,
+    named,
+    number,
     register,
+    whole,
 )
 
 
@@ -53,20 +54,21 @@ class MixtureReuse(Method):
     kind = "swarm"
     sees = ("token counts", "validation losses")
     cost = "6 K n_s d_s, K = 3 (k - kept + 2)"
-    defaults = {
+    parameters = {
         "kept": [],  # domains that keep their ratios; fewer than two: Olmix on a swarm of its own
         "ratios": "uniform",  # or {kept domain: share}
-        "num_proxies": None,  # None: 3 (|others| + 2)
-        "steps": None,  # optimizer steps of a run; None: as many as its scale says, or the scenario's proxy
+        "num_proxies": whole(None, 3),  # None: 3 (|others| + 2)
+        # Optimizer steps of a run; None: as many as its scale says, or the scenario's proxy.
+        "steps": whole(None, 1),
         "scale": None,  # its scale; None: the scenario's proxy scale
-        "target": MEAN,  # or a domain
-        "divergence": 0.05,  # λ of the divergence from the natural mixture
-        "repetitions": 4.0,  # most passes over a domain's train split; None: no cap
-        "folds": 8,  # of the cross-validation
+        **PARAMETERS,
+        "divergence": number(0.05, least=0),
+        "repetitions": number(4.0, above=0, optional=True),
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse unknown domains, shares that are none and numbers out of range."""
+        """Refuse unknown domains too, and shares that are none."""
+        super().check(params, domains, facts)
         kept, ratios = params["kept"], params["ratios"]
         if not isinstance(kept, list | tuple):
             raise UserError(f"method mixture_reuse: kept: {kept!r} is not a list of domains")
@@ -82,9 +84,6 @@ class MixtureReuse(Method):
         ):
             wanted = f"{{domain: share}} for each of {', '.join(kept) or 'the kept domains'}"
             raise UserError(f"method mixture_reuse: ratios: {ratios!r} is neither 'uniform' nor {wanted}")
-        check_law(self.name, params, domains)
-        check_whole("method mixture_reuse: num_proxies", params["num_proxies"], 3, optional=True)
-        check_whole("method mixture_reuse: steps", params["steps"], 1, optional=True)
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the swarm over the virtual domain and the others; nothing where there is no choice.
@@ -95,15 +94,15 @@ class MixtureReuse(Method):
         names, expansion = _expansion(domains, params)
         if len(expansion) == 1:
             return []
-        number = params["num_proxies"] or 3 * (len(expansion) + 1)
+        count = params["num_proxies"] or 3 * (len(expansion) + 1)
         prior = (expansion > 0).sum(axis=1) / len(names)
-        drawn = swarm_mixtures(prior, number, generator(seed, "mixture_reuse", "mixtures")).mixtures
-        if len(drawn) < number:
-            raise UserError(f"method mixture_reuse: num_proxies: {number}: only {len(drawn)} mixtures differ")
-        rows_of = [dict(zip(names, row, strict=True)) for row in (drawn @ expansion).tolist()]
+        drawn = swarm_mixtures(prior, count, generator(seed, "mixture_reuse", "mixtures")).mixtures
+        if len(drawn) < count:
+            raise UserError(f"method mixture_reuse: num_proxies: {count}: only {len(drawn)} mixtures differ")
+        steps, scale = params["steps"], params["scale"]
         return [
-            RunSpec(f"mix{i:03d}", {d: row[d] for d in domains}, params["steps"], params["scale"], swarm=True)
-            for i, row in enumerate(rows_of)
+            RunSpec(f"mix{i:03d}", named(domains, row), steps, scale, swarm=True)
+            for i, row in enumerate(drawn @ expansion)
         ]
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
@@ -131,8 +130,7 @@ class MixtureReuse(Method):
             found, diagnostics = minimum(self.name, "olmix", collapsed, y, natural, caps, params, shuffle)
         labels = [" + ".join(n for n, share in zip(names, row, strict=True) if share) for row in expansion]
         diagnostics["collapsed"] = dict(zip(labels, found.tolist(), strict=True))
-        weights = dict(zip(names, (found @ expansion).tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(found @ expansion, diagnostics)
 
 
 def _expansion(domains: Sequence[str], params: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:

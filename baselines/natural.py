@@ -6,7 +6,7 @@ the weights describe the prepared corpus, not the source it was taken from.
 Known differences from the paper: none, it is a definition.
 """
 
-from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, UserError, register
+from chameleon.mixing import Method, MethodInputs, MethodResult, register
 
 
 @register
@@ -23,9 +23,6 @@ class Natural(Method):
         Raises:
             UserError: a domain without train tokens.
         """
-        counts = {d: inputs.token_counts[d] for d in inputs.domains}
-        empty = [d for d, n in counts.items() if n <= 0]
-        if empty:
-            raise UserError(f"natural: domain {', '.join(empty)} has no train tokens")
+        counts = inputs.counted(self.name)
         total = sum(counts.values())
-        return MethodResult(MixtureSchedule.static({d: n / total for d, n in counts.items()}))
+        return inputs.answer({d: n / total for d, n in counts.items()})

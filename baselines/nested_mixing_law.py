@@ -24,11 +24,11 @@ import numpy as np
 
 from chameleon.core.seeds import generator
 from chameleon.methods.laws.method import LawMethod
-from chameleon.methods.laws.solve import check_law
+from chameleon.methods.laws.solve import PARAMETERS
 from chameleon.methods.laws.steps import extrapolate
 from chameleon.methods.regression.mixtures import swarm_mixtures
 from chameleon.methods.rows import rows
-from chameleon.mixing import MethodInputs, RunSpec, UserError, check_whole, register
+from chameleon.mixing import MethodInputs, RunSpec, UserError, named, register, whole
 
 
 @register
@@ -41,26 +41,22 @@ class NestedMixingLaw(LawMethod):
     sees = ("validation losses",)
     cost = "6 K n_s d_s, summed over the lengths"
     law = "log_linear"
-    defaults = {
-        **{key: value for key, value in LawMethod.defaults.items() if key != "swarm"},
-        "mixtures": 24,  # 3 (k + 1) of seven domains, as Olmix advises
+    parameters = {
+        **PARAMETERS,
+        "mixtures": whole(24, 3, most=10_000),  # 3 (k + 1) of seven domains, as Olmix advises
         "steps": [50, 100, 200],  # lengths that each is trained for
         "scale": None,  # of the runs; None: the scenario's proxy scale
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse an unknown target, numbers out of range and fewer than three lengths."""
-        check_law(self.name, params, domains)
-        check_whole("method nested_mixing_law: mixtures", params["mixtures"], 3, most=10_000)
+        """Refuse fewer than three lengths too."""
+        super().check(params, domains, facts)
         steps = params["steps"]
         whole = isinstance(steps, list | tuple) and all(type(n) is int and n >= 1 for n in steps)
         if not whole or len(set(steps)) < 3 or len(set(steps)) < len(steps):
             raise UserError(
                 f"method nested_mixing_law: steps: {steps!r} is not at least three different lengths"
             )
-
-    def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return []
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the runs, the same mixtures at every length; one domain leaves nothing to choose.
@@ -75,11 +71,10 @@ class NestedMixingLaw(LawMethod):
         drawn = swarm_mixtures(prior, number, generator(seed, self.name, "mixtures")).mixtures
         if len(drawn) < number:
             raise UserError(f"method {self.name}: mixtures: {number}: only {len(drawn)} differ")
-        named = [dict(zip(names, row, strict=True)) for row in drawn.tolist()]
         return [
-            RunSpec(_id(steps, i), {d: mixture[d] for d in domains}, steps, params["scale"], swarm=True)
+            RunSpec(_id(steps, i), named(domains, mixture), steps, params["scale"], swarm=True)
             for steps in params["steps"]
-            for i, mixture in enumerate(named)
+            for i, mixture in enumerate(drawn)
         ]
 
     def rows(self, inputs: MethodInputs, names: list[str]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:

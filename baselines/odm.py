@@ -24,8 +24,6 @@ Known differences from its code:
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from chameleon.methods.reweighting.odm import RULES, Bandit, OdmController
 from chameleon.methods.reweighting.segments import start
@@ -34,13 +32,11 @@ from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
-    UserError,
-    check_label,
-    check_number,
-    check_whole,
-    choices,
+    number,
+    one_of,
     register,
+    weights_of,
+    whole,
 )
 
 
@@ -53,28 +49,16 @@ class Odm(Method):
     kind = "online"
     sees = ("training losses",)
     online = True
-    defaults = {
-        "rule": "smoothed_mean",
-        "smoothing": 0.9,  # s of smoothed_mean: part of the old estimate in a new one
-        "reward_scale": 10.0,  # what losses are divided by in exp3
-        "update_steps": 5,  # steps between two updates of the shares
-        "warmup_steps": None,  # steps on the start; None: a fiftieth of the run
-        "prior": None,  # label of the method whose weights the run starts on; None: uniform
+    where = "method_params.odm."
+    parameters = {
+        "rule": one_of("smoothed_mean", RULES),
+        # s of smoothed_mean: part of the old estimate in a new one.
+        "smoothing": number(0.9, least=0, below=1),
+        "reward_scale": number(10.0, above=0),  # what losses are divided by in exp3
+        "update_steps": whole(5, 1),  # steps between two updates of the shares
+        "warmup_steps": whole(None, 0),  # steps on the start; None: a fiftieth of the run
+        "prior": weights_of(optional=True),  # the run starts on that method's weights; None: on uniform ones
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        at = "method_params.odm."
-        if params["rule"] not in RULES:
-            raise UserError(f"{at}rule: {choices(params['rule'], RULES)}")
-        check_number(at + "smoothing", params["smoothing"], least=0, below=1)
-        check_number(at + "reward_scale", params["reward_scale"], above=0)
-        check_whole(at + "update_steps", params["update_steps"], 1)
-        check_whole(at + "warmup_steps", params["warmup_steps"], 0, optional=True)
-        check_label(at + "prior", params["prior"], optional=True)
-
-    def uses(self, params: Mapping[str, Any]) -> list[str]:
-        return [] if params["prior"] is None else [params["prior"]]
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return where the run starts; when it moves, as diagnostics."""
@@ -85,7 +69,7 @@ class Odm(Method):
             "updates": max(0, math.ceil((inputs.total_steps - warmup) / every) - 1),
             "uniform_until_step": math.ceil(k * math.log(k)),
         }
-        return MethodResult(MixtureSchedule.static(start(inputs)), diagnostics)
+        return inputs.answer(start(inputs), diagnostics)
 
     def controller(self, inputs: MethodInputs) -> Controller:
         params = inputs.params

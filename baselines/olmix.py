@@ -22,7 +22,7 @@ Known differences from its code:
 """
 
 from chameleon.methods.laws.method import LawMethod
-from chameleon.mixing import register
+from chameleon.mixing import number, register
 
 
 @register
@@ -35,4 +35,8 @@ class Olmix(LawMethod):
     sees = ("token counts", "validation losses")
     cost = "6 K n_s d_s"
     law = "olmix"
-    defaults = {**LawMethod.defaults, "divergence": 0.05, "repetitions": 4.0}
+    parameters = {
+        **LawMethod.parameters,
+        "divergence": number(0.05, least=0),
+        "repetitions": number(4.0, above=0, optional=True),
+    }

@@ -6,11 +6,8 @@ its weights are. Costs what the other method costs.
 Known differences from the paper: none, no paper proposes it.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from chameleon.core.seeds import generator
-from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, check_label, register
+from chameleon.mixing import Method, MethodInputs, MethodResult, register, weights_of
 
 
 @register
@@ -21,18 +18,11 @@ class Permuted(Method):
     version = 1
     kind = "control"
     cost = "that of the method it permutes"
-    defaults = {"of": None}  # label of a method of the same scenario
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError if `of` is no label."""
-        check_label("method permuted: of", params["of"])
-
-    def uses(self, params: Mapping[str, Any]) -> list[str]:
-        return [params["of"]]
+    parameters = {"of": weights_of()}  # a method of the same scenario
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the permuted mixture; who got whose weight as a diagnostic."""
-        theirs, names = inputs.others[inputs.params["of"]], sorted(inputs.domains)
+        theirs, names = inputs.others[inputs.params["of"]], inputs.names
         # Drawn for the method's name, not the label: the order of the domains in the config plays no part.
         rng = generator(inputs.seed, "permutation")
         order = list(range(len(names)))
@@ -40,4 +30,4 @@ class Permuted(Method):
             order = rng.permutation(len(names)).tolist()
         source = {name: names[i] for name, i in zip(names, order, strict=True)}
         weights = {domain: theirs[source[domain]] for domain in inputs.domains}
-        return MethodResult(MixtureSchedule.static(weights), {"weight_of": source})
+        return inputs.answer(weights, {"weight_of": source})

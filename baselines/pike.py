@@ -40,17 +40,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from chameleon.methods.reweighting.segments import lengths, start
+from chameleon.methods.reweighting.with_target import bytes_of_groups
 from chameleon.mixing import (
     Controller,
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     StepSize,
-    check_label,
-    check_number,
-    check_whole,
+    number,
     register,
+    weights_of,
+    whole,
 )
 
 
@@ -64,33 +64,22 @@ class Pike(Method):
     sees = ("train text",)
     cost = "0, but for one layer's gradients"
     online = True
-    defaults = {
-        "zeta1": 0.1,  # of the squared gradient; the paper's is unknown
-        "zeta2": 0.1,  # of the variance; the paper's is unknown
-        "update_steps": None,  # T0, steps between two updates; None: a thirtieth (the paper's is unknown)
-        "prior": None,  # label of the method whose weights the run starts on; None: uniform
+    where = "method_params.pike."
+    parameters = {
+        "zeta1": number(0.1, least=0, most=100),  # of the squared gradient; the paper's is unknown
+        "zeta2": number(0.1, least=0, most=100),  # of the variance; the paper's is unknown
+        # T0, steps between two updates; None: a thirtieth (the paper's is unknown).
+        "update_steps": whole(None, 1),
+        "prior": weights_of(optional=True),  # the run starts on that method's weights; None: on uniform ones
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        at = "method_params.pike."
-        for key in ("zeta1", "zeta2"):
-            check_number(at + key, params[key], least=0, most=100)
-        check_whole(at + "update_steps", params["update_steps"], 1, optional=True)
-        check_label(at + "prior", params["prior"], optional=True)
-
-    def uses(self, params: Mapping[str, Any]) -> list[str]:
-        return [] if params["prior"] is None else [params["prior"]]
 
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
         """Return the bytes of the gradients' sums and of what goes into a step's."""
-        from chameleon.methods.gradients.memory import held
-
-        return held(step, 2 * step.domains)
+        return bytes_of_groups(step, 2 * step.domains)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return where the run starts; how often it moves, as diagnostics."""
-        return MethodResult(MixtureSchedule.static(start(inputs)), dict(lengths(inputs)))
+        return inputs.answer(start(inputs), lengths(inputs))
 
     def controller(self, inputs: MethodInputs) -> Controller:
         from chameleon.methods.gradients.pike import PikeController

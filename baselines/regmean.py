@@ -32,7 +32,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chameleon.methods.merged import SEARCH, MergedSearch, folders, read_experts
-from chameleon.mixing import MethodInputs, RunResult, check_label, check_number, register
+from chameleon.mixing import MethodInputs, RunResult, number, register, runs_of
 
 if TYPE_CHECKING:
     from chameleon.methods.merging import Experts
@@ -44,22 +44,12 @@ class RegMean(MergedSearch):
 
     name = "regmean"
     version = 1
-    defaults = {
-        "experts": "demix",  # label of the method whose models are merged
-        "off_diagonal": 0.1,  # factor on what is beside the diagonal of G_i
-        "ridge": 1e-4,  # on the diagonal of G_i, in parts of the diagonals' mean
+    parameters = {
+        "experts": runs_of("demix"),  # the method whose models are merged
+        "off_diagonal": number(0.1, least=0, most=1),  # factor on what is beside the diagonal of G_i
+        "ridge": number(1e-4, least=1e-9, most=1),  # on the diagonal of G_i, in parts of the diagonals' mean
         **SEARCH,
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse no label, numbers out of range and an unknown regression."""
-        check_label("method regmean: experts", params["experts"])
-        check_number("method regmean: off_diagonal", params["off_diagonal"], least=0, most=1)
-        check_number("method regmean: ridge", params["ridge"], least=1e-9, most=1)
-        super().check(params, domains, facts)
-
-    def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return [params["experts"]]
 
     def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
         """Return the search's, and one: every expert reads its own part of the text."""

@@ -51,14 +51,15 @@ from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     RunSpec,
     UserError,
-    check_number,
-    check_whole,
-    choices,
     is_number,
+    named,
+    number,
+    one_of,
     register,
+    target,
+    whole,
 )
 
 #: Fewer runs than this cannot be fitted and checked.
@@ -75,33 +76,26 @@ class RegMix(Method):
     sees = ("validation losses",)
     cost = "6 K n_s d_s"
     foretells = True
-    defaults = {
-        "num_proxies": 64,  # the paper: 512
-        "steps": None,  # optimizer steps of a proxy; None: as many as its scale says, or the scenario's proxy
+    parameters = {
+        "num_proxies": whole(64, MINIMUM_RUNS, most=100_000),  # the paper: 512
+        # Optimizer steps of a proxy; None: as many as its scale says, or the scenario's proxy.
+        "steps": whole(None, 1),
         "scale": None,  # its scale; None: the scenario's proxy scale
-        "target": "mean",  # or a domain
-        "regression": "lightgbm",  # lightgbm, linear, log_linear
+        "target": target(),
+        "regression": one_of("lightgbm", models.MODELS),
         "prior": "uniform",  # or {domain: share}
-        "temperature": mixtures.TEMPERATURE,  # exponent on the prior
+        "temperature": number(mixtures.TEMPERATURE, least=0, most=20),  # exponent on the prior
         "strength": list(mixtures.STRENGTHS),  # lowest and highest concentration of the Dirichlet
-        "maximum_usage": mixtures.MAXIMUM_USAGE,  # bound on a weight, in multiples of the prior
-        "candidates": CANDIDATES,  # simulated mixtures
-        "top": TOP,  # of which so many are averaged
-        "folds": 8,  # of the cross-validation
+        # Bound on a weight, in multiples of the prior.
+        "maximum_usage": number(mixtures.MAXIMUM_USAGE, least=1),
+        "candidates": whole(CANDIDATES, 1, most=10_000_000),  # simulated mixtures
+        "top": whole(TOP, 1, most=10_000_000),  # of which so many are averaged
+        "folds": whole(8, 2, most=10_000_000),  # of the cross-validation
     }
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse numbers out of range, unknown names and priors that do not cover the domains."""
-        for name, low in {"candidates": 1, "top": 1, "folds": 2}.items():
-            check_whole(f"method regmix: {name}", params[name], low, most=10_000_000)
-        check_whole("method regmix: num_proxies", params["num_proxies"], MINIMUM_RUNS, most=100_000)
-        check_whole("method regmix: steps", params["steps"], 1, optional=True)
-        if not isinstance(params["regression"], str) or params["regression"] not in models.MODELS:
-            raise UserError(f"method regmix: regression: {choices(params['regression'], models.MODELS)}")
-        if params["target"] not in ("mean", *domains):
-            raise UserError(f"method regmix: target: {choices(params['target'], ['mean', *domains])}")
-        check_number("method regmix: temperature", params["temperature"], least=0, most=20)
-        check_number("method regmix: maximum_usage", params["maximum_usage"], least=1)
+        """Refuse strengths too that are no range, and priors that do not cover the domains."""
+        super().check(params, domains, facts)
         strength = params["strength"]
         if not (isinstance(strength, Sequence) and len(strength) == 2 and all(map(is_number, strength))
                 and 0 < strength[0] <= strength[1]):  # fmt: skip
@@ -141,7 +135,7 @@ class RegMix(Method):
         return [
             RunSpec(
                 run_id=f"mix{i:0{digits}d}",
-                weights={d: float(row[names.index(d)]) for d in domains},
+                weights=named(domains, row),
                 steps=params["steps"],
                 scale=params["scale"],
                 swarm=True,
@@ -155,17 +149,15 @@ class RegMix(Method):
         `diagnostics` say how well the regression predicts runs that it did not see (cross-validation over the
         swarm): `heldout_spearman` (absent if either side is constant) and `heldout_mse` (squared nats).
         """
-        names, params = sorted(inputs.domains), inputs.params
+        names, params = inputs.names, inputs.params
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         x, y = rows(inputs.runs, names, params["target"])
         if len(x) < MINIMUM_RUNS:  # bounds so tight that there were no more mixtures
-            best = dict(zip(names, x[y.mean(axis=1).argmin()].tolist(), strict=True))
-            schedule = MixtureSchedule.static({d: best[d] for d in inputs.domains})
-            return MethodResult(schedule, {"regression": "none: too few runs", "runs": len(x)})
+            best = x[y.mean(axis=1).argmin()]
+            return inputs.answer(best, {"regression": "none: too few runs", "runs": len(x)})
         model = models.fit(params["regression"], x, y)
         shuffle = generator(inputs.seed, "regmix", "folds")
-        held_out = models.cross_validate(params["regression"], x, y, params["folds"], shuffle)
         prior = _prior(params["prior"], names)
         found = propose(
             model,
@@ -177,36 +169,27 @@ class RegMix(Method):
             ),
             params["top"],
         )
-        weights = dict(zip(names, found.mixture.tolist(), strict=True))
-        diagnostics: dict[str, Any] = {
+        diagnostics = {
             "regression": model.name,
             "target": params["target"],
             "runs": len(x),
             "runs_asked": params["num_proxies"],
             "folds": min(params["folds"], len(x)),
-            "heldout_mse": models.mean_squared_error(held_out, y.mean(axis=1)),
             "predicted_loss": found.predicted,
             "best_swarm_loss": float(y.mean(axis=1).min()),
-            "importance": dict(zip(names, model.importance().tolist(), strict=True)),
+            "importance": named(names, model.importance()),
+            **models.held_out(params["regression"], x, y, params["folds"], shuffle),
         }
-        correlation = models.spearman(held_out, y.mean(axis=1))
-        if correlation is not None:
-            diagnostics["heldout_spearman"] = correlation
-        schedule = MixtureSchedule.static({d: weights[d] for d in inputs.domains})
-        return MethodResult(schedule, diagnostics)
+        return inputs.answer(found.mixture, diagnostics)
 
-    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """Return the regression's mean losses of other mixtures.
-
-        None where the swarm is too small to fit, or where one domain's loss is the target: what base models
-        come to is given as a mean over domains.
-        """
-        x, y = rows(inputs.runs, sorted(inputs.domains), inputs.params["target"])
-        if len(x) < MINIMUM_RUNS or inputs.params["target"] != "mean":
-            return {}
-        model = models.fit(inputs.params["regression"], x, y)
-        asked = [[mixture.get(d, 0.0) for d in sorted(inputs.domains)] for mixture in mixtures.values()]
-        return dict(zip(mixtures, model.predict(np.array(asked)).tolist(), strict=True))
+    def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray | None:
+        """Return what the regression expects; None where the swarm is too small to fit."""
+        x, y = rows(inputs.runs, inputs.names, inputs.params["target"])
+        return (
+            models.fit(inputs.params["regression"], x, y).predict(mixtures)
+            if len(x) >= MINIMUM_RUNS
+            else None
+        )
 
 
 def _prior(given: Any, names: list[str]) -> np.ndarray:

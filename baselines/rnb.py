@@ -37,18 +37,9 @@ Known differences from the paper:
 from collections.abc import Mapping
 from typing import Any
 
-from chameleon.methods.reweighting.segments import lengths
-from chameleon.mixing import (
-    Controller,
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    StepSize,
-    check_number,
-    check_whole,
-    register,
-)
+from chameleon.methods.reweighting.segments import lengths, start
+from chameleon.methods.reweighting.with_target import bytes_of_groups
+from chameleon.mixing import Controller, Method, MethodInputs, MethodResult, StepSize, number, register, whole
 
 
 @register
@@ -61,32 +52,22 @@ class Rnb(Method):
     sees = ("train text",)
     cost = "0, but for one layer's gradients"
     online = True
-    defaults = {
-        "lambda": 3.0,  # how far the weights follow the scores
-        "update_steps": None,  # K, steps of a round; None: a thirtieth of the run
+    where = "method_params.rnb."
+    parameters = {
+        "lambda": number(3.0, least=0, most=100),  # how far the weights follow the scores
+        "update_steps": whole(None, 1),  # K, steps of a round; None: a thirtieth of the run
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        check_number("method_params.rnb.lambda", params["lambda"], least=0, most=100)
-        check_whole("method_params.rnb.update_steps", params["update_steps"], 1, optional=True)
 
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
         """Return the bytes of the gradients' sums and of what goes into a step's."""
-        from chameleon.methods.gradients.memory import held
-
-        return held(step, step.domains)
+        return bytes_of_groups(step, step.domains)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return p_0; how long rounds are and how many follow, as diagnostics."""
-        return MethodResult(MixtureSchedule.static(_uniform(inputs)), dict(lengths(inputs)))
+        return inputs.answer(start(inputs), lengths(inputs))
 
     def controller(self, inputs: MethodInputs) -> Controller:
         from chameleon.methods.gradients.rnb import RnbController
 
-        start = inputs.start or _uniform(inputs)
-        return RnbController(start, lengths(inputs)["update_steps"], inputs.params["lambda"])
-
-
-def _uniform(inputs: MethodInputs) -> dict[str, float]:
-    return {d: 1 / len(inputs.domains) for d in inputs.domains}
+        begin = inputs.start or start(inputs)
+        return RnbController(begin, lengths(inputs)["update_steps"], inputs.params["lambda"])

@@ -9,15 +9,7 @@ Known differences from the paper: none, no paper proposes it.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    RunSpec,
-    check_whole,
-    register,
-)
+from chameleon.mixing import Method, MethodInputs, MethodResult, RunSpec, register, whole
 
 
 @register
@@ -29,14 +21,10 @@ class SingleDomain(Method):
     kind = "control"
     sees = ("validation losses",)
     cost = "6 k n_s d_s"
-    defaults = {
-        "steps": None,  # of a run; None: as many as its scale says, or the scenario's proxy
+    parameters = {
+        "steps": whole(None, 1),  # of a run; None: as many as its scale says, or the scenario's proxy
         "scale": None,  # of a run; None: the scenario's proxy scale
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a number of steps that is none."""
-        check_whole("method single_domain: steps", params["steps"], 1, optional=True)
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return one run per domain; one domain leaves nothing to choose."""
@@ -63,4 +51,4 @@ class SingleDomain(Method):
         }
         best = min(means, key=means.__getitem__) if means else inputs.domains[0]
         weights = {domain: float(domain == best) for domain in inputs.domains}
-        return MethodResult(MixtureSchedule.static(weights), {"mean_loss": means} if means else {})
+        return inputs.answer(weights, {"mean_loss": means} if means else {})

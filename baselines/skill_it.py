@@ -27,8 +27,7 @@ Known differences from its code:
 - The experts are as long as the method in `experts` makes them; its code's have a length of their own.
 """
 
-from collections.abc import Generator, Mapping
-from typing import Any
+from collections.abc import Generator
 
 import numpy as np
 
@@ -39,14 +38,14 @@ from chameleon.mixing import (
     Method,
     MethodInputs,
     MethodResult,
-    MixtureSchedule,
     ScriptedController,
     Segment,
     TrainingState,
-    check_label,
-    check_number,
-    check_whole,
+    named,
+    number,
     register,
+    runs_of,
+    whole,
 )
 
 
@@ -64,23 +63,14 @@ class SkillIt(Method):
     sees = ("validation losses",)
     cost = "6 k n_s d_s, and 2 N v a round"
     online = True
-    defaults = {
-        "experts": "single_domain",  # label of the method with one run per domain
-        "eta": 0.2,
-        "window": 3,  # measurements that an update sums
-        "update_steps": None,  # of a round; None: 500 or 400 in a long run (5,000 steps), else a sixth of it
+    where = "method_params.skill_it."
+    parameters = {
+        "experts": runs_of("single_domain"),  # the method with one run per domain
+        "eta": number(0.2, above=0, most=700),
+        "window": whole(3, 1),  # measurements that an update sums
+        # Of a round; None: 500 or 400 in a long run (5,000 steps), else a sixth of it.
+        "update_steps": whole(None, 1),
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        at = "method_params.skill_it."
-        check_label(at + "experts", params["experts"])
-        check_number(at + "eta", params["eta"], above=0, most=700)
-        check_whole(at + "window", params["window"], 1)
-        check_whole(at + "update_steps", params["update_steps"], 1, optional=True)
-
-    def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return [params["experts"]]
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the first round's mixture.
@@ -91,21 +81,18 @@ class SkillIt(Method):
         Raises:
             UserError: a domain without an expert.
         """
-        names = sorted(inputs.domains)
+        names = inputs.names
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         rounds = round_lengths(inputs.total_steps, len(names), inputs.params["update_steps"])
         experts = _experts(inputs, names)
         graph = skills_graph(experts, experts.max(axis=0))
-        start = _named(inputs.domains, names, mixture(graph, [], inputs.params["eta"]))
         diagnostics = {
             "rounds": rounds,
             "validation_passes": len(rounds) if len(rounds) > 1 else 0,
-            "graph": {
-                d: dict(zip(names, row, strict=True)) for d, row in zip(names, graph.tolist(), strict=True)
-            },
+            "graph": {d: named(names, row) for d, row in zip(names, graph, strict=True)},
         }
-        return MethodResult(MixtureSchedule.static(start), diagnostics)
+        return inputs.answer(mixture(graph, [], inputs.params["eta"]), diagnostics)
 
     def controller(self, inputs: MethodInputs) -> Controller:
         return SkillItController(self, inputs)
@@ -128,12 +115,12 @@ class SkillItController(ScriptedController):
         if len(lengths) > 1:
             self.graph = skills_graph(_experts(self.inputs, names), self._measured(state))
         weights = self.start
-        for number, length in enumerate(lengths):
-            if number:
+        for at, length in enumerate(lengths):
+            if at:
                 assert self.graph is not None
                 self.history.append(self._measured(state))
                 recent = self.history[-params["window"] :]
-                weights = _named(state.domains, names, mixture(self.graph, recent, params["eta"]))
+                weights = named(state.domains, mixture(self.graph, recent, params["eta"]))
             state = yield length, weights
 
     def _measured(self, state: TrainingState) -> np.ndarray:
@@ -144,8 +131,3 @@ class SkillItController(ScriptedController):
 def _experts(inputs: MethodInputs, names: list[str]) -> np.ndarray:
     label = inputs.params["experts"]
     return expert_losses(inputs.read[label], names, f"method skill_it: experts: {label!r}")
-
-
-def _named(domains: tuple[str, ...], names: list[str], weights: np.ndarray) -> dict[str, float]:
-    by_name = dict(zip(names, weights.tolist(), strict=True))
-    return {d: by_name[d] for d in domains}

@@ -10,18 +10,8 @@ Known differences from the paper:
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    UserError,
-    check_number,
-    register,
-)
+from chameleon.mixing import Method, MethodInputs, MethodResult, number, register
 
 
 @register
@@ -32,11 +22,8 @@ class Temperature(Method):
     version = 1
     kind = "free"
     sees = ("token counts",)
-    defaults = {"tau": 3.33}
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError unless tau is a positive number."""
-        check_number("method_params.temperature.tau", params["tau"], above=0)
+    where = "method_params.temperature."
+    parameters = {"tau": number(3.33, above=0)}
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return n_i^(1/τ) / Σ_j n_j^(1/τ).
@@ -44,12 +31,9 @@ class Temperature(Method):
         Raises:
             UserError: a domain without train tokens.
         """
-        counts = {d: inputs.token_counts[d] for d in inputs.domains}
-        empty = [d for d, n in counts.items() if n <= 0]
-        if empty:
-            raise UserError(f"temperature: domain {', '.join(empty)} has no train tokens")
+        counts = inputs.counted(self.name)
         most = max(counts.values())
         # Relative to the largest: a small τ would overflow otherwise.
         powers = {d: (n / most) ** (1 / inputs.params["tau"]) for d, n in counts.items()}
         total = math.fsum(powers.values())
-        return MethodResult(MixtureSchedule.static({d: p / total for d, p in powers.items()}))
+        return inputs.answer({d: p / total for d, p in powers.items()})

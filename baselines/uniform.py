@@ -3,7 +3,7 @@
 Known differences from the paper: none, it is a definition.
 """
 
-from chameleon.mixing import Method, MethodInputs, MethodResult, MixtureSchedule, register
+from chameleon.mixing import Method, MethodInputs, MethodResult, register
 
 
 @register
@@ -14,4 +14,4 @@ class Uniform(Method):
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return 1/k for each of the k domains."""
-        return MethodResult(MixtureSchedule.static({d: 1 / len(inputs.domains) for d in inputs.domains}))
+        return inputs.answer({d: 1 / len(inputs.domains) for d in inputs.domains})

@@ -18,17 +18,8 @@ Known differences from the paper:
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    UserError,
-    check_number,
-    register,
-)
+from chameleon.mixing import Method, MethodInputs, MethodResult, number, register
 
 
 def unimax(counts: Mapping[str, float], budget: float, max_epochs: float) -> dict[str, float]:
@@ -49,16 +40,12 @@ class UniMax(Method):
     version = 1
     kind = "free"
     sees = ("token counts",)
-    defaults = {
+    where = "method_params.unimax."
+    parameters = {
         # Passes over a domain. One: no text is repeated while another domain has fresh text.
-        "max_epochs": 1.0,
-        "budget": None,  # tokens; None: those that the base run trains on
+        "max_epochs": number(1.0, above=0),
+        "budget": number(None, above=0),  # tokens; None: those that the base run trains on
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError unless max_epochs and budget are positive numbers."""
-        check_number("method_params.unimax.max_epochs", params["max_epochs"], above=0)
-        check_number("method_params.unimax.budget", params["budget"], above=0, optional=True)
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return U_i / Σ_j U_j; which domains are at their cap and the unspent tokens as diagnostics.
@@ -67,10 +54,7 @@ class UniMax(Method):
             UserError: a domain without train tokens.
             ValueError: no budget was given.
         """
-        counts = {d: inputs.token_counts[d] for d in inputs.domains}
-        empty = [d for d, n in counts.items() if n <= 0]
-        if empty:
-            raise UserError(f"unimax: domain {', '.join(empty)} has no train tokens")
+        counts = inputs.counted(self.name)
         budget, epochs = inputs.params["budget"], inputs.params["max_epochs"]
         budget = inputs.token_budget if budget is None else budget
         if budget <= 0:
@@ -82,4 +66,4 @@ class UniMax(Method):
             "capped": [d for d in sorted(counts) if given[d] >= counts[d] * epochs],
             "unspent_tokens": max(0.0, budget - total),
         }
-        return MethodResult(MixtureSchedule.static({d: u / total for d, u in given.items()}), diagnostics)
+        return inputs.answer({d: u / total for d, u in given.items()}, diagnostics)

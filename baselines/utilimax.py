@@ -24,18 +24,8 @@ Known differences from the paper:
   to choose, and its cap is not looked at.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from chameleon.methods import utilities
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    check_label,
-    register,
-)
+from chameleon.mixing import Method, MethodInputs, MethodResult, register, runs_of
 
 
 @register
@@ -47,19 +37,11 @@ class UtiliMax(Method):
     kind = "experts"
     sees = ("token counts", "validation losses")
     cost = "6 k n_s d_s"
-    defaults = {
-        "experts": "single_domain",  # label of the method with one run per domain
-        "risk": 1.0,  # factor of k · ‖w‖₂² (unverified); 0: no such term
-        "max_epochs": 4.0,  # passes over a domain's train split (the paper's value is unknown)
+    where = "method_params.utilimax."
+    parameters = {
+        "experts": runs_of("single_domain"),  # the method with one run per domain
+        **utilities.PARAMETERS,
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for a parameter outside its range."""
-        check_label("method_params.utilimax.experts", params["experts"])
-        utilities.check_portfolio("method_params.utilimax", params)
-
-    def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return [params["experts"]]
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the portfolio; see `utilities.portfolio` for the diagnostics.
@@ -68,8 +50,8 @@ class UtiliMax(Method):
             UserError: the caps leave no mixture, a domain has no tokens, or one has no expert.
             ValueError: no token budget was given.
         """
-        names, label = sorted(inputs.domains), inputs.params["experts"]
+        names, label = inputs.names, inputs.params["experts"]
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         losses = utilities.expert_losses(inputs.read[label], names, f"method utilimax: experts: {label!r}")
         return utilities.portfolio(inputs, names, utilities.utilities(losses), names, "utilimax")

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from chameleon.mixture.settings import Settings, weigh
 from chameleon.weighing import intervals, kernel
 from chameleon.weighing.embedder import Embedder
 from chameleon.weighing.estimate import Asked
-from chameleon.weighing.kernel import Settings
 from chameleon.weighing.models import load
 from chameleon.weighing.text import sources
 from chameleon.weighing.text.texts import texts
@@ -83,7 +83,7 @@ def official(root: Path, model: str) -> None:
         times[1] += time.perf_counter() - start
     scale = np.abs(kernel.means(theirs)).max()
     gap = np.abs(kernel.means(rows) - kernel.means(theirs)).max()
-    ours, other = (kernel.weigh(kernel.means(r), Settings()).weights for r in (rows, theirs))
+    ours, other = (weigh(kernel.means(r), Settings()).weights for r in (rows, theirs))
     print(f"{model}: {len(rows)} domains x {WINDOWS} windows of {LENGTH} tokens")
     print(f"embeddings: largest difference {gap:.2e} (largest entry {scale:.3g}, relative {gap / scale:.1e})")
     print(f"weights: largest difference {np.abs(ours - other).max():.1e}")
@@ -101,7 +101,7 @@ def coverage(root: Path, model: str, pool: int) -> None:
         "finetune, λ = 10, T = 0.2": Settings("finetune"),
     }
     for label, settings in forms.items():
-        truth = kernel.weigh(np.stack([r.mean(axis=0) for r in rows.values()]), settings).weights
+        truth = weigh(np.stack([r.mean(axis=0) for r in rows.values()]), settings).weights
         held, widths = [], []
         for user in range(USERS):
             rng = np.random.default_rng([user, pool])

@@ -33,32 +33,11 @@ from typing import Any
 
 import numpy as np
 
-from chameleon import krls
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    check_flag,
-    register,
-)
-from chameleon.mixture.settings import check_ridge, ridge_of, temperature_of
+from chameleon.mixing import Method, MethodInputs, MethodResult, register
+from chameleon.mixture.settings import Settings, weigh
 
 #: Most domains whose affinity is computed and shown; beyond, the scores come without a k x k matrix.
 SHOWN = 1000
-
-
-#: What the parameters stand in, for messages.
-_WHERE = "method_params.chameleon."
-
-
-def _temperature(params: Mapping[str, Any], k: int) -> float:
-    """Return the softmax temperature for k domains after checking the parameters (UserError)."""
-    temperature = temperature_of(params["temperature"], params["mode"], k, _WHERE)
-    for key in ("centre", "normalise"):
-        check_flag(f"{_WHERE}{key}", params[key])
-    check_ridge(params["ridge"], _WHERE)
-    return temperature
 
 
 @register
@@ -71,7 +50,8 @@ class Chameleon(Method):
     sees = ("train text",)
     cost = "6 n d + 2 n w"
     requires = frozenset({"embeddings"})
-    defaults = {
+    where = "method_params.chameleon."
+    parameters = {
         "mode": "pretrain",  # or finetune
         # λ; the affinity is regularised by kλ. {of_trace: 0.2}: kλ is this share of the affinity's trace,
         # the sum of its eigenvalues, whatever the size of the features.
@@ -85,7 +65,7 @@ class Chameleon(Method):
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError for an unknown mode, or a ridge or temperature that is not a positive number."""
-        _temperature(params, len(domains))
+        Settings(**params).check(self.where, len(domains))
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the static mixture, with scores, affinity and its eigenvalues beside kλ as diagnostics.
@@ -94,29 +74,20 @@ class Chameleon(Method):
             UserError: as `check`.
             ValueError: no embeddings, or embeddings that do not fit the domains.
         """
-        params = {**self.defaults, **inputs.params}
-        k = len(inputs.domains)
-        mode, temperature = params["mode"], _temperature(params, k)
+        settings, k = Settings(**{**self.defaults, **inputs.params}), len(inputs.domains)
+        settings.check(self.where, k)
         if inputs.embeddings is None or len(inputs.embeddings) != k:
             got = None if inputs.embeddings is None else np.shape(inputs.embeddings)
             raise ValueError(f"chameleon needs one embedding for each of {k} domains, got {got}")
-        ridge = ridge_of(params["ridge"], inputs.embeddings, params["centre"])
-        how = {"ridge": ridge, "normalise": params["normalise"]}
-        seen: dict[str, Any] = {}
+        found, seen = weigh(inputs.embeddings, settings, affinity=k <= SHOWN), dict[str, Any]()
         if k <= SHOWN:
-            omega = krls.affinity(inputs.embeddings, centre=params["centre"])
-            scores = krls.leverage_scores(omega, **how)
-            seen = {"affinity": omega.tolist(), "eigenvalues": np.linalg.eigvalsh(omega)[::-1].tolist()}
-        else:
-            scores = krls.scores_of(inputs.embeddings, centre=params["centre"], **how)
-        to_weights = krls.pretrain_weights if mode == "pretrain" else krls.finetune_weights
-        alpha = to_weights(scores, temperature=temperature)
-        diagnostics: dict[str, Any] = {
-            "scores": dict(zip(inputs.domains, scores.tolist(), strict=True)),
             # Eigenvalues, largest first: λ means something only beside them.
+            eigenvalues = np.linalg.eigvalsh(found.affinity)[::-1]
+            seen = {"affinity": found.affinity.tolist(), "eigenvalues": eigenvalues.tolist()}
+        diagnostics = {
+            "scores": dict(zip(inputs.domains, found.scores.tolist(), strict=True)),
             **seen,
-            "k_lambda": k * ridge,
-            "temperature": temperature,
+            "k_lambda": k * found.ridge,
+            "temperature": found.temperature,
         }
-        weights = dict(zip(inputs.domains, alpha.tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static(weights), diagnostics)
+        return inputs.answer(dict(zip(inputs.domains, found.weights.tolist(), strict=True)), diagnostics)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chameleon.core.errors import UserError, choices
+from chameleon.core.errors import UserError
 from chameleon.core.seeds import generator
 from chameleon.methods.regression import models
 from chameleon.methods.regression.propose import CANDIDATES, TOP, propose
 from chameleon.methods.rounds import around, check_rounds, next_round
 from chameleon.mixing.method import Method
-from chameleon.mixing.parameters import check_whole
-from chameleon.mixing.schedule import MixtureSchedule
+from chameleon.mixing.parameters import check_whole, one_of, whole
 from chameleon.mixing.types import MethodInputs, MethodResult, RunResult
 
 if TYPE_CHECKING:
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
 #: The parameters of the search.
 SEARCH: dict[str, Any] = {
     "rounds": [64, 32, 16],  # merged proxies of each
-    "regression": "lightgbm",  # one of models.MODELS
+    "regression": one_of("lightgbm", models.MODELS),
     "candidates": CANDIDATES,  # simulated mixtures
-    "top": TOP,  # of lowest predicted loss, averaged
+    "top": whole(TOP, 1),  # of lowest predicted loss, averaged
 }
 
 
@@ -39,16 +38,14 @@ class MergedSearch(Method):
     cost = "6 n d + 6 k n d_s + 2 K n v"
     requires = frozenset({"validation"})
     foretells = True
-    defaults = SEARCH
+    parameters = SEARCH
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Refuse numbers of the search out of range and an unknown regression."""
-        where = f"method {self.name}"
-        check_rounds(f"{where}: rounds", params["rounds"])
-        if params["regression"] not in (*models.MODELS,):
-            raise UserError(f"{where}: regression: {choices(params['regression'], models.MODELS)}")
-        check_whole(f"{where}: candidates", params["candidates"], sum(params["rounds"]), most=10_000_000)
-        check_whole(f"{where}: top", params["top"], 1)
+        """Refuse rounds too that are none, and fewer candidates than are drawn from them."""
+        super().check(params, domains, facts)
+        check_rounds(f"method {self.name}: rounds", params["rounds"])
+        least = sum(params["rounds"])
+        check_whole(f"method {self.name}: candidates", params["candidates"], least, most=10_000_000)
 
     def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
         return int(sum(params["rounds"]))
@@ -69,9 +66,9 @@ class MergedSearch(Method):
         Diagnostics: `delta` (domain -> δ of its expert), `proxies` merged, the `best_merged_loss` and the
         `predicted_loss` of the answer (nats/token).
         """
-        names, params = sorted(inputs.domains), inputs.params
+        names, params = inputs.names, inputs.params
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         experts = self.experts(inputs, names)
         first, *later = params["rounds"]
         draw = generator(inputs.seed, self.name, "candidates")
@@ -92,17 +89,11 @@ class MergedSearch(Method):
             "best_merged_loss": float(y.mean(axis=1).min()),
             "predicted_loss": found.predicted,
         }
-        weights = dict(zip(names, found.mixture.tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(found.mixture, diagnostics)
 
-    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """Return the mean loss of the mixtures' merged proxies: of small models, only their order counts."""
-        names = sorted(inputs.domains)
-        if len(names) == 1:
-            return {}
-        x = np.array([[mixture.get(d, 0.0) for d in names] for mixture in mixtures.values()])
-        losses = measured(inputs, names, self.experts(inputs, names), x).mean(axis=1)
-        return dict(zip(mixtures, losses.tolist(), strict=True))
+    def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray:
+        """Return the losses of the mixtures' merged proxies: of small models, only their order counts."""
+        return measured(inputs, inputs.names, self.experts(inputs, inputs.names), mixtures).mean(axis=1)
 
 
 def measured(

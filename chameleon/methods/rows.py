@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from chameleon.mixing.parameters import MEAN
 from chameleon.mixing.types import RunResult
-
-#: In a parameter `target`: the mean over all domains.
-MEAN = "mean"
 
 
 def rows(

@@ -13,13 +13,19 @@ import numpy as np
 
 from chameleon.core.errors import UserError
 from chameleon.methods import capped
-from chameleon.mixing import MethodInputs, MethodResult, MixtureSchedule, RunResult, check_number
+from chameleon.mixing import MethodInputs, MethodResult, RunResult, number
 
 #: Rounds the tip of the norm's cone off, where it has no gradient; moves the objective by no more than this.
 SMOOTHING = 1e-7
 #: A start whose answer may be above the minimum by more than this is followed by another; the most that the
 #: best may be above it. Both in multiples of the risk's factor where that is above one.
 ENOUGH, MOST = 1e-6, 1e-4
+#: What a portfolio is asked for with.
+PARAMETERS: dict[str, Any] = {
+    "risk": number(1.0, least=0, most=1000),  # factor of k · ‖w‖₂² (unverified); 0: no such term
+    # Passes over a domain's train split (the paper's value is unknown).
+    "max_epochs": number(4.0, above=0),
+}
 #: A weight this close to its cap counts as capped; caps that miss a sum of one by less miss it by rounding.
 ROUNDING = 1e-9
 
@@ -127,12 +133,6 @@ def _descend(utility: np.ndarray, caps: np.ndarray, risk: float, start: np.ndarr
     return Portfolio(weights, distance, distance + risk * float(weights @ weights), gap)
 
 
-def check_portfolio(where: str, params: Mapping[str, Any]) -> None:
-    """Raise UserError for a risk or a cap on epochs outside its range."""
-    check_number(f"{where}.risk", params["risk"], least=0, most=1000)
-    check_number(f"{where}.max_epochs", params["max_epochs"], above=0)
-
-
 def portfolio(
     inputs: MethodInputs, names: list[str], utility: np.ndarray, tasks: Sequence[str], method: str
 ) -> MethodResult:
@@ -150,7 +150,6 @@ def portfolio(
     """
     caps = _caps(names, inputs, method)
     found = invest(utility, caps, inputs.params["risk"] * len(names))
-    weights = dict(zip(names, found.weights.tolist(), strict=True))
     at_cap = (caps < 1) & (found.weights >= caps * (1 - ROUNDING))
     diagnostics = {
         "utility": {
@@ -161,7 +160,7 @@ def portfolio(
         "gap": found.gap,
         "capped": [name for name, full in zip(names, at_cap, strict=True) if full],
     }
-    return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+    return inputs.answer(found.weights, diagnostics)
 
 
 def _caps(names: list[str], inputs: MethodInputs, method: str) -> np.ndarray:
@@ -169,9 +168,8 @@ def _caps(names: list[str], inputs: MethodInputs, method: str) -> np.ndarray:
     budget, epochs = inputs.token_budget, inputs.params["max_epochs"]
     if budget <= 0:
         raise ValueError(f"{method} needs the base run's token budget, got {budget!r}")
-    counts = np.array([inputs.token_counts[d] for d in names], dtype=np.float64)
-    if (counts <= 0).any():
-        raise UserError(f"{method}: domain {names[int(counts.argmin())]} has no train tokens")
+    tokens = inputs.counted(method)
+    counts = np.array([tokens[d] for d in names], dtype=np.float64)
     caps = capped.epoch_caps(counts, budget, epochs)
     if caps.sum() < 1 - ROUNDING:
         held, least = int(counts.sum()), math.ceil(1e3 * budget / counts.sum()) / 1e3

@@ -10,8 +10,9 @@ Imports no torch: the workflow reads methods while it builds its DAG.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import numpy as np
+
+from chameleon.mixing.parameters import MEAN, Parameter
 from chameleon.mixing.types import (
     MethodInputs,
     MethodResult,
@@ -21,6 +22,9 @@ from chameleon.mixing.types import (
     StepSize,
     TrainingState,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @runtime_checkable
@@ -119,134 +123,116 @@ class Observer(Protocol):
         ...
 
 
-class MixingMethod(Protocol):
-    """One method. `name` is the registry key, the config key and the {method} wildcard."""
+class Method:
+    """One method, as it is where it says nothing else: needs nothing, runs nothing extra, static weights.
 
-    name: str
-    version: int
-    requires: frozenset[str]
-    kind: str
-    sees: tuple[str, ...]
-    cost: str
-    online: bool
-    foretells: bool
-    defaults: Mapping[str, Any]
+    Attributes:
+        name: the registry key, the config key and the {method} wildcard.
+        version: raised when its weights change for the same inputs.
+        requires: see `chameleon.mixing.types.REQUIREMENTS`.
+        kind, sees, cost: for a reader (`chameleon methods`, which explains the letters): one of KINDS, those
+            of SEEN that the weights depend on, FLOPs beyond the base run.
+        online: whether it has a `controller`.
+        foretells: whether it has an `expected`.
+        where: what stands before a parameter's name in messages; empty: `method NAME: `.
+        parameters: what it takes: by key a `chameleon.mixing.Parameter`, or a default that `check` checks.
+        defaults: the parameters' defaults; made of `parameters`, where a method has these.
+    """
+
+    name: str = ""
+    version: int = 1
+    requires: frozenset[str] = frozenset()
+    kind: str = "free"
+    sees: tuple[str, ...] = ()
+    cost: str = "0"
+    online: bool = False
+    foretells: bool = False
+    where: str = ""
+    parameters: Mapping[str, Any] = {}
+    defaults: Mapping[str, Any] = {}
+
+    def __init_subclass__(cls) -> None:
+        if "parameters" in vars(cls):
+            given = cls.parameters.items()
+            cls.defaults = {key: of.default if isinstance(of, Parameter) else of for key, of in given}
 
     def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
         """Raise UserError for parameters that cannot work; called while the config is read.
 
         `facts` holds what is known by then: `tokenizer_fingerprint`.
         """
-        ...
+        where = self.where or f"method {self.name}: "
+        for key, of in self.parameters.items():
+            if isinstance(of, Parameter):
+                of.check(where + key, params[key], domains)
 
     def files(self, params: Mapping[str, Any]) -> list[str]:
         """Return the user's files that the weights depend on; a newer file reruns the method's jobs."""
-        ...
+        return []
 
     def uses(self, params: Mapping[str, Any]) -> list[str]:
         """Return the labels of the methods of the same scenario whose weights this one builds on."""
-        ...
+        return self._labels(params, "weights")
 
     def follows(self, params: Mapping[str, Any]) -> list[str]:
         """Return the labels of the methods of the same scenario whose base runs must be done before."""
-        ...
+        return []
 
     def reads(self, params: Mapping[str, Any]) -> list[str]:
         """Return the labels of the methods of the same scenario whose extra runs this one reads too.
 
         A swarm is trained once and charged to every method that fits a law to it.
         """
-        ...
+        return self._labels(params, "runs")
+
+    def _labels(self, params: Mapping[str, Any], asked: str) -> list[str]:
+        given = [(params[key], of) for key, of in self.parameters.items() if isinstance(of, Parameter)]
+        return [label for label, of in given if of.asks == asked and not (of.optional and label is None)]
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
         """Return the runs needed, known before anything has run: the DAG stays static."""
-        ...
+        return []
 
     def run_weights(self, inputs: RunInputs) -> dict[str, float]:
         """Return the mixture of a run whose spec leaves it open."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} leaves weights open but defines no run_weights()")
 
     def objective(self, inputs: RunInputs) -> Objective:
         """Return the objective of a run whose spec asks for one."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} asks for an objective but defines none")
 
     def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
         """Return what a step under the objective holds beyond a plain step's memory, for `chameleon plan`.
 
         An online method's is that of its base run.
         """
-        ...
+        return 0.0
 
     def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
         """Return how many models `weights` measures on the validation split, for `chameleon plan`."""
-        ...
+        return 0
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Return the schedule; an online method's has one stage, where its controller starts."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} must define weights()")
 
     def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         """Return the loss (nats/token) expected of other mixtures, by label; methods that foretell only.
 
-        For a table that holds it against base models; `inputs` are those that `weights` gets.
+        For a table that holds it against base models; `inputs` are those that `weights` gets. Nothing where
+        there is no choice, or where one domain's loss is the target: what base models come to is given as a
+        mean over domains.
         """
-        ...
+        if len(inputs.domains) == 1 or inputs.params.get("target", MEAN) != MEAN:
+            return {}
+        asked = [[mixture.get(d, 0.0) for d in inputs.names] for mixture in mixtures.values()]
+        found = self.expected(inputs, np.array(asked))
+        return {} if found is None else dict(zip(mixtures, found.tolist(), strict=True))
+
+    def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray | None:
+        """Return the mean losses expected of n mixtures (n x k, columns as `inputs.names`); None: unknown."""
+        raise NotImplementedError(f"{type(self).__name__} foretells but defines no expected()")
 
     def controller(self, inputs: MethodInputs) -> Controller:
         """Return the controller of one base run; online methods only."""
-        ...
-
-
-class Method:
-    """Defaults for `MixingMethod`: needs nothing, runs nothing extra, static weights."""
-
-    name: str = ""
-    version: int = 1
-    requires: frozenset[str] = frozenset()
-    #: For a reader (`chameleon methods`, which explains the letters): one of KINDS, those of SEEN that the
-    #: weights depend on, FLOPs beyond the base run.
-    kind: str = "free"
-    sees: tuple[str, ...] = ()
-    cost: str = "0"
-    online: bool = False
-    foretells: bool = False
-    defaults: Mapping[str, Any] = {}
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        pass
-
-    def files(self, params: Mapping[str, Any]) -> list[str]:
-        return []
-
-    def uses(self, params: Mapping[str, Any]) -> list[str]:
-        return []
-
-    def follows(self, params: Mapping[str, Any]) -> list[str]:
-        return []
-
-    def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return []
-
-    def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
-        return []
-
-    def run_weights(self, inputs: RunInputs) -> dict[str, float]:
-        raise NotImplementedError(f"{type(self).__name__} leaves weights open but defines no run_weights()")
-
-    def objective(self, inputs: RunInputs) -> Objective:
-        raise NotImplementedError(f"{type(self).__name__} asks for an objective but defines none")
-
-    def objective_bytes(self, params: Mapping[str, Any], step: StepSize) -> float:
-        return 0.0
-
-    def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
-        return 0
-
-    def weights(self, inputs: MethodInputs) -> MethodResult:
-        raise NotImplementedError(f"{type(self).__name__} must define weights()")
-
-    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        raise NotImplementedError(f"{type(self).__name__} foretells but defines no foretell()")
-
-    def controller(self, inputs: MethodInputs) -> Controller:
         raise NotImplementedError(f"{type(self).__name__} is online but defines no controller()")

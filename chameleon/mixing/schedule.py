@@ -3,11 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 #: Weights must sum to one up to float64 rounding over a few thousand domains.
 SIMPLEX_TOLERANCE = 1e-9

@@ -4,17 +4,19 @@ Imports no torch: the workflow reads methods while it builds its DAG.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
+from chameleon.core.errors import UserError
 from chameleon.mixing.schedule import MixtureSchedule
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from torch import Tensor
 
 #: What a method may ask for in `requires`. `embeddings` brings the scenario's proxy with it, `histograms`
 #: counts the tokens of the train splits, `validation_histograms` those of the validation splits, `validation`
@@ -222,6 +224,34 @@ class MethodInputs:
     histograms: np.ndarray | None = None
     validation_histograms: np.ndarray | None = None
     validation_losses: Callable[..., dict[str, float]] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The domains sorted: the order of arrays, so that the scenario's order changes no result."""
+        return sorted(self.domains)
+
+    def counted(self, method: str) -> dict[str, int]:
+        """Return the tokens of each domain's train split; `method` is whose mixture they decide.
+
+        Raises:
+            UserError: a domain without any.
+        """
+        if empty := [domain for domain in self.domains if self.token_counts[domain] <= 0]:
+            raise UserError(f"{method}: domain {', '.join(empty)} has no train tokens")
+        return {domain: self.token_counts[domain] for domain in self.domains}
+
+    def answer(
+        self, weights: "Mapping[str, float] | ArrayLike", diagnostics: Mapping[str, Any] | None = None
+    ) -> "MethodResult":
+        """Return the static mixture of weights by domain, or of k weights in the order of `names`."""
+        found = weights if isinstance(weights, Mapping) else named(self.domains, weights)
+        return MethodResult(MixtureSchedule.static(found), dict(diagnostics or {}))
+
+
+def named(domains: Iterable[str], values: "ArrayLike") -> dict[str, float]:
+    """Return domain -> value in the order of `domains`, of values in the order of their sorted names."""
+    found = dict(zip(sorted(domains), np.asarray(values).tolist(), strict=True))
+    return {domain: found[domain] for domain in domains}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""λ and T of Chameleon as users write them, and what they come to for given embeddings.
+"""Chameleon's settings as users write them, and the weights that they make of given embeddings.
 
 Shared by the benchmark's method and by `chameleon weigh`. Numbers as in the paper's code, or two forms that
 keep their meaning elsewhere: λ as a share of the affinity's trace (whatever the size of a model's hidden
@@ -6,12 +6,17 @@ states), T in proportion to the number of domains (scores sum to one, so 1/s gro
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from chameleon import krls
 from chameleon.core.errors import UserError, choices
-from chameleon.mixing.parameters import check_number, check_whole
+from chameleon.mixing.parameters import check_flag, check_number, check_whole
+
+Array = NDArray[np.float64]
 
 #: Softmax temperature of each mode, those of the reference code.
 TEMPERATURES = {"pretrain": 5.0, "finetune": 0.2}
@@ -64,3 +69,61 @@ def ridge_of(given: Any, embeddings: np.ndarray, centre: bool) -> float:
     x = np.asarray(embeddings, dtype=np.float64)
     trace = float(((x - x.mean(axis=0)) ** 2).sum() if centre else (x**2).sum())
     return float(given["of_trace"]) * (trace if trace > 0 else 1.0) / len(x)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How scores and weights are made.
+
+    Attributes:
+        mode: `pretrain` (common domains gain) or `finetune` (distinctive ones do).
+        ridge: λ, a number or {of_trace: share}.
+        temperature: T, a number, {at: 5.0, of: 7}, or None for the mode's own.
+        centre, normalise: as of `chameleon.krls`; the paper's formulas have neither.
+    """
+
+    mode: str = "pretrain"
+    ridge: Any = 10.0
+    temperature: Any = None
+    centre: bool = True
+    normalise: bool = True
+
+    def check(self, where: str = "", k: int = 2) -> None:
+        """Raise UserError for another mode, a ridge, a temperature or a switch that is none.
+
+        Args:
+            where: what the keys stand in, for messages.
+            k: number of domains.
+        """
+        temperature_of(self.temperature, self.mode, k, where)
+        check_flag(f"{where}centre", self.centre)
+        check_flag(f"{where}normalise", self.normalise)
+        check_ridge(self.ridge, where)
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Scores and weights of k domains, their affinity (k x k; empty: not formed), and λ and T behind them."""
+
+    scores: Array
+    weights: Array
+    affinity: Array
+    ridge: float
+    temperature: float
+
+
+def weigh(embeddings: np.ndarray, settings: Settings, affinity: bool = True) -> Weighed:
+    """Return scores and weights of k x d embeddings, as the reference code computes them.
+
+    Without the affinity, scores come without a k x k matrix, for many domains.
+    """
+    temperature = temperature_of(settings.temperature, settings.mode, len(embeddings), "")
+    ridge = ridge_of(settings.ridge, embeddings, settings.centre)
+    if affinity:
+        omega = krls.affinity(embeddings, centre=settings.centre)
+        scores = krls.leverage_scores(omega, ridge, settings.normalise)
+    else:
+        omega = np.zeros((0, 0))
+        scores = krls.scores_of(embeddings, ridge, settings.centre, settings.normalise)
+    to_weights = krls.pretrain_weights if settings.mode == "pretrain" else krls.finetune_weights
+    return Weighed(scores, to_weights(scores, temperature), omega, ridge, temperature)

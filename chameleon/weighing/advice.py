@@ -6,7 +6,7 @@ import numpy as np
 
 from chameleon.mixture import Domain
 from chameleon.mixture.epochs import epochs
-from chameleon.weighing.kernel import Weighed
+from chameleon.mixture.settings import Weighed
 
 #: Documents below which a domain is called small.
 FEW_DOCUMENTS = 100

@@ -11,10 +11,10 @@ from typing import Any
 
 from chameleon.core.errors import UserError, choices
 from chameleon.mixture import Domain, Mixture
+from chameleon.mixture.settings import Settings
 from chameleon.weighing import store
 from chameleon.weighing.embedder import Embedder
 from chameleon.weighing.estimate import Asked, embed, estimate, mixture_of
-from chameleon.weighing.kernel import Settings
 from chameleon.weighing.models import load
 from chameleon.weighing.text import shards, sources
 from chameleon.weighing.text.texts import texts
@@ -133,17 +133,14 @@ def _kept(mix: str | Path) -> tuple[Mixture, store.Vectors]:
 def _asked(mixture: Mixture) -> Asked:
     """Return what a mixture was asked for with."""
     how, made = dict(mixture.how or {}), dict(mixture.embedder or {})
+    given = ("model", "layer", "windows", "drawn", "window_length", "precision")
+    settings = Settings(**{key: how[key] for key in ("mode", "ridge", "temperature", "centre", "normalise")})
     return Asked(
-        model=made["model"],
-        layer=made["layer"],
-        windows=made["windows"],
-        drawn=made["drawn"],
-        window_length=made["window_length"],
-        precision=made["precision"],
+        **{key: made[key] for key in given},
         tokenizer=made.get("tokenizer"),
         seed=how["seed"],
         confidence=how["confidence"],
-        settings=Settings(how["mode"], how["ridge"], how["temperature"], how["centre"], how["normalise"]),
+        settings=settings,
     )
 
 

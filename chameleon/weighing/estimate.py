@@ -13,11 +13,11 @@ from chameleon.core.errors import UserError
 from chameleon.mixing.parameters import check_number, check_whole
 from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.mixture import Domain, Mixture
+from chameleon.mixture.settings import Settings, weigh
 from chameleon.weighing import kernel, store
 from chameleon.weighing.advice import advice, repeated
 from chameleon.weighing.embedder import CHARACTERS, Embedder
 from chameleon.weighing.intervals import bootstrap, influence, without
-from chameleon.weighing.kernel import Settings
 from chameleon.weighing.meter import Meter
 from chameleon.weighing.models import load
 from chameleon.weighing.text import shards, sources
@@ -132,7 +132,7 @@ def mixture_of(
     names = tuple(vectors)
     rows = {name: windows for name, (windows, _) in vectors.items()}
     embeddings = kernel.means(rows)
-    found = kernel.weigh(embeddings, asked.settings)
+    found = weigh(embeddings, asked.settings)
     over_windows = _interval(vectors, asked, documents=False)
     over_documents = _interval(vectors, asked, documents=True)
     left_out = without(embeddings, asked.settings)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chameleon.core.seeds import generator
-from chameleon.weighing.kernel import Settings, weigh, weigh_many
+from chameleon.mixture.settings import Settings, weigh
+from chameleon.weighing.kernel import weigh_many
 
 Array = NDArray[np.float64]
 

@@ -17,7 +17,6 @@ from chameleon.experiment import specs
 from chameleon.experiment.load import load
 from chameleon.experiment.specs import study
 from chameleon.mixing import registry
-from chameleon.sensitivity.train import proxy as study_proxy
 from chameleon.stages import measure, runs, weighting
 from chameleon.stages.swarm import swarm
 from chameleon.training.loop import Training
@@ -176,13 +175,13 @@ def test_a_proxy_of_the_study_keeps_its_checkpoints(raw, toy, tmp_path, kill):
     raw["scenarios"]["toy"]["methods"] = ["chameleon"]
     spec = study.proxy(load(raw), "steps_8", 0)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    study_proxy(spec, toy.manifests, toy.tokenizer, whole, 1)
+    runs.proxy(spec, toy.manifests, toy.tokenizer, whole, 1)
     for count in (3, 1, 3):
         kill(count)
         with pytest.raises(Killed):
-            study_proxy(spec, toy.manifests, toy.tokenizer, cut, 1, "1steps")
+            runs.proxy(spec, toy.manifests, toy.tokenizer, cut, 1, "1steps")
     kill(0)
-    study_proxy(spec, toy.manifests, toy.tokenizer, cut, 1, "1steps")
+    runs.proxy(spec, toy.manifests, toy.tokenizer, cut, 1, "1steps")
     assert len(list(cut.glob("model/checkpoints/*/model.safetensors"))) == 2
     assert contents(cut) == contents(whole)
 
@@ -241,7 +240,7 @@ def test_a_state_of_another_run_or_version_is_refused(half, capfd, monkeypatch):
 
 def test_a_state_of_another_version_is_refused(half, capfd, monkeypatch):
     start, _ = half
-    monkeypatch.setattr(states, "FORMAT", 2)
+    monkeypatch.setattr(states, "FORMAT", states.FORMAT + 1)
     start()
     said = capfd.readouterr().err
     assert said.count("a state of another run, version or input; not used") == 2 and "goes on" not in said

@@ -208,7 +208,7 @@ def test_a_domain_absent_from_a_batch_keeps_its_last_loss():
     controller = registry.get("ado").controller(inputs(THREE, parameters()))
     for step, losses in enumerate([{"web": 4.0, "code": 2.0}, {"papers": 5.0}, {"web": 3.0}], 1):
         controller.observe(step, losses)
-    assert np.array(controller.losses).tolist() == [[2, 3, 4], [2, 5, 4], [2, 5, 3]]
+    assert np.array(controller.losses.rows).tolist() == [[2, 3, 4], [2, 5, 4], [2, 5, 3]]
 
 
 def test_nothing_observed_plays_the_prior():

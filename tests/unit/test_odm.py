@@ -11,7 +11,7 @@ from synthetic_gradients import BATCH, dealt
 from chameleon.core.errors import UserError
 from chameleon.data.sampler import allocate
 from chameleon.methods.reweighting.odm import RULES, Bandit, exploration
-from chameleon.methods.reweighting.owed import Owed
+from chameleon.methods.reweighting.segments import Owed
 from chameleon.mixing import registry
 from chameleon.mixing.method import Observer
 from chameleon.mixing.types import MethodInputs, TrainingState

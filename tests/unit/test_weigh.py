@@ -14,9 +14,9 @@ from chameleon.core.errors import UserError
 from chameleon.experiment.load import load_files
 from chameleon.mixture import Domain, Mixture
 from chameleon.mixture.epochs import epochs
+from chameleon.mixture.settings import Settings, weigh
 from chameleon.weighing import intervals, kernel
 from chameleon.weighing.advice import advice, repeated
-from chameleon.weighing.kernel import Settings
 
 SMALL = {"windows": 16, "window_length": 32}
 
@@ -44,7 +44,7 @@ def test_weights_are_krls_of_the_windows_means(mix):
 
     vectors = store.load(mix, mixture.domains)
     embeddings = np.stack([np.unique(rows, axis=0).mean(axis=0) for rows, _ in vectors.values()])
-    found = kernel.weigh(embeddings, Settings())
+    found = weigh(embeddings, Settings())
     assert list(mixture.weights.values()) == pytest.approx(found.weights, abs=1e-6)
     np.testing.assert_allclose(mixture.affinity, found.affinity, rtol=1e-4)
     assert all(d.low < w < d.high for (n, w) in mixture.weights.items() for d in [mixture.domain(n)])
@@ -121,7 +121,7 @@ def test_batched_weights_are_those_of_krls():
     ]
     for settings in forms:
         many = kernel.weigh_many(sets, settings)
-        one = np.array([kernel.weigh(x, settings).weights for x in sets])
+        one = np.array([weigh(x, settings).weights for x in sets])
         np.testing.assert_allclose(many, one, atol=1e-9)
 
 
@@ -129,7 +129,7 @@ def test_intervals_hold_the_truth():
     """Planted Gaussian windows: 90 % intervals hold the weights of the true means in 85 to 95 % of cases."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(5, 12))
-    truth = kernel.weigh(centres, Settings()).weights
+    truth = weigh(centres, Settings()).weights
     held = []
     for user in range(60):
         rows = {str(i): c + rng.normal(size=(48, 12)) for i, c in enumerate(centres)}
@@ -156,8 +156,8 @@ def test_few_documents_make_the_interval_over_documents_wider():
 def test_influence_is_what_leaving_out_does():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5, 7))
-    weights, left = kernel.weigh(x, Settings()).weights, intervals.without(x, Settings())
-    np.testing.assert_allclose(left[2, [0, 1, 3, 4]], kernel.weigh(np.delete(x, 2, 0), Settings()).weights)
+    weights, left = weigh(x, Settings()).weights, intervals.without(x, Settings())
+    np.testing.assert_allclose(left[2, [0, 1, 3, 4]], weigh(np.delete(x, 2, 0), Settings()).weights)
     rest = np.delete(weights, 2) / (1 - weights[2])
     moved = np.abs(rest - left[2, [0, 1, 3, 4]]).sum() / 2
     assert intervals.influence(weights, left)[2] == pytest.approx(moved)
@@ -167,7 +167,7 @@ def test_influence_is_what_leaving_out_does():
 def warned(x, known=None, until=None, settings=None):
     names = [f"d{i}" for i in range(len(x))]
     about = {n: Domain(low=0.1, high=0.11, documents=1000) for n in names} | (known or {})
-    return " ".join(advice(names, about, kernel.weigh(np.asarray(x, float), settings or Settings()), until))
+    return " ".join(advice(names, about, weigh(np.asarray(x, float), settings or Settings()), until))
 
 
 def test_warnings():

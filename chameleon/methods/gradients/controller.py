@@ -11,6 +11,8 @@ import numpy as np
 
 from chameleon.methods.gradients.last_layer import GroupSums
 from chameleon.methods.reweighting.segments import Segments
+from chameleon.methods.reweighting.weights import by_name
+from chameleon.mixing.kept import Kept
 from chameleon.mixing.types import StepInfo, TrainingState
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from chameleon.training.model import Decoder
 
 
-class GradientController:
+class GradientController(Kept):
     """Plays the start for a segment, then shares that `update` moves, segment by segment.
 
     Attributes:
@@ -28,6 +30,8 @@ class GradientController:
         sums: the gradients since they were cleared.
         history: what was measured, an entry an update.
     """
+
+    kept: tuple[str, ...] = ("shares", "sums", "history", "segments")
 
     def __init__(self, start: Mapping[str, float], every: int, groups: int = 1) -> None:
         """
@@ -71,26 +75,12 @@ class GradientController:
 
         def moved() -> np.ndarray:
             self.shares, said = self.update()
-            self.history.append({"step": state.step, "weights": self.named(self.shares), **said})
+            weights = by_name(self.names, self.shares)
+            self.history.append({"step": state.step, "weights": weights, **said})
             return self.shares
 
         return self.segments.next(state, self.shares, moved)
 
-    def named(self, values: np.ndarray) -> dict[str, float | None]:
-        """Return domain -> value; None for NaN."""
-        return {d: None if np.isnan(x) else float(x) for d, x in zip(self.names, values, strict=True)}
-
     def outcome(self) -> dict[str, Any]:
         """Return the history."""
         return {"updates": self.history}
-
-    def state(self) -> dict[str, Any]:
-        """Return what later steps and segments depend on."""
-        own = {"shares": self.shares, "gradients": self.sums.state(), "history": self.history}
-        return own | self.segments.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.shares, self.history = np.array(state["shares"]), list(state["history"])
-        self.sums.restore(state["gradients"])
-        self.segments.restore(state)

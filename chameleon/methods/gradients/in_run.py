@@ -7,13 +7,14 @@ the target's loss under a step of SGD, w - η_t Σ_D (n_D / n) g_D. `baselines/i
 run is; this is what it does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chameleon.methods.reweighting.weights import thinned
+from chameleon.methods.reweighting.weights import Trajectory, by_name
 from chameleon.methods.reweighting.with_target import gradients_beside
+from chameleon.mixing.kept import Kept
 from chameleon.mixing.types import StepInfo
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def weights_of(values: np.ndarray, rule: str, temperature: float) -> np.ndarray:
     return raw / raw.sum() if raw.sum() > 0 else np.full(k, 1 / k)
 
 
-class InRunShapley:
+class InRunShapley(Kept):
     """One proxy run.
 
     Args:
@@ -57,6 +58,8 @@ class InRunShapley:
         target: the domain whose loss is to fall; None: the mean over all domains.
         per, rule, temperature: what a domain is judged by, and how values become weights.
     """
+
+    kept = ("sums", "_path", "extra_flops")
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ class InRunShapley:
         self.target, self.per, self.rule, self.temperature = target, per, rule, temperature
         #: By domain: Σ_t of a step's value, of its square, the steps that had a block, and blocks.
         self.sums = {name: np.zeros(len(self.names)) for name in ("value", "square", "steps", "blocks")}
-        self._path: list[np.ndarray] = []
+        self._path = Trajectory(self.names)
 
     def take(self, products: np.ndarray, present: Sequence[str], counts: np.ndarray, eta: float) -> None:
         """Credit a step's domains.
@@ -86,7 +89,7 @@ class InRunShapley:
         values = eta * counts / counts.sum() * products[:-1, -1]
         for name, more in {"value": values, "square": values**2, "steps": 1.0, "blocks": counts}.items():
             self.sums[name][at] += more
-        self._path.append(weights_of(self.values(), self.rule, self.temperature))
+        self._path.rows.append(weights_of(self.values(), self.rule, self.temperature))
 
     def values(self) -> np.ndarray:
         """Return the k values by which domains are judged, NaN without a block."""
@@ -115,16 +118,6 @@ class InRunShapley:
         mine = [i for i, d in enumerate(domains) if d == self.target]
         return tokens[mine], targets[mine]
 
-    def state(self) -> dict[str, Any]:
-        """Return the sums, the weights' way and what was computed so far."""
-        path = np.array(self._path).reshape(len(self._path), len(self.names))
-        return {"sums": self.sums, "path": path, "extra_flops": self.extra_flops}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.sums, self._path = dict(state["sums"]), list(state["path"])
-        self.extra_flops = float(state["extra_flops"])
-
     def outcome(self) -> dict[str, Any]:
         """Return, by domain: `weights`; `value`, by which it is judged, and `value_error`, what one standard
         error of it is if steps are independent; `total`, the sum over its blocks; `blocks`. And `trajectory`:
@@ -141,8 +134,5 @@ class InRunShapley:
             "total": total,
             "blocks": self.sums["blocks"],
         }
-        named = {
-            name: {d: float(x) if np.isfinite(x) else None for d, x in zip(self.names, of, strict=True)}
-            for name, of in found.items()
-        }
-        return {**named, "trajectory": thinned(self._path, self.names)}
+        named = {key: by_name(self.names, of) for key, of in found.items()}
+        return {**named, "trajectory": self._path.thinned()}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chameleon.methods.gradients.controller import GradientController
-from chameleon.methods.reweighting.weights import exponentiate, neutral_exponent
+from chameleon.methods.reweighting.weights import by_name, exponentiate, neutral_exponent
 
 
 def estimates(products: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
@@ -52,6 +52,8 @@ class PikeController(GradientController):
     A domain's blocks go to its halves in turns. At the end of the first step after which it has two of them
     or more, they make an estimate, and the next one begins.
     """
+
+    kept = (*GradientController.kept, "totals", "means", "counts", "blocks")
 
     def __init__(self, start: Mapping[str, float], every: int, zetas: Sequence[float]) -> None:
         """
@@ -99,20 +101,9 @@ class PikeController(GradientController):
             self.shares, exponent(self.means[:, 0], self.means[:, 1], self.blocks, self.zetas)
         )
         said = {
-            "squared_gradient": self.named(self.means[:, 0]),
-            "variance": self.named(self.means[:, 1]),
+            "squared_gradient": by_name(self.names, self.means[:, 0]),
+            "variance": by_name(self.names, self.means[:, 1]),
             "estimates": {d: int(n) for d, n in zip(self.names, self.counts, strict=True)},
         }
         self.totals[:], self.counts[:] = 0, 0
         return exponentiate(self.shares, x), said
-
-    def state(self) -> dict[str, Any]:
-        """Return what later steps and segments depend on."""
-        own = {"totals": self.totals, "means": self.means, "counts": self.counts, "blocks": self.blocks}
-        return super().state() | own
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        super().restore(state)
-        self.totals, self.means, self.counts = (np.array(state[key]) for key in ("totals", "means", "counts"))
-        self.blocks = int(state["blocks"])

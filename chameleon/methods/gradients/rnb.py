@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 
 from chameleon.methods.gradients.controller import GradientController
-from chameleon.methods.reweighting.weights import exponentiate
+from chameleon.methods.reweighting.weights import by_name, exponentiate
+from chameleon.mixing.kept import Kept
 
 
-class Balance:
+class Balance(Kept):
     """The Gram matrix, as far as domains have been seen, and the shares that follow from it.
 
     Attributes:
         gram: k x k, G_ij = ⟨g_i, g_j⟩ / (|S_i| |S_j|) of the last round that had both domains; zero before.
         seen: k, whether any round had the domain.
     """
+
+    kept = ("gram", "seen")
 
     def __init__(self, domains: int, strength: float) -> None:
         """
@@ -62,6 +65,8 @@ class Balance:
 class RnbController(GradientController):
     """Adds up gradients by domain for a round, then plays what `Balance` says and begins anew."""
 
+    kept = (*GradientController.kept, "balance")
+
     def __init__(self, start: Mapping[str, float], every: int, strength: float) -> None:
         super().__init__(start, every)
         k = len(self.names)
@@ -73,15 +78,5 @@ class RnbController(GradientController):
         self.balance.take(self.sums.products(groups), counts)
         self.sums.clear(groups)
         share = self.balance.self_share(self.target)
-        said = {"self_share": None if np.isnan(share) else share, "blocks": self.named(counts)}
+        said = {"self_share": None if np.isnan(share) else share, "blocks": by_name(self.names, counts)}
         return self.balance.shares(self.target), said
-
-    def state(self) -> dict[str, Any]:
-        """Return what later steps and segments depend on."""
-        return super().state() | {"gram": self.balance.gram, "seen": self.balance.seen.astype(np.int64)}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        super().restore(state)
-        self.balance.gram = np.array(state["gram"])
-        self.balance.seen = np.array(state["seen"]).astype(bool)

@@ -7,15 +7,9 @@ import numpy as np
 
 from chameleon.core.seeds import generator
 from chameleon.methods.capped import epoch_caps
-from chameleon.methods.laws.solve import MINIMUM_RUNS, check_law, fitted, minimum
-from chameleon.methods.rows import MEAN, rows
-from chameleon.mixing import (
-    Method,
-    MethodInputs,
-    MethodResult,
-    MixtureSchedule,
-    check_label,
-)
+from chameleon.methods.laws.solve import MINIMUM_RUNS, PARAMETERS, fitted, minimum
+from chameleon.methods.rows import rows
+from chameleon.mixing import Method, MethodInputs, MethodResult, runs_of
 
 
 class LawMethod(Method):
@@ -27,21 +21,10 @@ class LawMethod(Method):
     #: Key of `models.MODELS`.
     law = ""
     foretells = True
-    defaults: Mapping[str, Any] = {
-        "swarm": "regmix",  # label of the method of the same scenario whose runs are read
-        "target": MEAN,  # or a domain
-        "divergence": 0.0,  # λ of the Kullback-Leibler divergence from the shares of the tokens at hand
-        "repetitions": None,  # most passes over a domain's train split in the base run; None: no cap
-        "folds": 8,  # of the cross-validation
+    parameters: Mapping[str, Any] = {
+        "swarm": runs_of("regmix"),  # the method of the same scenario whose runs are read
+        **PARAMETERS,
     }
-
-    def check(self, params: Mapping[str, Any], domains: tuple[str, ...], facts: Mapping[str, Any]) -> None:
-        """Raise UserError for an unknown target and numbers out of range."""
-        check_label(f"method {self.name}: swarm", params["swarm"])
-        check_law(self.name, params, domains)
-
-    def reads(self, params: Mapping[str, Any]) -> list[str]:
-        return [params["swarm"]]
 
     def rows(self, inputs: MethodInputs, names: list[str]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Return mixtures (n x k) and losses (n x m) that the laws are fitted to, and diagnostics of them."""
@@ -58,33 +41,27 @@ class LawMethod(Method):
         Raises:
             UserError: the caps leave less than a whole mixture.
         """
-        names, params = sorted(inputs.domains), inputs.params
+        names, params = inputs.names, inputs.params
         if len(names) == 1:
-            return MethodResult(MixtureSchedule.static({names[0]: 1.0}))
+            return inputs.answer([1.0])
         x, y, of_rows = self.rows(inputs, names)
         counts = np.array([float(inputs.token_counts[d]) for d in names])
         natural, most = counts / counts.sum(), params["repetitions"]
         caps = None if most is None else epoch_caps(counts, inputs.token_budget, most)
         if len(x) < MINIMUM_RUNS:
-            best = dict(zip(names, x[y.mean(axis=1).argmin()].tolist(), strict=True))
-            schedule = MixtureSchedule.static({d: best[d] for d in inputs.domains})
-            return MethodResult(schedule, {"law": "none: too few runs", "runs": len(x)})
+            best = x[y.mean(axis=1).argmin()]
+            return inputs.answer(best, {"law": "none: too few runs", "runs": len(x)})
         shuffle = generator(inputs.seed, "law", "folds")
         found, diagnostics = minimum(self.name, self.law, x, y, natural, caps, params, shuffle)
         tight = [] if caps is None else np.flatnonzero(found >= caps - 1e-9).tolist()
         diagnostics |= of_rows
         diagnostics["at_cap"] = [names[i] for i in tight]
-        weights = dict(zip(names, found.tolist(), strict=True))
-        return MethodResult(MixtureSchedule.static({d: weights[d] for d in inputs.domains}), diagnostics)
+        return inputs.answer(found, diagnostics)
 
-    def foretell(self, inputs: MethodInputs, mixtures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """Return the laws' mean loss of other mixtures; nothing where one domain's loss is the target."""
-        names, params = sorted(inputs.domains), inputs.params
-        if len(names) == 1:
-            return {}
-        x, y, _ = self.rows(inputs, names)
-        if len(x) < MINIMUM_RUNS or params["target"] != MEAN:
-            return {}
-        asked = np.array([[mixture.get(d, 0.0) for d in names] for mixture in mixtures.values()])
-        expected = np.mean([law.predict(asked) for law in fitted(self.law, x, y)], axis=0)
-        return dict(zip(mixtures, expected.tolist(), strict=True))
+    def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray | None:
+        """Return the laws' mean loss; None where there are too few runs."""
+        x, y, _ = self.rows(inputs, inputs.names)
+        if len(x) < MINIMUM_RUNS:
+            return None
+        found: np.ndarray = np.mean([law.predict(mixtures) for law in fitted(self.law, x, y)], axis=0)
+        return found

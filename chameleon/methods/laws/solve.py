@@ -4,18 +4,26 @@ What Data Mixing Laws, Olmix and mixture reuse have in common. Columns of arrays
 reuse what stands in their place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from chameleon.core.errors import UserError, choices
+from chameleon.core.errors import UserError
 from chameleon.methods.laws import exact
 from chameleon.methods.regression import models
 from chameleon.methods.regression.laws import LogLinear
-from chameleon.methods.rows import MEAN
-from chameleon.mixing import check_number, check_whole
+from chameleon.mixing import number, target, whole
 
+#: What is asked of a method that takes a law's minimum.
+PARAMETERS: dict[str, Any] = {
+    "target": target(),
+    # λ of the Kullback-Leibler divergence from the shares of the tokens at hand.
+    "divergence": number(0.0, least=0),
+    # Most passes over a domain's train split in the base run; None: no cap.
+    "repetitions": number(None, above=0),
+    "folds": whole(8, 2, most=10_000),  # of the cross-validation
+}
 #: Fewer runs than this cannot be fitted and checked.
 MINIMUM_RUNS = 3
 
@@ -30,21 +38,6 @@ def fitted(law: str, x: np.ndarray, y: np.ndarray) -> list[LogLinear]:
     """
     found = [models.fit(law, x, column) for column in y.T]
     return [one for one in found if isinstance(one, LogLinear)]
-
-
-def check_law(name: str, params: Mapping[str, Any], domains: Sequence[str]) -> None:
-    """Refuse what a method that takes a law's minimum cannot work with.
-
-    Args:
-        name: of the method.
-        params: `target`, `divergence`, `repetitions` and `folds` among them.
-        domains: of the scenario.
-    """
-    if params["target"] not in (MEAN, *domains):
-        raise UserError(f"method {name}: target: {choices(params['target'], [MEAN, *domains])}")
-    check_number(f"method {name}: divergence", params["divergence"], least=0)
-    check_number(f"method {name}: repetitions", params["repetitions"], above=0, optional=True)
-    check_whole(f"method {name}: folds", params["folds"], 2, most=10_000)
 
 
 def minimum(
@@ -78,14 +71,11 @@ def minimum(
         found = exact.minimise(np.array([one.exponents for one in laws]), natural, params["divergence"], caps)
     except UserError as error:
         raise UserError(f"method {name}: repetitions: {params['repetitions']!r}: {error}") from error
-    held_out = models.cross_validate(law, x, y, params["folds"], shuffle)
-    correlation = models.spearman(held_out, y.mean(axis=1))
     return found, {
         "law": law,
         "runs": len(x),
         "runs_advised": 3 * (x.shape[1] + 1),
         "predicted_loss": float(np.mean([one.predict(found[None])[0] for one in laws])),
         "best_swarm_loss": float(y.mean(axis=1).min()),
-        "heldout_mse": models.mean_squared_error(held_out, y.mean(axis=1)),
-        **({} if correlation is None else {"heldout_spearman": correlation}),
+        **models.held_out(law, x, y, params["folds"], shuffle),
     }

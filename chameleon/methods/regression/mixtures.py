@@ -64,9 +64,9 @@ def tempered(prior: np.ndarray, temperature: float = TEMPERATURE) -> np.ndarray:
     return _normalised(_normalised(prior) ** temperature)
 
 
-def strengths(low: float, high: float, number: int = NUM_STRENGTHS) -> np.ndarray:
+def strengths(low: float, high: float) -> np.ndarray:
     """Return concentrations of the Dirichlet, evenly spaced on a logarithmic scale."""
-    return np.logspace(np.log10(low), np.log10(high), number)
+    return np.logspace(np.log10(low), np.log10(high), NUM_STRENGTHS)
 
 
 def swarm_mixtures(
@@ -153,12 +153,11 @@ def candidate_mixtures(
     bounds: np.ndarray,
     number: int,
     generator: np.random.Generator,
-    strength: tuple[float, float] = (1.0, 1.0),
     least: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return `number` mixtures from Dirichlet(prior · strength) within the bounds.
+    """Return `number` mixtures from Dirichlet(prior) within the bounds.
 
-    RegMix's notebook simulates with the prior itself (strength 1) and without bounds, so that its optimum may
+    RegMix's notebook simulates with the prior too, and without bounds, so that its optimum may
     repeat a domain more often than any run of the swarm did. Draws beyond the upper bounds are dropped. Where
     they leave too few of 20 draws per candidate, the bounds are narrow: then all candidates are made within
     them (`chameleon.methods.regression.within`), and `least` is kept too.
@@ -168,7 +167,6 @@ def candidate_mixtures(
         bounds: k upper bounds; a domain with bound 0 gets nothing.
         number: candidates asked for.
         generator: source of the draws.
-        strength: lowest and highest concentration; 15 between them if they differ.
         least: k lower bounds of narrow bounds; None: 0.
 
     Raises:
@@ -177,7 +175,7 @@ def candidate_mixtures(
     q = _normalised(prior)
     if len(q) == 1:
         return np.ones((1, 1))
-    levels = strengths(*strength, number=NUM_STRENGTHS if strength[0] != strength[1] else 1)
+    levels = np.ones(1)
     kept: list[np.ndarray] = []
     found = drawn = 0
     while found < number and drawn < 20 * number and not (drawn >= CHUNK and found < HOPELESS * drawn):

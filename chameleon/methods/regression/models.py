@@ -170,6 +170,21 @@ def cross_validate(
     return predicted
 
 
+def held_out(
+    name: str, mixtures: np.ndarray, losses: np.ndarray, folds: int, generator: np.random.Generator
+) -> dict[str, float]:
+    """Return what cross-validation says of a regression of n x m losses, for a method's diagnostics.
+
+    `heldout_mse` (squared nats) and `heldout_spearman`, which is absent where either side is constant.
+    """
+    predicted, true = cross_validate(name, mixtures, losses, folds, generator), losses.mean(axis=1)
+    found = {
+        "heldout_mse": mean_squared_error(predicted, true),
+        "heldout_spearman": spearman(predicted, true),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
 def effects(model: Regression, mixtures: np.ndarray, step: float = 0.1) -> np.ndarray:
     """Return, per domain, the mean change of the predicted loss (nats/token) when a run gets more of it.
 

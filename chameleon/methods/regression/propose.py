@@ -21,12 +21,10 @@ class Proposal:
     Attributes:
         mixture: k weights of sum 1.
         predicted: the regression's loss at `mixture`.
-        best_predicted: its lowest loss over the candidates.
     """
 
     mixture: np.ndarray
     predicted: float
-    best_predicted: float
 
 
 def propose(model: Regression, candidates: np.ndarray, top: int = TOP) -> Proposal:
@@ -43,4 +41,4 @@ def propose(model: Regression, candidates: np.ndarray, top: int = TOP) -> Propos
     losses = model.predict(candidates)
     best = candidates[np.argsort(losses, kind="stable")[:top]].mean(axis=0)
     mixture = best / best.sum()
-    return Proposal(mixture, float(model.predict(mixture[None])[0]), float(losses.min()))
+    return Proposal(mixture, float(model.predict(mixture[None])[0]))

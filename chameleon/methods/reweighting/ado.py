@@ -7,12 +7,13 @@ are kept in the order of their names, so that the scenario's order cannot change
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from chameleon.methods.reweighting.owed import Owed
 from chameleon.methods.reweighting.scaling_law import Fit, fitted
+from chameleon.methods.reweighting.segments import Segments
+from chameleon.methods.reweighting.weights import Trajectory
+from chameleon.mixing.kept import Kept
 from chameleon.mixing.types import TrainingState
 
 #: The authors' code, and that of the data loader Mixtera.
@@ -59,7 +60,7 @@ def slopes(laws: np.ndarray, blocks: float, variant: str) -> np.ndarray:
     return np.maximum(exponents * reducible / blocks, 0)
 
 
-class Policy:
+class Policy(Kept):
     """Shares that move, the average that they follow, and the history of what was drawn.
 
     Attributes:
@@ -68,6 +69,8 @@ class Policy:
         average: the preference's mean over time, from the prior on.
         history: how much of late was drawn of every domain (h).
     """
+
+    kept = ("shares", "average", "history")
 
     def __init__(self, prior: Mapping[str, float], settings: Settings) -> None:
         self.names, self.settings = tuple(sorted(prior)), settings
@@ -108,75 +111,46 @@ class Policy:
         self.average = new * preference + (1 - new) * self.average
         return self.shares
 
-    def state(self) -> dict[str, Any]:
-        """Return what later shares depend on."""
-        return {"shares": self.shares, "average": self.average, "history": self.history}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.shares, self.average, self.history = (
-            np.array(state[key]) for key in ("shares", "average", "history")
-        )
-
-
-class AdoController:
+class AdoController(Kept):
     """Plays the prior until there are losses to fit laws to, then the policy's shares, segment by segment."""
+
+    kept = ("policy", "segments", "losses", "laws", "fitted_at")
 
     def __init__(self, prior: Mapping[str, float], settings: Settings) -> None:
         self.settings, self.policy = settings, Policy(prior, settings)
-        self.owed = Owed(self.policy.names)
+        self.segments = Segments(self.policy.names, settings.start or settings.every, settings.every)
         #: Loss of every domain (nats/token), a row a step; one absent from a batch keeps its last.
-        self.losses: list[np.ndarray] = []
+        self.losses = Trajectory(self.policy.names)
         self.laws: np.ndarray | None = None
         self.fitted_at = -settings.refit
-        #: Steps of the segment being played; 0 before the first.
-        self.length = 0
 
     def observe(self, step: int, losses: dict[str, float]) -> None:
         """Take note of a step's losses."""
         mean = sum(losses[d] for d in sorted(losses)) / len(losses)
-        last = self.losses[-1] if self.losses else np.full(len(self.policy.names), mean)
-        self.losses.append(
-            np.array([losses.get(d, old) for d, old in zip(self.policy.names, last, strict=True)])
-        )
+        last = self.losses.rows[-1] if self.losses.rows else np.full(len(self.policy.names), mean)
+        now = [losses.get(d, old) for d, old in zip(self.policy.names, last, strict=True)]
+        self.losses.rows.append(np.array(now))
 
     def next_segment(self, state: TrainingState) -> tuple[int, dict[str, float]]:
         """Return the next segment's steps and weights."""
-        own, policy, left = self.settings, self.policy, state.total_steps - state.step
-        if not self.length:
-            self.length = min(own.start, left) if own.start else min(own.every, left)
-            return self.length, self.owed.asked(policy.shares, 0)
-        self.owed.settle(policy.shares, state.realised)
-        total = sum(state.realised.values())
+        return self.segments.next(state, self.policy.shares, lambda: self._moved(state))
+
+    def _moved(self, state: TrainingState) -> np.ndarray:
+        """Return the shares of the next segment."""
+        own, policy, cut = self.settings, self.policy, self.segments
         if own.variant == "authors":
-            policy.drawn(np.array([state.realised[d] / total for d in policy.names]), self.length)
-        batch = total / self.length
-        if self.losses and state.step - self.fitted_at >= own.refit:
-            self._fit(state.step, batch)
-        self.length = min(own.every, left)
-        if self.laws is not None:
-            policy.update(self.laws, state.step, batch * state.step, self.length)
-        return self.length, self.owed.asked(policy.shares, batch * self.length)
+            total = sum(state.realised.values())
+            policy.drawn(np.array([state.realised[d] / total for d in policy.names]), cut.played)
+        if self.losses.rows and state.step - self.fitted_at >= own.refit:
+            self._fit(state.step, cut.a_step)
+        if self.laws is None:
+            return policy.shares
+        return policy.update(self.laws, state.step, cut.a_step * state.step, cut.length)
 
     def _fit(self, step: int, batch: float) -> None:
         """Fit every domain's law anew; where one cannot be fitted, all stay as they are."""
-        laws = [fitted(curve, batch, self.settings.fit) for curve in np.array(self.losses).T]
+        laws = [fitted(curve, batch, self.settings.fit) for curve in np.array(self.losses.rows).T]
         found = [law for law in laws if law is not None]
         if len(found) == len(laws):
             self.laws, self.fitted_at = np.array(found), step
-
-    def state(self) -> dict[str, Any]:
-        """Return what later segments depend on: all losses, for laws are fitted to all of them."""
-        return {
-            "policy": self.policy.state(), "owed": self.owed.blocks, "length": self.length,
-            "losses": np.array(self.losses).reshape(len(self.losses), len(self.policy.names)),
-            "laws": self.laws, "fitted_at": self.fitted_at,
-        }  # fmt: skip
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.policy.restore(state["policy"])
-        self.owed.blocks, self.length = np.array(state["owed"]), int(state["length"])
-        self.losses = list(np.array(state["losses"]))
-        self.laws = None if state["laws"] is None else np.array(state["laws"])
-        self.fitted_at = int(state["fitted_at"])

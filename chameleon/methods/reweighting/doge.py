@@ -7,13 +7,14 @@ own it holds g_j itself, whose square ⟨g_j, g_j⟩ is mostly the variance of a
 `baselines/doge.py` says what the runs are and which settings are the default; this is what a proxy run does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chameleon.methods.reweighting.weights import MovingWeights
+from chameleon.methods.reweighting.weights import MovingWeights, by_name
 from chameleon.methods.reweighting.with_target import gradients_beside
+from chameleon.mixing.kept import Kept
 from chameleon.mixing.types import StepInfo
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def reference_scores(
     return np.clip(paper_scores(products, train, target) / norm, low, high)
 
 
-class DogeObjective:
+class DogeObjective(Kept):
     """One proxy run.
 
     Args:
@@ -68,6 +69,8 @@ class DogeObjective:
         step_size: η at the peak of the learning-rate schedule; None: the recipe's own rate.
         max_grad_norm, score_min, score_max: of the reference variant.
     """
+
+    kept = ("moving", "scores", "_sums", "extra_flops")
 
     def __init__(
         self,
@@ -150,21 +153,6 @@ class DogeObjective:
         self.extra_flops += gradients.extra_flops()
         return float(gradients.block_losses[:blocks].mean())
 
-    def state(self) -> dict[str, Any]:
-        """Return the weights with their way, the scores and what was computed so far."""
-        return {
-            "moving": self.moving.state(),
-            "scores": self.scores,
-            "sums": self._sums,
-            "extra_flops": self.extra_flops,
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.moving.restore(state["moving"])
-        self.scores, self._sums = state["scores"], dict(state["sums"])
-        self.extra_flops = float(state["extra_flops"])
-
     def outcome(self) -> dict[str, Any]:
         """Return what MovingWeights returns, and per domain, over the steps that measured it:
 
@@ -177,5 +165,4 @@ class DogeObjective:
             error = np.sqrt(np.maximum(self._sums["square"] / n - mean**2, 0) / n)
             share = self._sums["self"] / self._sums["same"]
         named = {"mean_score": mean, "score_error": error, "self_share": share}
-        finite = {name: np.where(np.isfinite(x), x, np.nan) for name, x in named.items()}
-        return {**self.moving.outcome(), **{name: self.moving.named(x) for name, x in finite.items()}}
+        return self.moving.outcome() | {key: by_name(self.moving.names, x) for key, x in named.items()}

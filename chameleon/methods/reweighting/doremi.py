@@ -6,13 +6,14 @@ and the new α weights the batch's loss. `baselines/doremi.py` says what the run
 does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chameleon.methods.reweighting.weights import MovingWeights
+from chameleon.methods.reweighting.weights import MovingWeights, by_name
+from chameleon.mixing.kept import Kept
 from chameleon.mixing.types import StepInfo
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def reference_token_factors(
     return w / (w * counts).sum()
 
 
-class DoremiObjective:
+class DoremiObjective(Kept):
     """One proxy run.
 
     Args:
@@ -80,6 +81,8 @@ class DoremiObjective:
             is the nearest to it), but before its first measurement its share of the weights does not move.
         reference: a loaded model.
     """
+
+    kept = ("moving", "excess", "extra_flops")
 
     def __init__(
         self,
@@ -165,15 +168,6 @@ class DoremiObjective:
         self.extra_flops += flops_per_token(reference.shape, training=False) * tokens.numel()
         return float(ranks.gathered(losses.detach(), blocks).mean())
 
-    def state(self) -> dict[str, Any]:
-        """Return the weights with their way, the last λ and what was computed so far."""
-        return {"moving": self.moving.state(), "excess": self.excess, "extra_flops": self.extra_flops}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned; the reference is loaded again when it is needed."""
-        self.moving.restore(state["moving"])
-        self.excess, self.extra_flops = state["excess"], float(state["extra_flops"])
-
     def outcome(self) -> dict[str, Any]:
         """Return `average`, `final`, `trajectory` (see MovingWeights) and `excess`, the last λ per domain."""
-        return {**self.moving.outcome(), "excess": self.moving.named(self.excess)}
+        return {**self.moving.outcome(), "excess": by_name(self.moving.names, self.excess)}

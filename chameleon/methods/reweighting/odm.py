@@ -7,11 +7,11 @@ Domains are kept in the order of their names, so that the scenario's order canno
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from chameleon.methods.reweighting.segments import Segments
+from chameleon.mixing.kept import Kept
 from chameleon.mixing.types import TrainingState
 
 #: The published update rules.
@@ -23,7 +23,7 @@ def exploration(k: int, step: int) -> float:
     return min(1 / k, math.sqrt(math.log(k) / (k * step)))
 
 
-class Bandit:
+class Bandit(Kept):
     """The arms' rewards, and the shares that follow from them.
 
     Attributes:
@@ -31,6 +31,8 @@ class Bandit:
         shares: k numbers on the simplex, in the order of `names`; the last that were computed.
         rewards: k estimates R.
     """
+
+    kept = ("shares", "rewards", "floor", "floor_before")
 
     def __init__(self, start: Mapping[str, float], rule: str, smoothing: float, reward_scale: float) -> None:
         """
@@ -74,18 +76,11 @@ class Bandit:
         self.shares = shares / shares.sum()
         return self.shares
 
-    def state(self) -> dict[str, Any]:
-        """Return what later shares depend on."""
-        return {"shares": self.shares, "rewards": self.rewards, "floors": [self.floor, self.floor_before]}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.shares, self.rewards = np.array(state["shares"]), np.array(state["rewards"])
-        self.floor, self.floor_before = state["floors"]
-
-
-class OdmController:
+class OdmController(Kept):
     """Plays the start for the warm-up and a segment, then the bandit's shares, renewed every segment."""
+
+    kept = ("bandit", "segments")
 
     def __init__(self, bandit: Bandit, warmup: int, every: int) -> None:
         """
@@ -103,12 +98,3 @@ class OdmController:
     def next_segment(self, state: TrainingState) -> tuple[int, dict[str, float]]:
         """Return the next segment's steps and weights."""
         return self.segments.next(state, self.bandit.shares, self.bandit.update)
-
-    def state(self) -> dict[str, Any]:
-        """Return what later segments depend on: a few numbers a domain."""
-        return {"bandit": self.bandit.state(), **self.segments.state()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.bandit.restore(state["bandit"])
-        self.segments.restore(state)

@@ -1,23 +1,24 @@
 """How an online method's moving shares are played: where they start, and segments of whole blocks.
 
-Used by the controllers of ODM, R&B and PiKE.
+Used by the controllers of ADO, ODM, R&B and PiKE.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from chameleon.methods.reweighting.owed import Owed
+from chameleon.mixing.kept import Kept
 from chameleon.mixing.types import MethodInputs, TrainingState
 
 
 def start(inputs: MethodInputs) -> dict[str, float]:
-    """Return the weights of the method that the parameter `prior` names; null: uniform ones."""
-    prior = inputs.params["prior"]
+    """Return the weights of the method that the parameter `prior` names, if any; uniform ones otherwise."""
+    prior = inputs.params.get("prior")
     if prior is None:
         return {d: 1 / len(inputs.domains) for d in inputs.domains}
+    if prior not in inputs.others:
+        raise ValueError(f"a run needs the weights of {prior!r}, got those of {sorted(inputs.others)}")
     return {d: float(inputs.others[prior][d]) for d in inputs.domains}
 
 
@@ -28,8 +29,43 @@ def lengths(inputs: MethodInputs) -> dict[str, int]:
     return {"update_steps": every, "updates": math.ceil(inputs.total_steps / every) - 1}
 
 
-class Segments:
-    """Cuts a run into segments; what rounding to whole blocks leaves is owed to the next one."""
+class Owed(Kept):
+    """Blocks that domains are owed because a segment holds whole ones; they are added to what is asked next.
+
+    Without it a share below half a block a segment would be played as nothing, however long: an arm that is
+    never drawn is never heard of again. It stands for the random draws of a bandit.
+    """
+
+    kept = ("blocks",)
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.blocks = np.zeros(len(self.names))
+
+    def settle(self, shares: np.ndarray, realised: Mapping[str, int]) -> None:
+        """Count what a segment under `shares` drew; never more than a block is owed (a cap may take more)."""
+        drawn = np.array([realised[d] for d in self.names], dtype=float)
+        self.blocks = np.clip(self.blocks + shares * drawn.sum() - drawn, -1, 1)
+
+    def asked(self, shares: np.ndarray, blocks: float) -> dict[str, float]:
+        """Return the weights of the next segment, of so many blocks."""
+        wanted = np.maximum(shares * blocks + self.blocks, 0)
+        if not wanted.any():
+            wanted = shares
+        weights = wanted / wanted.sum()
+        return {d: float(w) for d, w in zip(self.names, weights, strict=True)}
+
+
+class Segments(Kept):
+    """Cuts a run into segments; what rounding to whole blocks leaves is owed to the next one.
+
+    Attributes:
+        length: steps of the segment being played, or to be played next; 0 before the first.
+        played: steps of the segment before.
+        a_step: blocks of one of its steps.
+    """
+
+    kept = ("owed", "length")
 
     def __init__(self, names: Sequence[str], first: int, every: int) -> None:
         """
@@ -40,8 +76,8 @@ class Segments:
         """
         self.owed = Owed(names)
         self.first, self.every = first, every
-        #: Steps of the segment being played; 0 before the first.
-        self.length = 0
+        self.length = self.played = 0
+        self.a_step = 0.0
 
     def next(
         self, state: TrainingState, shares: np.ndarray, update: Callable[[], np.ndarray]
@@ -58,14 +94,6 @@ class Segments:
             self.length = min(self.first, left)
             return self.length, self.owed.asked(shares, 0)
         self.owed.settle(shares, state.realised)
-        a_step = sum(state.realised.values()) / self.length
+        self.played, self.a_step = self.length, sum(state.realised.values()) / self.length
         self.length = min(self.every, left)
-        return self.length, self.owed.asked(update(), a_step * self.length)
-
-    def state(self) -> dict[str, Any]:
-        """Return what later segments depend on."""
-        return {"owed": self.owed.blocks, "length": self.length}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.owed.blocks, self.length = np.array(state["owed"]), int(state["length"])
+        return self.length, self.owed.asked(update(), self.a_step * self.length)

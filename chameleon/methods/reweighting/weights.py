@@ -4,10 +4,12 @@ Used by the objectives of DoReMi and DoGE; what `outcome` returns lands in the r
 are kept in the order of their names, so that the scenario's order cannot change a bit of the result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from chameleon.mixing.kept import Kept
 
 #: Points per domain that a trajectory keeps in an outcome.
 TRAJECTORY_POINTS = 50
@@ -48,24 +50,50 @@ def neutral_exponent(alpha: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     return np.where(known, exponent, neutral)
 
 
-def thinned(path: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, Any]:
-    """Return TRAJECTORY_POINTS of the steps of a path, from 1, and each domain's weights at them."""
-    steps = len(path)
-    kept = np.unique(np.linspace(0, steps - 1, min(steps, TRAJECTORY_POINTS)).round().astype(int))
-    points = np.array([path[i] for i in kept]).reshape(len(kept), len(names))
-    return {
-        "steps": [int(i) + 1 for i in kept],
-        "weights": {d: [round(float(x), 8) for x in points[:, i]] for i, d in enumerate(names)},
-    }
+class Trajectory:
+    """Numbers of the domains, step by step.
+
+    Attributes:
+        rows: of every step, k.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.rows: list[np.ndarray] = []
+
+    def thinned(self) -> dict[str, Any]:
+        """Return TRAJECTORY_POINTS of the steps, from 1, and each domain's numbers at them."""
+        steps = len(self.rows)
+        kept = np.unique(np.linspace(0, steps - 1, min(steps, TRAJECTORY_POINTS)).round().astype(int))
+        points = np.array([self.rows[i] for i in kept]).reshape(len(kept), len(self.names))
+        return {
+            "steps": [int(i) + 1 for i in kept],
+            "weights": {d: [round(float(x), 8) for x in points[:, i]] for i, d in enumerate(self.names)},
+        }
+
+    def state(self) -> np.ndarray:
+        """Return the rows as one array: of many small ones a state would be slow to write."""
+        return np.array(self.rows).reshape(len(self.rows), len(self.names))
+
+    def restore(self, state: np.ndarray) -> None:
+        """Go on from what `state` returned."""
+        self.rows = list(state)
 
 
-class MovingWeights:
+def by_name(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
+    """Return domain -> value; None for one that is not finite, as of a domain never measured."""
+    return {d: float(x) if np.isfinite(x) else None for d, x in zip(names, values, strict=True)}
+
+
+class MovingWeights(Kept):
     """A point on the simplex, from uniform on, with the mean over steps.
 
     Attributes:
         names: the domains, sorted.
         alpha: weights in the order of `names`.
     """
+
+    kept = ("alpha", "_sum", "_terms", "_path")
 
     def __init__(self, domains: Sequence[str], average_counts_start: bool = False) -> None:
         """
@@ -79,7 +107,7 @@ class MovingWeights:
         self.alpha = np.full(k, 1 / k)
         self._sum = self.alpha.copy() if average_counts_start else np.zeros(k)
         self._terms = int(average_counts_start)
-        self._path: list[np.ndarray] = []
+        self._path = Trajectory(self.names)
 
     def rows(self, domains: Sequence[str]) -> np.ndarray:
         """Return the position in `names` of each of `domains`; -1 for one that carries no weight."""
@@ -91,18 +119,8 @@ class MovingWeights:
         self.alpha = exponentiate(self.alpha, neutral_exponent(self.alpha, exponent), smoothing)
         self._sum += self.alpha
         self._terms += 1
-        self._path.append(self.alpha)
+        self._path.rows.append(self.alpha)
         return self.alpha
-
-    def state(self) -> dict[str, Any]:
-        """Return the weights, their sum and their way."""
-        path = np.array(self._path).reshape(len(self._path), len(self.names))
-        return {"alpha": self.alpha, "sum": self._sum, "terms": self._terms, "path": path}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.alpha, self._sum, self._terms = state["alpha"], state["sum"], int(state["terms"])
-        self._path = list(state["path"])
 
     @property
     def average(self) -> np.ndarray:
@@ -111,11 +129,7 @@ class MovingWeights:
     def outcome(self) -> dict[str, Any]:
         """Return `average`, `final` (domain -> weight) and `trajectory`, thinned to TRAJECTORY_POINTS."""
         return {
-            "average": self.named(self.average / self.average.sum()),
-            "final": self.named(self.alpha),
-            "trajectory": thinned(self._path, self.names),
+            "average": by_name(self.names, self.average / self.average.sum()),
+            "final": by_name(self.names, self.alpha),
+            "trajectory": self._path.thinned(),
         }
-
-    def named(self, values: np.ndarray) -> dict[str, float | None]:
-        """Return domain -> value; None for a domain never measured."""
-        return {d: None if np.isnan(x) else float(x) for d, x in zip(self.names, values, strict=True)}

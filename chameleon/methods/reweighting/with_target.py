@@ -49,6 +49,15 @@ def gradients_beside(
     return present, captured(model, tokens, targets, owners, at_once), flops
 
 
+def bytes_of_groups(step: StepSize, groups: int) -> float:
+    """Return what gradients of one matrix by group take (`chameleon.methods.gradients.last_layer`).
+
+    Their sums, twice while they are multiplied, and X and D sorted by group.
+    """
+    sums = 2 * groups * 4 * step.width**2 * 4
+    return float(sums + step.at_once * step.length * 5 * step.width * step.number)
+
+
 def bytes_beside(step: StepSize, drawn: bool) -> float:
     """Return what the gradients, one a domain or block, the logits and the target's blocks take.
 

@@ -28,7 +28,7 @@ from chameleon.core.tensors import write_tensors
 from chameleon.training.distributed.ranks import here
 
 #: Layout of a state: one of another number is not read.
-FORMAT = 1
+FORMAT = 2
 #: States kept: if the newest is damaged, the one before it serves.
 KEPT = 2
 _NAME = re.compile(r"step(\d+)-([0-9a-f]{16})\.safetensors")
