@@ -6,6 +6,7 @@ Files lie in it and are put by paths relative to the folder of the Snakefile; no
 import io
 import tarfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 from chameleon.carrying.job import Job
@@ -25,7 +26,7 @@ def write(path: Path, jobs: Sequence[Job], files: Iterable[str], root: Path = Pa
     Raises:
         UserError: a file lies outside of `root`.
     """
-    listed = dumps([job.entry() for job in jobs]).encode()
+    listed = dumps([asdict(job) for job in jobs]).encode()
     with atomic(path) as temporary:
         with tarfile.open(temporary, "w:gz", compresslevel=6) as tar:
             head = tarfile.TarInfo(LIST)
@@ -47,7 +48,7 @@ def read(path: Path) -> tuple[list[Job], dict[str, bytes]]:
     try:
         with tarfile.open(path) as tar:
             found = {m.name: handle.read() for m in tar if (handle := tar.extractfile(m)) is not None}
-        jobs = [Job.read(entry) for entry in strict_json.loads(found.pop(LIST))]
+        jobs = [Job(**entry) for entry in strict_json.loads(found.pop(LIST))]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tarfile.TarError, EOFError, KeyError, TypeError, ValueError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from chameleon.carrying.job import Job
 from chameleon.core.errors import UserError
+from chameleon.experiment.hooks.ending import job_name
 
 #: How the rules of the workflow call a job, and where its output goes.
 PROGRAM, TEE = "python -m chameleon ", " 2>&1 | tee -i "
@@ -91,9 +92,8 @@ def _job(job: Any) -> Job:
     command, _, log = job.shellcmd.partition(TEE)
     if not command.startswith(PROGRAM) or not log:
         raise UserError(f"rule {job.rule.name}: its command is not `{PROGRAM}... {TEE}LOG`: {job.shellcmd}")
-    values = [f"seed{v}" if k == "seed" else str(v) for k, v in job.wildcards_dict.items()]
     return Job(
-        name=" ".join(filter(None, [job.rule.name, "/".join(values)])),
+        name=job_name(job),
         rule=job.rule.name,
         command=shlex.split(command.removeprefix(PROGRAM)),
         log=shlex.split(log)[0],

@@ -1,7 +1,7 @@
 """A job of the workflow as it travels: its command as the rule gives it, its inputs and its outputs."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,6 @@ class Job:
     outputs: Sequence[str]
     folders: Sequence[str]
 
-    @classmethod
-    def read(cls, found: dict[str, Any]) -> "Job":
-        """Return the job of a list's entry."""
-        return cls(**found)
-
-    def entry(self) -> dict[str, Any]:
-        """Return the job as JSON can hold it."""
-        return asdict(self)
-
     @property
     def spec(self) -> Any:
         """Everything that changes its numbers."""
@@ -55,16 +46,14 @@ class Job:
         """The outputs that are files."""
         return [path for path in self.outputs if path not in self.folders]
 
-    def records(self) -> list[Path]:
-        """Return the run records among its outputs; they are written last."""
-        return [Path(path) for path in self.files if is_record(Path(path))]
-
     def made(self, root: Path = Path()) -> bool:
         """Return whether all its files are there, made by this very job; models are another question."""
         if not all((root / path).is_file() for path in self.files):
             return False
         try:
-            return all(read_json(root / record)["spec"] == self.spec for record in self.records())
+            # Written last.
+            records = [root / path for path in self.files if is_record(Path(path))]
+            return all(read_json(record)["spec"] == self.spec for record in records)
         except (UserError, KeyError, TypeError):
             return False
 

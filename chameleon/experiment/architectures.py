@@ -14,13 +14,13 @@ from chameleon.training.hf import described
 HF = "hf"
 
 
-def complete(name: str, model: dict[str, Any], used: bool, source: str) -> bool:
+def complete(name: str, model: dict[str, Any], used: bool) -> bool:
     """Add its sizes to the model of a scale that is in use; return whether it is one of transformers.
 
     Raises:
         UserError: keys of one kind beside the other, other sizes, or no decoder can be made of its config.
     """
-    where = f"{source}: scales.{name}.model"
+    where = f"scales.{name}.model"
     if model.get("kind") != HF:
         if "config" in model:
             raise UserError(f"{where}.config: only beside kind: {HF}")

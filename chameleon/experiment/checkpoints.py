@@ -45,7 +45,7 @@ def contents(checkpoint: str) -> dict[str, str]:
     return {"files": digest(path, sorted(file for kind in FILES for file in path.glob(kind)))}
 
 
-def completed(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+def completed(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a config whose scales have all their sizes; the same one if they have.
 
     Raises:
@@ -54,7 +54,7 @@ def completed(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     scales = {name: dict(scale["model"]) for name, scale in raw["scales"].items()}
     used = architectures.in_use(raw)
     # One of transformers that is not in use needs no sizes.
-    excused = {name for name in scales if architectures.complete(name, scales[name], name in used, source)}
+    excused = {name for name in scales if architectures.complete(name, scales[name], name in used)}
     for name, scenario in raw["scenarios"].items():
         for role in ("proxy", "base"):
             given = scenario[role]
@@ -63,25 +63,25 @@ def completed(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
             if name not in raw["run"]:  # its checkpoint may be on another machine
                 excused.add(given["scale"])
                 continue
-            where = f"{source}: scenarios.{name}.{role}.checkpoint"
+            where = f"scenarios.{name}.{role}.checkpoint"
             if "kind" in scales[given["scale"]]:
                 said = f"scale {given['scale']!r} is a model from scratch"
                 raise UserError(f"{where}: {said}; a checkpoint's own has model: {{context: N}}")
-            _complete(scales[given["scale"]], given, where, source)
-            _check_tokens(raw, given["checkpoint"], source)
+            _complete(scales[given["scale"]], given, where)
+            _check_tokens(raw, given["checkpoint"])
     for name, model in scales.items():
         if (missing := [key for key in SIZES if key not in model]) and name not in excused:
             remedy = "only beside a checkpoint in a folder with a config.json it may be left out"
-            raise UserError(f"{source}: scales.{name}.model.{missing[0]}: missing; {remedy}")
+            raise UserError(f"scales.{name}.model.{missing[0]}: missing; {remedy}")
     if all(scales[name] == scale["model"] for name, scale in raw["scales"].items()):
         return raw
     made = {name: {**scale, "model": scales[name]} for name, scale in raw["scales"].items()}
     return {**raw, "scales": made}
 
 
-def _complete(model: dict[str, Any], role: Mapping[str, Any], where: str, source: str) -> None:
+def _complete(model: dict[str, Any], role: Mapping[str, Any], where: str) -> None:
     """Add a checkpoint's sizes to its scale's, and compare those that stand there."""
-    checkpoint, scale = role["checkpoint"], f"{source}: scales.{role['scale']}.model"
+    checkpoint, scale = role["checkpoint"], f"scales.{role['scale']}.model"
     path = Path(checkpoint)
     local = path.exists() or path.is_absolute() or checkpoint.startswith((".", "~")) or path.suffix == ".gguf"
     if local and not path.exists():
@@ -107,7 +107,7 @@ def _complete(model: dict[str, Any], role: Mapping[str, Any], where: str, source
         )
 
 
-def _check_tokens(raw: Mapping[str, Any], checkpoint: str, source: str) -> None:
+def _check_tokens(raw: Mapping[str, Any], checkpoint: str) -> None:
     """Refuse a tokenizer in a folder that has more tokens than a checkpoint in a folder has embeddings."""
     file, config = (
         Path(raw["tokenizer"].get("path") or "") / "tokenizer.json",
@@ -117,7 +117,7 @@ def _check_tokens(raw: Mapping[str, Any], checkpoint: str, source: str) -> None:
         return
     rows = _told(read_json(config), ("vocab_size",))
     if rows is not None and (size := vocabulary(file)) > rows:
-        where = f"{source}: tokenizer.path: {raw['tokenizer']['path']!r}"
+        where = f"tokenizer.path: {raw['tokenizer']['path']!r}"
         raise UserError(f"{where}: {size} tokens, but checkpoint {checkpoint!r} has {rows} embeddings")
 
 
@@ -153,7 +153,7 @@ def check_links(cfg: "Config", name: str) -> None:
         UserError: names the key.
     """
     scenario, kind = cfg.raw["scenarios"][name], cfg.kind(name)
-    where = f"{cfg.source}: scenarios.{name}"
+    where = f"scenarios.{name}"
     base, proxy = scenario["base"], scenario["proxy"]
     for role, given, others in (("base", base, ("of", "method")), ("proxy", proxy, ("of", "steps"))):
         if "checkpoint" not in given:
@@ -182,7 +182,7 @@ def check_method(cfg: "Config", name: str, label: str, runs: Sequence[RunSpec]) 
     Raises:
         UserError: names the method and what to write instead.
     """
-    where = f"{cfg.source}: scenarios.{name}.methods: {label}"
+    where = f"scenarios.{name}.methods: {label}"
     chosen, method = cfg.embed_with(name, label), cfg.method(label)[0]
     needs = "embeddings" in method.requires
     if "checkpoint" in cfg.proxy_role(name):

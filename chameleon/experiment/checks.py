@@ -19,7 +19,7 @@ def check_across(cfg: Config) -> None:
     """Check a config across its keys; each alone is checked by the schema.
 
     Raises:
-        UserError: one line with the file, the key, the value and the valid choices.
+        UserError: one line with the key, the value and the valid choices.
     """
     for scenario in cfg.raw["run"]:
         _pick(cfg, scenario, "run", cfg.raw["scenarios"])
@@ -36,15 +36,15 @@ def check_across(cfg: Config) -> None:
     for label in cfg.raw.get("method_params", {}):
         cfg.method(label)
     _check_tokenizer(cfg)
-    check_study(cfg.raw, cfg.source)
+    check_study(cfg.raw)
     if cfg.raw["evaluation"].get("fewshot") is not None:
-        check_fewshot(cfg.raw["evaluation"]["fewshot"], cfg.source)
+        check_fewshot(cfg.raw["evaluation"]["fewshot"])
     for corpus in cfg.raw["data"].get("per_corpus") or {}:
         _pick(cfg, corpus, "data.per_corpus", cfg.raw["corpora"])
     for scale, of in cfg.raw["scales"].items():
         if of["train"].get("shard") and of["train"]["optimizer"] == "muon":
-            where = f"{cfg.source}: scales.{scale}.train.shard"
-            raise UserError(f"{where}: optimizer muon works on whole matrices; shards are adamw's")
+            said = "optimizer muon works on whole matrices; shards are adamw's"
+            raise UserError(f"scales.{scale}.train.shard: {said}")
 
 
 def _check_tokenizer(cfg: Config) -> None:
@@ -52,24 +52,20 @@ def _check_tokenizer(cfg: Config) -> None:
     if given["kind"] == "bpe":
         for key in ("vocab_size", "bytes_per_domain", "seed"):
             if key not in given:
-                raise UserError(f"{cfg.source}: tokenizer.{key}: missing; kind 'bpe' needs it")
+                raise UserError(f"tokenizer.{key}: missing; kind 'bpe' needs it")
         if given.get("path") is not None:
-            raise UserError(
-                f"{cfg.source}: tokenizer.path: {given['path']!r}: only kind gpt2 or hf takes one"
-            )
+            raise UserError(f"tokenizer.path: {given['path']!r}: only kind gpt2 or hf takes one")
     elif given["kind"] == "hf" and given.get("path") is None:
-        raise UserError(
-            f"{cfg.source}: tokenizer.path: missing; kind 'hf' takes a folder or a name on the hub"
-        )
+        raise UserError("tokenizer.path: missing; kind 'hf' takes a folder or a name on the hub")
     elif given.get("path") is not None:
         path = Path(given["path"])
         # What is no folder is a name on the hub, of one part or two.
         local = path.exists() or path.is_absolute() or len(path.parts) > 2 or given["path"].startswith(".")
         if local and not path.is_dir():
-            raise UserError(f"{cfg.source}: tokenizer.path: no such folder: {given['path']!r}")
+            raise UserError(f"tokenizer.path: no such folder: {given['path']!r}")
     for corpus in given.get("corpora") or []:
         if corpus not in cfg.corpora:
-            raise UserError(f"{cfg.source}: tokenizer.corpora: {choices(corpus, cfg.corpora)}")
+            raise UserError(f"tokenizer.corpora: {choices(corpus, cfg.corpora)}")
 
 
 def _check_links(cfg: Config, name: str) -> None:
@@ -81,34 +77,32 @@ def _check_links(cfg: Config, name: str) -> None:
     for role, given in (("proxy", proxy), ("base", base)):
         if "of" in given:
             if role == "base" and kind != "finetune":
-                raise UserError(f"{cfg.source}: {where}.base.of: only for kind finetune, not {kind}")
+                raise UserError(f"{where}.base.of: only for kind finetune, not {kind}")
             _pick(cfg, given["of"], f"{where}.{role}.of", cfg.raw["scenarios"])
             other = cfg.raw["scenarios"][given["of"]]
             if "of" in other["proxy"] or "of" in other["base"]:
-                raise UserError(f"{cfg.source}: {where}.{role}.of: {given['of']} builds on a scenario itself")
+                raise UserError(f"{where}.{role}.of: {given['of']} builds on a scenario itself")
     # What a checkpoint is finetuned beside may be its own: there is no pretraining to take a proxy from.
     if kind != "pretrain" and "of" not in proxy and not (kind == "finetune" and "checkpoint" in base):
-        raise UserError(f"{cfg.source}: {where}.proxy.of: missing; kind {kind} takes another's proxy")
+        raise UserError(f"{where}.proxy.of: missing; kind {kind} takes another's proxy")
     if "of" in proxy and ("scale" in proxy or "steps" in proxy):
-        raise UserError(f"{cfg.source}: {where}.proxy: give either of, or scale (and steps)")
+        raise UserError(f"{where}.proxy: give either of, or scale (and steps)")
     if "of" not in proxy and "scale" not in proxy:
-        raise UserError(f"{cfg.source}: {where}.proxy.scale: missing")
+        raise UserError(f"{where}.proxy.scale: missing")
     if kind == "finetune" and "checkpoint" not in base:
         for key in ("of", "method"):
             if key not in base:
-                raise UserError(
-                    f"{cfg.source}: {where}.base.{key}: missing; kind finetune needs it, or a checkpoint"
-                )
+                raise UserError(f"{where}.base.{key}: missing; kind finetune needs it, or a checkpoint")
         methods = cfg.raw["scenarios"][base["of"]]["methods"]
         if base["method"] not in methods:
-            raise UserError(f"{cfg.source}: {where}.base.method: {choices(base['method'], methods)}")
+            raise UserError(f"{where}.base.method: {choices(base['method'], methods)}")
     if scenario.get("embed_with", "proxy") == "base" and kind != "finetune":
-        raise UserError(f"{cfg.source}: {where}.embed_with: 'base' is for kind finetune")
+        raise UserError(f"{where}.embed_with: 'base' is for kind finetune")
 
 
 def _pick(cfg: Config, name: str, key: str, table: Mapping[str, Any]) -> Any:
     if name not in table:
-        raise UserError(f"{cfg.source}: {key}: {choices(name, table)}")
+        raise UserError(f"{key}: {choices(name, table)}")
     return table[name]
 
 
@@ -129,7 +123,7 @@ def _add_domains(cfg: Config, corpus: str, where: str, seen: dict[str, str]) -> 
     names.check_domains(cfg, corpus, domains)
     for domain in domains:
         if domain in seen:
-            raise UserError(f"{cfg.source}: {where}: domain {domain!r} is in {seen[domain]} and {corpus}")
+            raise UserError(f"{where}: domain {domain!r} is in {seen[domain]} and {corpus}")
         seen[domain] = corpus
 
 
@@ -139,13 +133,13 @@ def _check_unseen(cfg: Config, name: str) -> None:
     asked = cfg.raw["scenarios"][name].get("unseen")
     if isinstance(asked, str) and asked != "transfer":
         hint = f"for a corpus write [{asked}]"
-        raise UserError(f"{cfg.source}: {where}: {asked!r} is not one of transfer; {hint}")
+        raise UserError(f"{where}: {asked!r} is not one of transfer; {hint}")
     seen = {domain: corpus for corpus in trained for domain in cfg.domains_of(corpus)}
     others = [corpus for corpus in cfg.raw["corpora"] if corpus not in trained]
     for corpus in cfg.unseen(name):
         if corpus not in others:
             why = ": the scenario trains on it" if corpus in trained else ""
-            raise UserError(f"{cfg.source}: {where}: {choices(corpus, others)}{why}")
+            raise UserError(f"{where}: {choices(corpus, others)}{why}")
         _add_domains(cfg, corpus, where, seen)
 
 
@@ -160,13 +154,13 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
         origin = scenario["base"]["of"]
         if cfg.evaluation(name)["test_tokens"] != cfg.evaluation(origin)["test_tokens"]:
             raise UserError(
-                f"{cfg.source}: {where}.evaluation.test_tokens: forgetting compares with {origin}, "
+                f"{where}.evaluation.test_tokens: forgetting compares with {origin}, "
                 f"which is tested on {cfg.evaluation(origin)['test_tokens']} tokens a domain"
             )
         start = cfg.raw["scenarios"][origin]["base"]["scale"]
         if cfg.raw["scales"][start]["model"] != base_model:
             raise UserError(
-                f"{cfg.source}: {where}.base.scale: {scenario['base']['scale']} has another model than "
+                f"{where}.base.scale: {scenario['base']['scale']} has another model than "
                 f"{start}, from which finetuning starts"
             )
     layer, length = (cfg.raw["embeddings"][key] for key in ("layer", "window_length"))
@@ -176,39 +170,37 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
         try:
             method.check(params, domains, {"tokenizer_fingerprint": cfg.tokenizer_fingerprint})
         except UserError as error:
-            raise UserError(f"{cfg.source}: {here}: {error}") from error
+            raise UserError(f"{here}: {error}") from error
         _check_runs(cfg, name, label, here)
         for other in [*method.uses(params), *method.follows(params), *method.reads(params)]:
             _pick(cfg, other, f"{here} uses", dict.fromkeys(scenario["methods"]))
         _check_uses(cfg, label, here)
         if cfg.embed_with(name, label) == "base" and cfg.kind(name) != "finetune":
             raise UserError(
-                f"{cfg.source}: method_params.{label}.embed_with: 'base' is for kind finetune, "
+                f"method_params.{label}.embed_with: 'base' is for kind finetune, "
                 f"but {name} is of kind {cfg.kind(name)}"
             )
         if cfg.embed_with(name, label) == "sentences":
-            check_encoder(cfg.sentences["encoder"], f"{cfg.source}: sentences.encoder")
+            check_encoder(cfg.sentences["encoder"], "sentences.encoder")
         model = base_model if cfg.embed_with(name, label) == "base" else proxy_model
         depth, context = model["n_layer"], model["context"]
         if layer is not None and layer > depth:
-            raise UserError(
-                f"{cfg.source}: embeddings.layer: {layer} is deeper than the proxy's {depth} blocks"
-            )
+            raise UserError(f"embeddings.layer: {layer} is deeper than the proxy's {depth} blocks")
         if length is not None and length > context:
-            key = f"{cfg.source}: embeddings.window_length"
-            raise UserError(f"{key}: {length} is longer than the proxy's context {context}")
+            raise UserError(
+                f"embeddings.window_length: {length} is longer than the proxy's context {context}"
+            )
     window = max(proxy_model["context"], base_model["context"])
     for key in ("test_tokens", "validation_tokens", "controller_tokens", "curve_tokens"):
         if (value := cfg.evaluation(name).get(key)) is not None and value < window:
-            raise UserError(f"{cfg.source}: evaluation.{key}: {value} is less than a context of {window}")
+            raise UserError(f"evaluation.{key}: {value} is less than a context of {window}")
 
 
 def _check_heads(cfg: Config, scale: str, model: Mapping[str, Any]) -> None:
     """Refuse heads of no whole width; those of transformers may be wider or narrower than the model."""
     width, heads = model["d_model"], model["n_head"]
     if width % heads and "kind" not in model:
-        where = f"{cfg.source}: scales.{scale}.model"
-        raise UserError(f"{where}: d_model {width} is not divisible by n_head {heads}")
+        raise UserError(f"scales.{scale}.model: d_model {width} is not divisible by n_head {heads}")
 
 
 def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
@@ -217,23 +209,23 @@ def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
         # Drawn once: planning asks for the same ones.
         runs = [run for seed in cfg.seeds for run in extra_runs(cfg, name, label, seed)]
     except UserError as error:
-        raise UserError(f"{cfg.source}: {where}: {error}") from error
+        raise UserError(f"{where}: {error}") from error
     checkpoints.check_method(cfg, name, label, runs)
     if odd := [run.scale for run in runs if not isinstance(run.scale, str | None)]:
-        raise UserError(f"{cfg.source}: {where}: scale: {odd[0]!r} is not the name of a scale")
+        raise UserError(f"{where}: scale: {odd[0]!r} is not the name of a scale")
     for scale in dict.fromkeys(run.scale for run in runs if run.scale is not None):
         model = _pick(cfg, scale, f"{where}: scale", cfg.raw["scales"])["model"]
         _check_heads(cfg, scale, model)
         if (value := cfg.evaluation(name)["validation_tokens"]) < model["context"]:
-            key = f"{cfg.source}: evaluation.validation_tokens"
-            raise UserError(f"{key}: {value} is less than a context of {model['context']} of scale {scale}")
+            least = f"a context of {model['context']} of scale {scale}"
+            raise UserError(f"evaluation.validation_tokens: {value} is less than {least}")
     swarm = [run for run in runs if run.swarm]
     if any(run.after or run.objective or run.weights is None for run in swarm):
-        raise UserError(f"{cfg.source}: {where}: a swarm's runs wait for nothing and have fixed weights")
+        raise UserError(f"{where}: a swarm's runs wait for nothing and have fixed weights")
     if len({run.blocks for run in swarm}) > 1:
-        raise UserError(f"{cfg.source}: {where}: of a swarm's runs, all or none keep their losses by block")
+        raise UserError(f"{where}: of a swarm's runs, all or none keep their losses by block")
     if odd := [run.start for run in runs if run.start is not None and run.start not in run.after]:
-        raise UserError(f"{cfg.source}: {where}: a run starts from {odd[0]!r}, but does not wait for it")
+        raise UserError(f"{where}: a run starts from {odd[0]!r}, but does not wait for it")
 
 
 def _check_uses(cfg: Config, label: str, where: str) -> None:
@@ -243,15 +235,15 @@ def _check_uses(cfg: Config, label: str, where: str) -> None:
         method, params = cfg.method(waiting.pop())
         for other in [*method.uses(params), *method.follows(params), *method.reads(params)]:
             if other == label:
-                raise UserError(f"{cfg.source}: {where}: builds on its own weights, by its parameters")
+                raise UserError(f"{where}: builds on its own weights, by its parameters")
             if other not in seen:
                 seen.add(other)
                 waiting.append(other)
 
 
-def check_fewshot(fewshot: Mapping[str, Any], source: str) -> None:
+def check_fewshot(fewshot: Mapping[str, Any]) -> None:
     """Refuse sets of items that do not exist, own files that are malformed, and more shots than examples."""
-    where = f"{source}: evaluation.fewshot"
+    where = "evaluation.fewshot"
     path = fewshot.get("path")
     if fewshot["source"] == "lm_eval":
         if path is not None:

@@ -109,20 +109,27 @@ class Config:
         own = self.raw.get("method_params", {}).get(label, {}).get("embed_with")
         return str(own or self.raw["scenarios"][scenario].get("embed_with", "proxy"))
 
-    def embedder(self, scenario: str, label: str) -> str:
-        """Return the name of the model that embeds the domains for a method, as it stands in file names."""
+    def embedding_model(self, scenario: str, label: str) -> tuple[str, str, str]:
+        """Return what embeds the domains for a method: its kind, its scenario or name, its method or "".
+
+        Kinds: proxy, untrained, base, checkpoint (by its name in paths) and sentences.
+        """
         chosen = self.embed_with(scenario, label)
         role = chosen if chosen in ("proxy", "base") else ""
         if role and (name := self.checkpoint_name(scenario, role)) is not None:
-            return f"base_{name}"
+            return "checkpoint", name, ""
         if chosen == "base":
             base = self.raw["scenarios"][scenario]["base"]
-            return f"base_{base['of']}_{base['method']}"
+            return "base", base["of"], base["method"]
         if chosen == "sentences":
-            return chosen
-        if chosen == "untrained":
-            return f"untrained_{self.proxy_of(scenario)}"
-        return f"proxy_{scenario if chosen == 'own' else self.proxy_of(scenario)}"
+            return chosen, "", ""
+        own = scenario if chosen == "own" else self.proxy_of(scenario)
+        return "untrained" if chosen == "untrained" else "proxy", own, ""
+
+    def embedder(self, scenario: str, label: str) -> str:
+        """Return the name of that model, as it stands in file names."""
+        kind, *of = self.embedding_model(scenario, label)
+        return "_".join(filter(None, ["base" if kind == "checkpoint" else kind, *of]))
 
     @property
     def sentences(self) -> dict[str, Any]:
@@ -201,13 +208,11 @@ class Config:
         overrides = {key: value for key, value in given.items() if key not in RESERVED}
         if (chosen := given.get("embed_with", "proxy")) not in EMBED_WITH:
             where = f"method_params.{label}.embed_with"
-            raise UserError(f"{self.source}: {where}: {choices(chosen, EMBED_WITH)}")
+            raise UserError(f"{where}: {choices(chosen, EMBED_WITH)}")
         name = given.get("method", label)
         if name not in registry.names():
-            raise UserError(f"{self.source}: {key}: method {choices(name, registry.names())}")
-        return registry.get(name), registry.parameters(
-            name, overrides, f"{self.source}: method_params.{label}"
-        )
+            raise UserError(f"{key}: method {choices(name, registry.names())}")
+        return registry.get(name), registry.parameters(name, overrides, f"method_params.{label}")
 
     @cached_property
     def tokenizer_fingerprint(self) -> str:

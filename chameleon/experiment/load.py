@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chameleon.core.errors import UserError
 from chameleon.experiment import config_file
 from chameleon.experiment.checkpoints import completed
 from chameleon.experiment.checks import check_across
@@ -17,9 +18,12 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
     Raises:
         UserError: one line with the file, the key, the value and the valid choices.
     """
-    check_shape(raw, source)
-    cfg = Config(completed(raw, source), source)
-    check_across(cfg)
+    try:
+        check_shape(raw)
+        cfg = Config(completed(raw), source)
+        check_across(cfg)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from error
     return cfg
 
 

@@ -28,7 +28,7 @@ def check_results(cfg: Config) -> None:
     Raises:
         UserError: names the key, the value and the characters that may stand there.
     """
-    given, where = str(cfg.raw.get("results_dir", "results")), f"{cfg.source}: results_dir"
+    given, where = str(cfg.raw.get("results_dir", "results")), "results_dir"
     if bad := sorted(set(_BAD.findall(given))):
         home = "; write the home folder out" if "~" in bad else ""
         raise UserError(
@@ -79,7 +79,7 @@ def check_domains(cfg: Config, corpus: str, domains: Sequence[str]) -> None:
     Raises:
         UserError: names the corpus and the domains.
     """
-    where = f"{cfg.source}: corpora.{corpus}"
+    where = f"corpora.{corpus}"
     if corpus in TAKEN_CORPORA:
         raise UserError(f"{where}: this name stands for several corpora in the results; choose another")
     seen: dict[str, str] = {}
@@ -110,22 +110,10 @@ def check_embedders(cfg: Config) -> None:
     found: dict[str, tuple[str, ...]] = {}
     for scenario in cfg.needed:
         for label in cfg.methods(scenario):
-            name, model = cfg.embedder(scenario, label), _model(cfg, scenario, label)
+            name, model = cfg.embedder(scenario, label), cfg.embedding_model(scenario, label)
             if found.setdefault(name, model) != model:
-                one, other = ("/".join(m) for m in (found[name], model))
+                one, other = ("/".join(filter(None, m[1:])) for m in (found[name], model))
                 raise UserError(
-                    f"{cfg.source}: scenarios: {one} and {other} would both be {name!r} in the results; "
+                    f"scenarios: {one} and {other} would both be {name!r} in the results; "
                     "rename a scenario or a method"
                 )
-
-
-def _model(cfg: Config, scenario: str, label: str) -> tuple[str, ...]:
-    chosen = cfg.embed_with(scenario, label)
-    if chosen in ("proxy", "base") and (found := cfg.checkpoint(scenario, chosen)) is not None:
-        return (found[0],)
-    if cfg.embed_with(scenario, label) == "base":
-        base = cfg.raw["scenarios"][scenario]["base"]
-        return (base["of"], base["method"])
-    if cfg.embed_with(scenario, label) == "sentences":
-        return ("sentences",)
-    return (scenario if cfg.embed_with(scenario, label) == "own" else cfg.proxy_of(scenario),)

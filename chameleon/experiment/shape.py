@@ -29,30 +29,30 @@ _Strict = jsonschema.validators.extend(
 )
 
 
-def check_shape(raw: Mapping[str, Any], source: str) -> None:
+def check_shape(raw: Mapping[str, Any]) -> None:
     """Check a config against the schema, and each corpus entry against its kind's keys.
 
     Raises:
-        UserError: one line with the file, the key, the value and how to write it.
+        UserError: one line with the key, the value and how to write it.
     """
-    _check_values(raw, source, "")
-    _check(dict(raw), load_schema("config"), source, ())
+    _check_values(raw, "")
+    _check(dict(raw), load_schema("config"), ())
     for name, entry in raw["corpora"].items():
         kind = kinds().get(entry["kind"])
         if kind is not None:
-            _check(entry, {"properties": dict(kind.keys)}, source, ("corpora", name))
+            _check(entry, {"properties": dict(kind.keys)}, ("corpora", name))
 
 
-def _check(value: Any, schema: Mapping[str, Any], source: str, where: tuple[str, ...]) -> None:
+def _check(value: Any, schema: Mapping[str, Any], where: tuple[str, ...]) -> None:
     error = best_match(_Strict(schema).iter_errors(value))
     if error is not None:
         error.path.extendleft(reversed(where))
-        raise UserError(f"{source}: {_said(error)}")
+        raise UserError(_said(error))
 
 
-def _check_values(value: Any, source: str, key: str) -> None:
+def _check_values(value: Any, key: str) -> None:
     """Refuse what no schema sees: keys that are no text, numbers that are none, code from elsewhere."""
-    where = f"{source}: {key or '(top level)'}"
+    where = key or "(top level)"
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not isinstance(name, str):
@@ -60,17 +60,17 @@ def _check_values(value: Any, source: str, key: str) -> None:
                 raise UserError(f'{where}: the key {name!r} is no text to YAML; write it in quotes: "{word}"')
             if name == _CODE:
                 raise UserError(
-                    f"{source}: {f'{key}.' if key else ''}{_CODE}: refused: a data set or model may not "
+                    f"{f'{key}.' if key else ''}{_CODE}: refused: a data set or model may not "
                     "bring code that is run here; leave the key out and use one that needs none"
                 )
             if not name.isprintable() or name != name.strip():
                 raise UserError(
                     f"{where}: the key {name!r} has blanks or signs that cannot be seen; write it anew"
                 )
-            _check_values(inner, source, f"{key}.{name}" if key else name)
+            _check_values(inner, f"{key}.{name}" if key else name)
     elif isinstance(value, list | tuple):
         for i, inner in enumerate(value):
-            _check_values(inner, source, f"{key}.{i}")
+            _check_values(inner, f"{key}.{i}")
     elif isinstance(value, str):
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
             raise UserError(f"{where}: {shown(value)} holds a character that is none")

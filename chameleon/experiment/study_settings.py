@@ -83,7 +83,7 @@ def extended(seeds: list[int], count: int | None) -> list[int]:
     return found
 
 
-def check(raw: Mapping[str, Any], source: str = "config") -> None:
+def check(raw: Mapping[str, Any]) -> None:
     """Check the block against the rest of the config.
 
     Raises:
@@ -93,7 +93,7 @@ def check(raw: Mapping[str, Any], source: str = "config") -> None:
     found = read(raw)
     if found is None:
         return
-    where = f"{source}: sensitivity"
+    where = "sensitivity"
     if found.scenario not in raw["run"]:
         raise UserError(
             f"{where}.scenario: {choices(found.scenario, raw['run'])}; `sensitivity: null` runs no study"

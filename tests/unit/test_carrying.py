@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,7 @@ def test_a_file_that_its_job_did_not_write_is_refused(tmp_path: Path) -> None:
         "outputs": {"embeddings/a.json": digest}, "started": "x", "finished": "x",
         "cost": {"tokens": 0, "flops": 0.0, "seconds": 0.0},
     }  # fmt: skip
-    one = Job(**{**EMBED.entry(), "rule": "forecast"})
+    one = replace(EMBED, rule="forecast")
     files = {"embeddings/a.json": (tmp_path / "a.json").read_bytes()}
     files["embeddings/a.run.json"] = json.dumps(record).encode()
     _check(one, files, Path("played"))

@@ -198,10 +198,10 @@ FEWSHOT = {"source": "items", "tasks": ["piqa", "boolq"], "shots": [0, 5], "limi
     ],
 )
 def test_bad_configs_are_refused_before_any_job(change, message):
-    check_fewshot(FEWSHOT, "config")
-    check_fewshot(FEWSHOT | {"source": "lm_eval", "tasks": ["arc_easy"]}, "config")
-    with pytest.raises(UserError, match=f"^config: evaluation.fewshot.{message}"):
-        check_fewshot(FEWSHOT | change, "config")
+    check_fewshot(FEWSHOT)
+    check_fewshot(FEWSHOT | {"source": "lm_eval", "tasks": ["arc_easy"]})
+    with pytest.raises(UserError, match=f"^evaluation.fewshot.{message}"):
+        check_fewshot(FEWSHOT | change)
 
 
 def test_planning_imports_nothing_heavy():
@@ -228,11 +228,9 @@ def test_own_mistakes_are_found_while_the_config_is_read(tmp_path):
     given = {"source": "items", "path": str(tmp_path), "tasks": ["quiz"], "shots": [0, 1], "limit": 8}
     file = tmp_path / "quiz.jsonl"
     file.write_bytes(lines(*(own(n) for n in range(12))))
-    check_fewshot(given, "config")
-    with pytest.raises(
-        UserError, match=r"^config: evaluation.fewshot.shots: 7 is more than the 6 examples of"
-    ):
-        check_fewshot(given | {"shots": [0, 7]}, "config")
+    check_fewshot(given)
+    with pytest.raises(UserError, match=r"^evaluation.fewshot.shots: 7 is more than the 6 examples of"):
+        check_fewshot(given | {"shots": [0, 7]})
     for content, words in (
         (lines(own(0), "end of file"), 'item 2: "end of file" is no object'),
         (lines(own(0)), "1 usable items are too few"),
@@ -241,8 +239,8 @@ def test_own_mistakes_are_found_while_the_config_is_read(tmp_path):
     ):
         file.write_bytes(content)
         with pytest.raises(UserError) as caught:
-            check_fewshot(given, "config")
+            check_fewshot(given)
         said = str(caught.value)
-        assert said.startswith("config: evaluation.fewshot.tasks: ") and words in said
+        assert said.startswith("evaluation.fewshot.tasks: ") and words in said
     rule = (ROOT / "workflow/rules/evaluation.smk").read_text(encoding="utf-8")
     assert "retries: 0 if specs.own_files(CFG) else 2" in rule

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +27,25 @@ STARTED = time.time()
 REPORT = ("collect", "tables", "figures", "summary", "page")
 
 
-def failed(cfg: Config, workflow: Any) -> None:
-    """Make the partial report of a run that failed; print where it is, as the last thing on the screen."""
-    _quietly(lambda: _failed(cfg, workflow))
-
-
-def succeeded(cfg: Config, workflow: Any) -> None:
-    """Remove an earlier partial report once everything is there."""
-    _quietly(lambda: _succeeded(cfg, workflow))
-
-
-def _quietly(act: Callable[[], None]) -> None:
+@contextmanager
+def _quietly() -> Iterator[None]:
     """Let no mistake in here hide how the run itself ended."""
     try:
-        act()
+        yield
     except (Exception, KeyboardInterrupt) as error:
         _say(f"No partial report: {type(error).__name__}: {error}")
 
 
-def _failed(cfg: Config, workflow: Any) -> None:
+@_quietly()
+def succeeded(cfg: Config, workflow: Any) -> None:
+    """Remove an earlier partial report once everything is there."""
+    if workflow.is_main_process and asked_for_report(workflow.dag):
+        _clear(cfg)
+
+
+@_quietly()
+def failed(cfg: Config, workflow: Any) -> None:
+    """Make the partial report of a run that failed; print where it is, as the last thing on the screen."""
     undone = unfinished(workflow.dag, workflow.scheduler.failed)
     lost = [job for job in undone if job["failed"]]
     # Nothing failed: it was stopped. Nothing of the report was asked for: single files were.
@@ -81,11 +82,6 @@ def _failed(cfg: Config, workflow: Any) -> None:
         _say(done.stdout.rstrip())
 
 
-def _succeeded(cfg: Config, workflow: Any) -> None:
-    if workflow.is_main_process and asked_for_report(workflow.dag):
-        _clear(cfg)
-
-
 def _clear(cfg: Config) -> None:
     """Remove an earlier partial report and what it was made from."""
     shutil.rmtree(Path(cfg.results) / "partial", ignore_errors=True)
@@ -105,7 +101,7 @@ def unfinished(dag: Any, failed: Any) -> list[dict[str, Any]]:
         dag: Snakemake's graph of jobs.
         failed: the jobs of it that failed.
     """
-    undone = {job: _name(job) for job in dag.needrun_jobs() if job.rule.name != "all"}
+    undone = {job: job_name(job) for job in dag.needrun_jobs() if job.rule.name != "all"}
     return sorted(
         (
             {
@@ -123,8 +119,8 @@ def unfinished(dag: Any, failed: Any) -> list[dict[str, Any]]:
     )
 
 
-def _name(job: Any) -> str:
-    """Return `train pretrain/uniform/seed0`."""
+def job_name(job: Any) -> str:
+    """Return `train pretrain/uniform/seed0` of a job of Snakemake's."""
     values = [f"seed{v}" if k == "seed" else str(v) for k, v in job.wildcards_dict.items()]
     return " ".join(filter(None, [job.rule.name, "/".join(values)]))
 

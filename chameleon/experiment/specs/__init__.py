@@ -5,6 +5,7 @@ changed spec reruns the job) and on the command line (the job knows nothing but 
 of the sensitivity study are in `chameleon.experiment.specs.study`.
 """
 
+# ruff: noqa: F401
 from chameleon.experiment.specs.base import Spec, dump
 from chameleon.experiment.specs.lengths import asked, check_finished
 from chameleon.experiment.specs.results import (
@@ -47,52 +48,3 @@ from chameleon.experiment.specs.weighting import (
     used_methods,
     weights,
 )
-
-__all__ = [
-    "Spec",
-    "after",
-    "asked",
-    "check_finished",
-    "checkpoint",
-    "collect",
-    "curve_steps",
-    "dump",
-    "embed",
-    "embedders",
-    "encoder",
-    "evaluate",
-    "extra_run",
-    "extra_runs",
-    "fetch",
-    "fewshot",
-    "figures",
-    "forecast",
-    "foretelling",
-    "groups",
-    "has_fewshot",
-    "items",
-    "kept_domains",
-    "kinds",
-    "needs_embeddings",
-    "own_files",
-    "page",
-    "part_of_text",
-    "part_of_tokens",
-    "prepare",
-    "proxy",
-    "sentences",
-    "single_runs",
-    "start",
-    "start_of",
-    "swarm",
-    "swarm_groups",
-    "tables",
-    "tokenizer",
-    "tokens",
-    "train",
-    "unseen_domains",
-    "used_methods",
-    "uses_items",
-    "weights",
-    "with_unseen",
-]

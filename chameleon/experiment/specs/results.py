@@ -76,22 +76,16 @@ def _sources(cfg: Config, scenario: str, label: str) -> Spec:
     corpora = list(dict.fromkeys(cfg.domains(scenario).values()))
     # A proxy of another scenario exists already, and so do its embeddings of the domains it knows: a method
     # that reuses them is charged for what it adds. A model that is to be finetuned is there in any case.
-    own = embedder == f"proxy_{scenario}"
-    reused = (
-        not own
-        and embedder not in {f"base_{name}" for name in cfg.checkpoints}
-        and embedder is not None
-        and cfg.embed_with(scenario, label)
-        not in (
-            "untrained",
-            "sentences",
-        )
-    )
+    reused = embedder not in (
+        None,
+        f"proxy_{scenario}",
+        *(f"base_{name}" for name in cfg.checkpoints),
+    ) and cfg.embed_with(scenario, label) not in ("untrained", "sentences")
     known = cfg.raw["scenarios"][cfg.proxy_of(scenario)]["corpora"] if reused else []
     new = [c for c in corpora if c not in known]
     return {
         "embedder": embedder,
-        "charged_proxy": own,
+        "charged_proxy": embedder == f"proxy_{scenario}",
         "charged_corpora": new if embedder else [],
         "online": method.online,
         "foretells": method.foretells,

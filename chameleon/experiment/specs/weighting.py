@@ -8,25 +8,10 @@ from chameleon.experiment.specs.training import method_seed, reads, training
 
 
 def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
-    """Return the models that embed domains: name -> (proxy, untrained or base, scenario, method or "").
-
-    A checkpoint: ("checkpoint", its name in paths, ""). A sentence encoder is none of them.
-    """
-    found = {}
-    for scenario in cfg.needed:
-        for label in cfg.methods(scenario):
-            name = cfg.embedder(scenario, label)
-            if name == "sentences":
-                continue
-            if name.removeprefix("base_") in cfg.checkpoints:
-                found[name] = ("checkpoint", name.removeprefix("base_"), "")
-            elif name.startswith("base_"):
-                base = cfg.raw["scenarios"][scenario]["base"]
-                found[name] = ("base", base["of"], base["method"])
-            else:
-                kind, _, of = name.partition("_")
-                found[name] = (kind, of, "")
-    return found
+    """Return the models that embed domains: name -> `Config.embedding_model`; a sentence encoder is none."""
+    asked = [(scenario, label) for scenario in cfg.needed for label in cfg.methods(scenario)]
+    found = {cfg.embedder(*one): cfg.embedding_model(*one) for one in asked}
+    return {name: model for name, model in found.items() if name != "sentences"}
 
 
 def embed(cfg: Config, embedder: str, corpus: str, seed: int) -> Spec:
