@@ -6,6 +6,7 @@ as JSON; text of a user (names of domains, warnings) never becomes markup.
 
 import html
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -42,6 +43,13 @@ def static(name: str) -> str:
 def escape(text: object) -> str:
     """Return text as HTML that shows it, in an element or in a quoted attribute."""
     return html.escape(str(text))
+
+
+def box(heading: str, items: Sequence[str]) -> str:
+    """Return a box of warnings, as HTML; nothing for none. Items are HTML already."""
+    listed = "".join(f"<li>{item}</li>" for item in items)
+    said = f'<div class="warnings" role="note"><strong>⚠ {heading}</strong><ul>{listed}</ul></div>'
+    return said if items else ""
 
 
 def data_block(value: Any) -> str:

@@ -31,7 +31,7 @@ def difference_table(
     body = []
     for method, cells in rows.items():
         shown = [_cost(price.get(method), free), *(_difference(cell, top) for cell in cells)]
-        body.append(f'<tr data-method="{escape(method)}">{_heading(method)}{"".join(shown)}</tr>')
+        body.append(_row(method, shown))
     return _table(["Method", "Cost of the weights", *columns], body)
 
 
@@ -39,10 +39,7 @@ def weight_table(domains: Sequence[str], rows: Mapping[str, Sequence[float | Non
     """Return methods x domains: mean weights in percent, the darker the more."""
     known = [w for weights in rows.values() for w in weights if w is not None]
     top = max(float(np.quantile(known, 0.98)) if known else 0.0, 1e-9)
-    body = []
-    for method, weights in rows.items():
-        cells = "".join(_weight(w, top) for w in weights)
-        body.append(f'<tr data-method="{escape(method)}">{_heading(method)}{cells}</tr>')
+    body = [_row(method, [_weight(w, top) for w in weights]) for method, weights in rows.items()]
     return _table(["Method", *domains], body)
 
 
@@ -58,8 +55,9 @@ def _table(head: Sequence[str], rows: Sequence[str]) -> str:
     return f'<table class="heat"><thead><tr>{top}</tr></thead>\n<tbody>{chr(10).join(rows)}</tbody></table>'
 
 
-def _heading(method: str) -> str:
-    return f'<th scope="row">{escape(method)}</th>'
+def _row(method: str, cells: Sequence[str]) -> str:
+    name = escape(method)
+    return f'<tr data-method="{name}"><th scope="row">{name}</th>{"".join(cells)}</tr>'
 
 
 def _cost(price: float | None, free: float) -> str:

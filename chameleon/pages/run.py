@@ -8,18 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
-from chameleon.pages.document import escape, fill, write
+from chameleon.pages.document import box, escape, fill, write
 from chameleon.pages.heat import difference_table, plain_table, weight_table
 from chameleon.pages.scenario import scenario_data
 from chameleon.reporting import summary
 from chameleon.reporting.figures.style import rounded
 from chameleon.reporting.pages import inline
 from chameleon.reporting.records import tidy
-from chameleon.reporting.records.tidy import YARDSTICK, Frames, first_seen, tested_domains
+from chameleon.reporting.records.tidy import YARDSTICK, Frames, tested_domains
 from chameleon.reporting.tables.verdicts import verdicts
 from chameleon.reporting.verdicts.findings import FAILS, HOLDS, SET
 
@@ -45,7 +43,8 @@ def run_page(results: Path, out: Path, scenarios: Mapping[str, str] | None = Non
     results = Path(results)
     if scenarios is None:
         scenarios = _recorded(results)
-    frames, lost = _frames(results, scenarios)
+    lost = [n for n in tidy.COLUMNS if n != "metrics" and not (results / f"{n}.csv").exists()]
+    frames = tidy.of_scenarios(results, scenarios or None, lost)
     write(Path(out), "Benchmark run", *content(scenarios, frames, lost), "charts.js", "run.js")
 
 
@@ -65,7 +64,7 @@ def content(
     body = fill(
         "run.html",
         headlines="\n".join(f"<li>{_headline(one)}</li>" for one in found),
-        notes=_box(notes),
+        notes=box("Not all is there", [inline(note) for note in notes]),
         nav="".join(
             [*(f'<a href="#s{i}">{escape(one["name"])}</a>' for i, one in enumerate(found)),
              '<a href="#verdicts">Verdicts</a>', '<a href="#summary">In five sentences</a>']
@@ -86,21 +85,6 @@ def _recorded(results: Path) -> dict[str, str]:
         return {}
 
 
-def _frames(results: Path, scenarios: Mapping[str, str]) -> tuple[dict[str, Frames], list[str]]:
-    """Return {scenario: tidy frames}, and the names of the tidy files that are not there."""
-    lost = [n for n in tidy.COLUMNS if n != "metrics" and not (results / f"{n}.csv").exists()]
-    if scenarios and not lost:
-        return tidy.of_scenarios(results, scenarios), []
-    whole = {n: pd.DataFrame(columns=list(tidy.COLUMNS[n])) if n in lost else tidy.read(results, n)
-             for n in tidy.COLUMNS}  # fmt: skip
-    partial = (results / "missing.csv").exists()
-    whole["missing"] = tidy.read(results, "missing") if partial else pd.DataFrame(columns=list(tidy.MISSING))
-    names = scenarios or first_seen([*whole["metrics"]["scenario"], *whole["missing"]["scenario"]])
-    return {
-        s: {n: f[f["scenario"] == s].reset_index(drop=True) for n, f in whole.items()} for s in names
-    }, lost
-
-
 def _headline(one: Mapping[str, Any]) -> str:
     """Return a scenario in one sentence, as HTML: how many methods beat uniform, how many lose to it."""
     name = f"<strong>{escape(one['name'])}</strong>"
@@ -119,13 +103,6 @@ def _headline(one: Mapping[str, Any]) -> str:
         f"<strong>{worse} worse</strong>, {len(known) - better - worse} undecided; lowest mean perplexity: "
         f"{escape(best)} ({rounded(cell['mean'], 1, sign=True)} %{ends})."
     )
-
-
-def _box(notes: list[str]) -> str:
-    if not notes:
-        return ""
-    items = "".join(f"<li>{inline(note)}</li>" for note in notes)
-    return f'<div class="warnings" role="note"><strong>⚠ Not all is there</strong><ul>{items}</ul></div>'
 
 
 def _section(i: int, one: Mapping[str, Any], kinds: Mapping[str, str], frames: Mapping[str, Frames]) -> str:
@@ -155,15 +132,12 @@ def _verdicts(kinds: Mapping[str, str], frames: Mapping[str, Frames]) -> str:
     table = verdicts(kinds, frames)
     columns = ["paper", "claim", "verdict", "measured"]
     rows = [
-        [escape(paper), escape(claim), f'<span class="verdict">{_sign(said)} {escape(said)}</span>',
+        [escape(paper), escape(claim), f'<span class="verdict">{sign} {escape(said)}</span>',
          escape(measured or "–")]
         for paper, claim, said, measured in table.csv[columns].itertuples(index=False)
+        for sign in [next((s for verdict, s in SIGNS.items() if said.startswith(verdict)), "?")]
     ]  # fmt: skip
     return plain_table(["Paper", "Claim, as tested here", "Verdict in this setting", "Measured"], rows)
-
-
-def _sign(said: str) -> str:
-    return next((sign for verdict, sign in SIGNS.items() if said.startswith(verdict)), "?")
 
 
 def _summary(kinds: Mapping[str, str], frames: Mapping[str, Frames]) -> str:

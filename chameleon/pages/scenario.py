@@ -17,7 +17,7 @@ from chameleon.reporting.statistics.comparisons import (
     base_cost,
     curve,
     differences,
-    series,
+    mean_over_seeds,
     to_uniform,
     weighting_cost,
 )
@@ -32,7 +32,6 @@ SYMBOLS = {
 }  # fmt: skip
 #: Methods whose lines are drawn at first: more would hide each other.
 FIRST = 8
-MEAN = ("mean", "mean_perplexity")
 
 
 def scenario_data(name: str, frames: Frames) -> dict[str, Any]:
@@ -48,6 +47,7 @@ def scenario_data(name: str, frames: Frames) -> dict[str, Any]:
         costs are not known}. `apart`: how far uniform of one seed lies from that of another, percent.
     """
     metrics, gaps = frames["metrics"], Gaps(frames)
+    level = mean_over_seeds(metrics, YARDSTICK, "mean_perplexity")
     present = set(metrics["method"]) | set(frames["weights"]["method"])
     methods = [m for m in gaps.methods if m in present]
     columns = [(d, m, heading) for d, m, heading in perplexities(metrics) if m != "mean_log_perplexity"]
@@ -62,8 +62,9 @@ def scenario_data(name: str, frames: Frames) -> dict[str, Any]:
         "columns": [heading for *_, heading in columns],
         "means": sum(what != "perplexity" for _, what, _ in columns),
         "differences": {m: cells for m, cells in moved.items() if m != YARDSTICK},
-        "level": _level(frames),
-        "apart": seeds_apart(metrics) if series(metrics, YARDSTICK, *MEAN) else 0.0,
+        # Uniform's own mean perplexity, and how far it is from itself.
+        "level": level and level.mean,
+        "apart": seeds_apart(metrics) if level else 0.0,
         "price": {m: _price(frames, m) for m in methods},
         "free": FREE,
         "curves": _curves(frames, methods),
@@ -84,23 +85,14 @@ def _difference(metrics: Any, method: str, domain: str, metric: str) -> dict[str
     found = estimate_of(to_uniform(metrics, method, domain, metric))
     if found is None:
         return None
-    seeds = sorted(
-        set(series(metrics, method, domain, metric)) & set(series(metrics, YARDSTICK, domain, metric))
-    )
-    values = differences(metrics, method, YARDSTICK, domain, metric)
-    return found | {"seeds": dict(zip(map(str, seeds), values, strict=True))}
+    moved = differences(metrics, method, YARDSTICK, domain, metric)
+    return found | {"seeds": {str(seed): value for seed, value in moved.items()}}
 
 
 def _look(method: str) -> dict[str, Any]:
     colour, marker = method_style(method)
     return {"name": method, "colour": colour, "symbol": SYMBOLS.get(marker, "circle"),
             "control": is_control(method)}  # fmt: skip
-
-
-def _level(frames: Frames) -> float | None:
-    """Return uniform's own mean perplexity over seeds."""
-    values = list(series(frames["metrics"], YARDSTICK, *MEAN).values())
-    return stats.mean_interval(values).mean if values else None
 
 
 def _price(frames: Frames, method: str) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chameleon.mixture import Domain, Mixture
-from chameleon.pages.document import escape
+from chameleon.pages.document import box, escape
 
 #: Weights that differ by less are the same.
 SAME = 1e-9
@@ -139,11 +139,8 @@ def stages(mixture: Mixture) -> str:
 
 def warnings(lines: Sequence[str]) -> str:
     """Return the mixture's warnings as a box, as HTML; nothing for none."""
-    if not lines:
-        return ""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     said = "1 warning" if len(lines) == 1 else f"{len(lines)} warnings"
-    return f'<div class="warnings" role="note"><strong>⚠ {said}</strong><ul>{items}</ul></div>'
+    return box(said, [escape(line) for line in lines])
 
 
 def absent(why: str) -> str:

@@ -32,7 +32,10 @@ def make_first_page(out: Path, scenarios: Mapping[str, str], unfinished: Unfinis
         unfinished: what Snakemake left undone.
     """
     frames = tidy.of_scenarios(out, scenarios)
-    parts = [*failures(frames, unfinished), *_causes(frames)]
+    parts = failures(frames, unfinished)
+    causes = [[scenario, cause] for scenario, f in frames.items() for cause in Gaps(f).causes()]
+    if causes:
+        parts.append(markdown(["scenario", "missing, and why"], causes, text_columns=2))
     if any(not f["metrics"].empty for f in frames.values()):
         parts += summary.sentences(scenarios, frames)
     text = "\n\n".join(parts) + "\n"
@@ -60,12 +63,6 @@ def failures(frames: Mapping[str, Frames], unfinished: Unfinished) -> list[str]:
         "what is missing and nothing twice, makes the complete tables, and removes this partial report."
     )
     return [head, markdown(["failed job", "why", "log", "runs missing for it"], rows, text_columns=3), again]
-
-
-def _causes(frames: Mapping[str, Frames]) -> list[str]:
-    """Return a table of what is missing: scenario, method, which seeds, why."""
-    rows = [[scenario, cause] for scenario, f in frames.items() for cause in Gaps(f).causes()]
-    return [markdown(["scenario", "missing, and why"], rows, text_columns=2)] if rows else []
 
 
 def on_screen(frames: Mapping[str, Frames], unfinished: Unfinished, out: Path) -> str:
@@ -107,37 +104,30 @@ def make_report(out: Path, scenarios: Mapping[str, str], unseen: Collection[str]
         unseen: names of those that have losses on unseen domains.
     """
     blocks = [(out / "summary.html").read_text(encoding="utf-8")]
-    for heading, table, figure in _items(out, scenarios, unseen):
+    for heading, file in _items(out, scenarios, unseen):
         blocks.append(f"<h2>{html.escape(heading)}</h2>")
-        if table is not None:
-            blocks.append(_body(table.read_text(encoding="utf-8")))
-        if figure is not None:
-            look = f'src="figures/{figure.name}" alt="{html.escape(heading)}" style="max-width:100%"'
+        if file.suffix == ".html":
+            text = file.read_text(encoding="utf-8")
+            blocks.append(text.split("<body>", 1)[1].rsplit("</body>", 1)[0].strip())
+        else:
+            look = f'src="figures/{file.name}" alt="{html.escape(heading)}" style="max-width:100%"'
             blocks.append(f"<p><img {look}></p>")
     head, end = blocks[0].rsplit("</body>", 1)
     artifacts.write_text(out / "report.html", "\n".join([head, *blocks[1:], "</body>" + end]))
 
 
-def _body(text: str) -> str:
-    """Return what stands between the body tags of a page."""
-    return text.split("<body>", 1)[1].rsplit("</body>", 1)[0].strip()
-
-
-def _items(
-    out: Path, scenarios: Mapping[str, str], unseen: Collection[str]
-) -> Iterable[tuple[str, Path | None, Path | None]]:
-    """Yield (heading, table's page, figure) of all that there is, sorted as the complete report sorts it."""
+def _items(out: Path, scenarios: Mapping[str, str], unseen: Collection[str]) -> Iterable[tuple[str, Path]]:
+    """Yield (heading, table's page or figure) of all that there is, in the complete report's order."""
     found = []
-    for form, stems, folder, kind in (
-        ("table", catalogue.table_stems(scenarios, unseen), "tables", "html"),
-        ("figure", catalogue.figure_stems(scenarios), "figures", "png"),
+    for form, stems, kind in (
+        ("table", catalogue.table_stems(scenarios, unseen), "html"),
+        ("figure", catalogue.figure_stems(scenarios), "png"),
     ):
         for stem, (name, scenario) in stems.items():
-            file = out / folder / f"{stem}.{kind}"
+            file = out / f"{form}s" / f"{stem}.{kind}"
             if file.exists():
                 place = catalogue.place(name, scenario, scenarios.get(scenario or ""), form)
                 key = (place.category, place.subcategory or "", scenario or "", place.shows)
-                found.append((key, form, file, stem.replace("_", " ")))
-    for key, form, file, title in sorted(found, key=lambda item: item[0]):
-        heading = f"{key[0]}: {title}"
-        yield heading, file if form == "table" else None, file if form == "figure" else None
+                found.append((key, file))
+    for key, file in sorted(found, key=lambda item: item[0]):
+        yield f"{key[0]}: {file.stem.replace('_', ' ')}", file

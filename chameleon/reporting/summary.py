@@ -112,7 +112,7 @@ def _cost(frames: Mapping[str, Frames]) -> str:
     weights = f"the weights cost nothing for {listed(free)}" if free else "no weights were free"
     weights += f" and, of a base run's FLOPs, {listed(paid)}" if paid else ""
     weights += f"; those of {listed(unknown)} are not known" if unknown else ""
-    hours = sum(_hours(f) for f in frames.values())
+    hours = sum(float(f["costs"]["seconds"].sum()) / 3600 for f in frames.values())
     devices = first_seen(d for f in frames.values() for d in f["costs"]["device"])
     tokens = base_cost(costs, methods[0], "tokens")
     return (
@@ -121,10 +121,6 @@ def _cost(frames: Mapping[str, Frames]) -> str:
         f"together, with what methods share counted under each, come to {hours:.1f} hours on "
         f"{listed(devices)}."
     )
-
-
-def _hours(frames: Frames) -> float:
-    return float(frames["costs"]["seconds"].sum()) / 3600
 
 
 def _best(frames: Mapping[str, Frames]) -> str:

@@ -1,6 +1,6 @@
 """Quality against compute for many methods: a row each, the best on top, free ones apart, the front bold."""
 
-from chameleon.reporting.figures.cost_list import cost_list
+from chameleon.reporting.figures.costs import cost_list
 from chameleon.reporting.statistics.stats import Estimate
 
 KNOWN = {

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from chameleon.reporting.statistics.multiplicity import holm, sides
-from chameleon.reporting.statistics.stats import mean_interval, two_sided_p
+from chameleon.reporting.statistics.stats import holm, mean_interval, sides, two_sided_p
 
 
 def test_holm_by_hand():

@@ -12,7 +12,7 @@ import yaml
 
 from chameleon import published
 from chameleon.core.errors import UserError
-from chameleon.reporting.published import beside
+from chameleon.reporting.published import beside, rows
 from chameleon.reporting.records.tidy import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,21 +116,21 @@ def test_domains_take_the_roles_that_the_corpus_gives_them():
     ]
     printed = {"Books": "Book", "CommonCrawl": "CC"}
     roles = {d: printed.get(entry["stands_for"], entry["stands_for"]) for d, entry in found.items()}
-    assert beside.counterparts(found) == roles
+    assert rows.counterparts(found) == roles
     assert set(roles.values()) == set(published.table("chameleon_perplexity").column("Uniform")) - {"Average"}
 
 
 def test_slimpajama_itself_has_counterparts_and_others_have_none():
     own = ("arxiv", "book", "c4", "cc", "github", "stackexchange", "wikipedia")
-    assert list(beside.counterparts(own)) == list(own)
-    assert beside.counterparts(SLIM7[:6]) == {}
-    assert beside.counterparts((*SLIM7, "law")) == {}
-    assert beside.counterparts((*SLIM7[:6], "arxiv")) == {}, "two domains in one role"
+    assert list(rows.counterparts(own)) == list(own)
+    assert rows.counterparts(SLIM7[:6]) == {}
+    assert rows.counterparts((*SLIM7, "law")) == {}
+    assert rows.counterparts((*SLIM7[:6], "arxiv")) == {}, "two domains in one role"
 
 
 def test_printed_and_ours_stand_beside_each_other():
-    frame = beside.comparison(frames(), "pretrain")
-    assert tuple(frame.columns) == beside.COLUMNS and set(frame["scenario"]) == {"pretrain"}
+    frame = rows.comparison(frames(), "pretrain")
+    assert tuple(frame.columns) == rows.COLUMNS and set(frame["scenario"]) == {"pretrain"}
     row = cell(frame, "perplexity", "doge", "papers")
     assert (row["printed_item"], row["printed"]) == ("ArXiv", 9.07)
     assert row["printed_relative"] == pytest.approx(100 * (9.07 / 8.16 - 1))
@@ -145,7 +145,7 @@ def test_printed_and_ours_stand_beside_each_other():
 
 
 def test_methods_of_one_side_only():
-    frame = beside.comparison(frames(methods=("uniform", "chameleon")), "pretrain")
+    frame = rows.comparison(frames(methods=("uniform", "chameleon")), "pretrain")
     row = cell(frame, "perplexity", "regmix", "wiki")
     assert (
         row["printed"] == 20.88 and pd.isna(row["ours"]) and pd.isna(row["ours_relative"]) and row["n"] == 0
@@ -157,7 +157,7 @@ def test_methods_of_one_side_only():
 
 
 def test_costs_of_weights():
-    frame = beside.comparison(frames(), "pretrain")
+    frame = rows.comparison(frames(), "pretrain")
     row = cell(frame, "weighting_flops", "doge", "weights")
     assert (row["printed"], row["ours"]) == (6.68e17, 2e12)
     assert row["printed_relative"] == pytest.approx(6.68 / 1.36) and row["ours_relative"] == pytest.approx(5)
@@ -167,7 +167,7 @@ def test_costs_of_weights():
 
 
 def test_few_shot_only_where_both_have_the_task():
-    frame = beside.comparison(frames(), "pretrain")
+    frame = rows.comparison(frames(), "pretrain")
     row = cell(frame, "accuracy", "doge", "piqa, 5 shots")
     assert (row["printed_item"], row["printed"]) == ("PIQA", 60.0)
     assert row["printed_relative"] == pytest.approx(0.8) and row["ours"] == pytest.approx(56.1)
@@ -175,7 +175,7 @@ def test_few_shot_only_where_both_have_the_task():
     assert set(frame[frame["quantity"] == "accuracy"]["item"]) == {
         f"{task}, {n} shots" for task in ("piqa", "mean") for n in (0, 5)
     }
-    without = beside.comparison(frames(few_shot=False), "pretrain")
+    without = rows.comparison(frames(few_shot=False), "pretrain")
     assert "accuracy" not in set(without["quantity"])
     assert "Chameleon 39.6" in beside.published_table(frames(few_shot=False), "pretrain")[2]
 
@@ -209,5 +209,5 @@ def test_one_seed_has_no_interval():
 
 def test_a_scenario_without_printed_numbers_says_so():
     frame, caption, body = beside.published_table(frames(domains=("german", "french")), "finetune_languages")
-    assert frame.empty and tuple(frame.columns) == beside.COLUMNS
+    assert frame.empty and tuple(frame.columns) == rows.COLUMNS
     assert "none, so this table is empty" in caption and "could be recovered" in body

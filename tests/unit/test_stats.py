@@ -4,17 +4,16 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
+from chameleon.reporting.statistics.comparisons import difference
 from chameleon.reporting.statistics.stats import (
     bootstrap_interval,
     bounded,
     mean_interval,
-    mean_ranks,
-    paired_difference,
     probability_below,
-    relative_difference,
     seeds_needed,
     share_below,
     with_item_error,
@@ -22,6 +21,13 @@ from chameleon.reporting.statistics.stats import (
 
 RNG = np.random.default_rng(11)
 A, B = RNG.normal(20, 1, 5), RNG.normal(21, 1, 5)
+
+
+def paired_difference(a, b, metric: str = "mean_log_perplexity"):
+    """Return what the tables say of two methods with these values by seed."""
+    rows = [(m, "mean", metric, s, x) for m, values in (("a", a), ("b", b)) for s, x in enumerate(values)]
+    frame = pd.DataFrame(rows, columns=["method", "domain_or_task", "metric", "seed", "value"])
+    return difference(frame, "a", "b", "mean", metric)
 
 
 def test_interval_by_hand():
@@ -57,9 +63,14 @@ def test_pairing_removes_what_the_seeds_share():
 
 
 def test_relative_difference_is_the_mean_of_ratios():
-    estimate = relative_difference([11.0, 18.0], [10.0, 20.0])
+    estimate = paired_difference([11.0, 18.0], [10.0, 20.0], "perplexity")
     assert estimate.mean == pytest.approx(0)
     assert estimate.sd == pytest.approx(math.sqrt(200))
+
+
+def test_seeds_that_one_method_lacks_are_left_out():
+    assert paired_difference([1.0, 2.0, 3.0], [0.5]) == paired_difference([1.0], [0.5])
+    assert paired_difference([1.0], []) is None
 
 
 def test_one_seed_has_no_interval():
@@ -83,13 +94,6 @@ def test_broken_values(values):
 def test_broken_arguments():
     with pytest.raises(ValueError, match="level"):
         mean_interval([1.0, 2.0], 1.0)
-    with pytest.raises(ValueError, match="one length"):
-        paired_difference([1.0], [1.0, 2.0])
-    with pytest.raises(ValueError, match="positive"):
-        relative_difference([1.0, 1.0], [0.0, 1.0])
-    for sd, difference in ((-1, 1), (1, 0), (math.nan, 1), (1, math.inf)):
-        with pytest.raises(ValueError, match="difference other than 0"):
-            seeds_needed(sd, difference)
 
 
 def test_seeds_needed_textbook():
@@ -99,10 +103,10 @@ def test_seeds_needed_textbook():
 
 
 def test_seeds_needed_by_simulation():
-    n = seeds_needed(1.0, 1.5, power=0.9)
-    draws = np.random.default_rng(0).normal(1.5, 1.0, size=(4000, n))
+    n = seeds_needed(1.0, 1.0)
+    draws = np.random.default_rng(0).normal(1.0, 1.0, size=(4000, n))
     seen = np.mean(scipy.stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05)
-    assert 0.88 < seen < 0.96
+    assert 0.78 < seen < 0.86
 
 
 def test_seeds_needed_extremes():
@@ -156,13 +160,6 @@ def test_probability_below_extremes():
 
 def test_share_below():
     assert share_below([-1, 0, 2, -3]) == 0.625
-    with pytest.raises(ValueError, match="non-empty"):
-        share_below([])
-
-
-def test_mean_ranks_by_hand():
-    """Three methods, two domains; the tie of the second domain is shared."""
-    assert mean_ranks(np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 4.0]])).tolist() == [1.75, 2.25, 2.0]
 
 
 def test_bounded():

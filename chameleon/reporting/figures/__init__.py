@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from chameleon.reporting import catalogue
@@ -18,7 +17,7 @@ from chameleon.reporting.figures.domains import affinity, krls, pca
 from chameleon.reporting.figures.fewshot import fewshot
 from chameleon.reporting.figures.perplexity import forgetting, relative_perplexity
 from chameleon.reporting.figures.ranks import ranks
-from chameleon.reporting.figures.style import RC, method_style, save, statement
+from chameleon.reporting.figures.style import method_style, own_look, save, statement
 from chameleon.reporting.figures.weights import weights, weights_over_time
 from chameleon.reporting.records import tidy
 from chameleon.reporting.records.missing import Gaps, parts_of, short_note
@@ -28,10 +27,9 @@ __all__ = ["DRAWINGS", "make_figures", "method_style"]
 
 #: Figure -> what draws it from the scenario's name and tidy frames.
 DRAWINGS: dict[str, Callable[[str, Frames], Figure]] = {
-    "ranks": ranks, "relative_perplexity": relative_perplexity, "learning_curves": learning_curves,
-    "learning_curves_domains": learning_curves_domains, "forgetting": forgetting, "weights": weights,
-    "weights_over_time": weights_over_time, "affinity": affinity, "krls": krls, "pca": pca,
-    "fewshot": fewshot, "quality_cost": quality_cost,
+    drawing.__name__: drawing
+    for drawing in (ranks, relative_perplexity, learning_curves, learning_curves_domains, forgetting, weights,
+                    weights_over_time, affinity, krls, pca, fewshot, quality_cost)
 }  # fmt: skip
 
 
@@ -50,10 +48,7 @@ def make_figures(results: Path, out: Path, scenarios: Mapping[str, str]) -> None
     """
     frames = tidy.of_scenarios(Path(results), scenarios)
     for stem, (name, scenario) in catalogue.figure_stems(scenarios).items():
-        # The user's matplotlibrc must not change the picture.
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(RC)
+        with own_look():
             note = short_note(frames[scenario], parts_of(name))
             save(of_scenario(name, scenario, frames[scenario]), Path(out) / stem, *([note] if note else []))
 

@@ -1,21 +1,24 @@
-"""Figure of quality against compute: what a method's weights cost and what they bought."""
+"""Figure of quality against compute: what a method's weights cost and what they bought; many are listed."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from chameleon.reporting.figures.cost_list import cost_list
 from chameleon.reporting.figures.style import (
     BAND,
     INK,
     beyond,
-    interval_note,
+    is_control,
     method_style,
     seeds,
     statement,
+    stripes,
     title,
+    whisker,
     zero_line,
 )
 from chameleon.reporting.labels import place_labels
@@ -31,8 +34,10 @@ from chameleon.reporting.statistics.stats import Estimate
 
 #: Weights below this share of a base run (percent) count as free: they are arithmetic on token counts.
 FREE = 1e-3
-#: More methods than this are listed, one a row.
+#: More methods than this are listed, one a row: points with names beside them run into each other.
 MOST = 14
+#: Height of a row of the list and of what stands around the rows, inches; up to here (%) the scale is linear.
+ROW, REST, LINEAR = 0.25, 1.5, 5.0
 
 
 def quality_cost(scenario: str, frames: Frames) -> Figure:
@@ -44,7 +49,8 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
         return statement(f"Scenario {scenario} has no method to compare with {YARDSTICK}.")
     price = {m: 100 * weighting_cost(costs, m) / (base_cost(costs, m) or np.inf) for m in methods}
     known = {m: e for m, e in found.items() if e is not None}
-    said = f"Quality against compute, {scenario} ({seeds(metrics)}, paired{interval_note(metrics)})"
+    bars = ", bars: 95 % intervals" if metrics["seed"].nunique() > 1 else ""
+    said = f"Quality against compute, {scenario} ({seeds(metrics)}, paired{bars})"
     if len(known) > MOST:
         apart = seeds_apart(metrics)
         figure = cost_list(known, price, apart, FREE)
@@ -63,6 +69,7 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
         known[m] = known[m]._replace(mean=float(np.copysign(1.1 * reach, known[m].mean)), low=None, high=None)
     free = [m for m in known if price[m] < FREE]
     paid = [m for m in known if price[m] >= FREE]
+    places = {m: float(i) for i, m in enumerate(free)} | {m: price[m] for m in paid}
     figure = Figure(figsize=(8.6, 4.8))
     width = max(1.2, 0.7 * len(free)) if free else 0.0
     ratios = [width, 8 - width] if free and paid else [1.0]
@@ -73,14 +80,16 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
         axes.axhspan(-apart, apart, color=BAND, zorder=0)
         axes.set_xlabel(" ")
     if free:
-        _points(panels[0], free, [float(i) for i in range(len(free))], known)
+        for m in free:
+            whisker(panels[0], known[m], places[m], m, size=8, vertical=True)
         panels[0].set_xlim(-0.7, len(free) - 0.3)
         panels[0].set_xticks([])
         panels[0].set_xlabel("free")
     if paid:
         axes = panels[-1]
         axes.set_xscale("log")
-        _points(axes, paid, [price[m] for m in paid], known)
+        for m in paid:
+            whisker(axes, known[m], places[m], m, size=8, vertical=True)
         low, high = min(price[m] for m in paid), max(price[m] for m in paid)
         axes.set_xlim(low / 2.2, high * 2.2)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -101,14 +110,12 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
         told.append(f"grey: how far {YARDSTICK} of one seed is from another's ({apart:.1f} %)")
     panels[-1].text(0.99, 0.99, "\n".join(told), transform=panels[-1].transAxes, ha="right", va="top",
                     fontsize=8, color=INK)  # fmt: skip
-    for axes, group, xs in ((panels[0], free, [float(i) for i in range(len(free))]),
-                            (panels[-1], paid, [price[m] for m in paid])):  # fmt: skip
+    for axes, group in ((panels[0], free), (panels[-1], paid)):
         if group:
-            points = np.array([(x, known[m].mean) for x, m in zip(xs, group, strict=True)])
-            avoid = [(x, end) for x, m in zip(xs, group, strict=True) for end in _along(known[m])]
-            place_labels(
-                figure, axes, points, [names[m] for m in group], INK, avoid=[np.array(avoid)] if avoid else []
-            )
+            points = np.array([(places[m], known[m].mean) for m in group])
+            whiskers = [(places[m], end) for m in group for end in _along(known[m])]
+            avoid = [np.array(whiskers)] if whiskers else []
+            place_labels(figure, axes, points, [names[m] for m in group], INK, avoid=avoid)
     return figure
 
 
@@ -147,13 +154,62 @@ def _along(estimate: Estimate) -> list[float]:
     return np.linspace(estimate.low, estimate.high, 9).tolist()
 
 
-def _points(axes: Axes, methods: list[str], xs: list[float], known: dict[str, Estimate]) -> None:
-    """Draw each method's mean and interval; filled where the interval excludes zero."""
-    for method, x in zip(methods, xs, strict=True):
-        estimate = known[method]
+def cost_list(known: Mapping[str, Estimate], price: Mapping[str, float], apart: float, free: float) -> Figure:
+    """Return the figure for many methods: one row each, the best on top.
+
+    Args:
+        known: mean perplexity against uniform (%), by method.
+        price: FLOPs of the weights (% of a base run's).
+        apart: how far uniform of one seed is from another's (%).
+        free: below this price a method is free.
+    """
+    order = sorted(known, key=lambda m: known[m].mean)
+    figure = Figure(figsize=(8.6, ROW * len(order) + REST))
+    quality, cost = figure.subplots(1, 2, sharey=True, width_ratios=[5, 3])
+    for axes in (quality, cost):
+        stripes(axes, len(order), "#f8f8f8")
+        axes.set_ylim(len(order) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+    zero_line(quality, method_style(YARDSTICK)[0], vertical=True)
+    quality.axvspan(-apart, apart, color=BAND if apart else "none", zorder=0.5)
+    least = min((p for p in price.values() if p >= free), default=1.0)
+    for y, method in enumerate(order):
+        whisker(quality, known[method], y, method, size=7)
         colour, marker = method_style(method)
-        if estimate.low is not None and estimate.high is not None:
-            axes.plot([x, x], [estimate.low, estimate.high], color=colour, linewidth=1.6, zorder=2)
-        decided = estimate.excludes_zero or method == YARDSTICK
-        axes.plot(x, estimate.mean, marker=marker, color=colour, markersize=8, zorder=3, markeredgewidth=1.4,
-                  markerfacecolor=colour if decided else "white")  # fmt: skip
+        x = price[method] if price[method] >= free else least / 10
+        cost.plot(x, y, marker=marker, color=colour, markersize=7, linestyle="none")
+    quality.set_xscale("symlog", linthresh=LINEAR)
+    ends = [x for e in known.values() for x in (e.mean, e.low, e.high) if x is not None]
+    ticks = [t for t in (-100, -30, -10, -5, 0, 5, 10, 30, 100, 300) if min(ends) <= t <= max(ends) or t == 0]
+    quality.set_xticks(ticks, [f"{t:+d}".replace("-", "−") if t else "0" for t in ticks])
+    quality.xaxis.set_minor_locator(NullLocator())
+    quality.set_xlabel("← better     mean perplexity against uniform (%)     worse →")
+    cost.set_xscale("log")
+    decades = 10.0 ** np.arange(
+        np.ceil(np.log10(least)), np.floor(np.log10(max([*price.values(), least]))) + 1
+    )
+    none = [least / 10] if min(price[m] for m in order) < free else []
+    cost.set_xticks([*none, *decades], [*(["free"] if none else []), *(f"{d:g}" for d in decades)])
+    cost.xaxis.set_minor_formatter(NullFormatter())
+    cost.set_xlabel("FLOPs of the weights\n(% of a base run's, log scale)")
+    _name_rows(quality, order, _best_so_far(known, price))
+    return figure
+
+
+def _best_so_far(known: Mapping[str, Estimate], price: Mapping[str, float]) -> set[str]:
+    """Return the methods of which none is both cheaper and better (the Pareto front)."""
+    front, best = set(), np.inf
+    for method in sorted(known, key=lambda m: (price[m], known[m].mean)):
+        if known[method].mean < best:
+            front.add(method)
+            best = known[method].mean
+    return front
+
+
+def _name_rows(axes: Axes, order: list[str], front: set[str]) -> None:
+    axes.set_yticks(range(len(order)), order)
+    for label, method in zip(axes.get_yticklabels(), order, strict=True):
+        if method in front:
+            label.set(weight="bold", color=INK)
+        elif is_control(method):
+            label.set(color="#777777", style="italic")

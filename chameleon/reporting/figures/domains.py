@@ -15,12 +15,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from chameleon.reporting.figures.bars import bar_panels
 from chameleon.reporting.figures.style import FAINT, INK, method_style, seeds, statement
 from chameleon.reporting.labels import place_labels
-from chameleon.reporting.records.tidy import Frames, first_seen, method_order
+from chameleon.reporting.records.tidy import Frames, diagnostic, first_seen, method_order
 
 
 def affinity(scenario: str, frames: Frames) -> Figure:
     """Heat map of the affinity between domains, mean over seeds, centred at 0."""
-    found = _diagnostic(frames, "affinity")
+    found = diagnostic(frames, "affinity")
     if found.empty:
         return statement(f"No method of scenario {scenario} computes an affinity between domains.")
     found = found[found["method"] == method_order(found["method"])[0]]
@@ -51,7 +51,7 @@ def affinity(scenario: str, frames: Frames) -> Figure:
 
 def krls(scenario: str, frames: Frames) -> Figure:
     """Bars of the leverage scores with one dot per seed; kλ against the eigenvalues beside them."""
-    scores = _diagnostic(frames, "score")
+    scores = diagnostic(frames, "score")
     if scores.empty:
         return statement(f"No method of scenario {scenario} computes leverage scores.")
     methods, domains = method_order(scores["method"]), first_seen(scores["domain"])
@@ -62,10 +62,8 @@ def krls(scenario: str, frames: Frames) -> Figure:
     if len(methods) > 1:
         panels[0].legend()
     method = methods[0]
-    values = _diagnostic(frames, "eigenvalue")
-    values = values[values["method"] == method]
-    k_lambda = _diagnostic(frames, "k_lambda")
-    k_lambda = k_lambda[k_lambda["method"] == method]["value"]
+    values = diagnostic(frames, "eigenvalue", method)
+    k_lambda = diagnostic(frames, "k_lambda", method)["value"]
     colour, marker = method_style(method)
     spectrum = values.assign(rank=values["other"].astype(int) + 1)
     # Centring makes the last eigenvalue zero; a log axis has no place for it.
@@ -97,7 +95,7 @@ def krls(scenario: str, frames: Frames) -> Figure:
 
 def pca(scenario: str, frames: Frames) -> Figure:
     """Map of the domain embeddings: first seed solid and labelled, the others faint and aligned to it."""
-    found = _diagnostic(frames, "embedding_pc")
+    found = diagnostic(frames, "embedding_pc")
     if found.empty:
         return statement(f"No method of scenario {scenario} computes domain embeddings.")
     method = method_order(found["method"])[0]
@@ -118,8 +116,7 @@ def pca(scenario: str, frames: Frames) -> Figure:
                      linewidths=0, zorder=2)  # fmt: skip
     axes.scatter(first[:, 0], first[:, 1], s=60, color=colour, marker=marker, edgecolors="white",
                  linewidths=0.8, zorder=3)  # fmt: skip
-    shares = _diagnostic(frames, "embedding_pc_share")
-    shares = shares[shares["method"] == method].groupby("other")["value"].mean()
+    shares = diagnostic(frames, "embedding_pc_share", method).groupby("other")["value"].mean()
     for which, label in (("1", axes.set_xlabel), ("2", axes.set_ylabel)):
         share = f" ({100 * shares[which]:.0f} % of variance)" if which in shares.index else ""
         label(f"principal component {which}{share}")
@@ -152,8 +149,3 @@ def _coordinates(rows: pd.DataFrame, domains: list[str]) -> np.ndarray:
     """Return k x 2: the first two principal components; 0 for one that does not exist (k = 1)."""
     table = rows.pivot(index="domain", columns="other", values="value")
     return table.reindex(index=domains, columns=["1", "2"], fill_value=0.0).to_numpy(dtype=float)
-
-
-def _diagnostic(frames: Frames, quantity: str) -> pd.DataFrame:
-    diagnostics = frames["diagnostics"]
-    return diagnostics[diagnostics["quantity"] == quantity]

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from chameleon.reporting.figures.grids import cell, heat
 from chameleon.reporting.figures.style import (
-    BAND,
     FAINT,
     INK,
     beyond,
@@ -17,7 +16,9 @@ from chameleon.reporting.figures.style import (
     rounded,
     seeds,
     statement,
+    stripes,
     title,
+    whisker,
     zero_line,
 )
 from chameleon.reporting.labels import place_labels
@@ -27,6 +28,8 @@ from chameleon.reporting.statistics.stats import Estimate
 
 #: With more methods than this, whiskers side by side are too many: the domains become a table of colours.
 WHISKERS = 4
+#: Size of a mean's marker.
+DOT = 6.5
 
 
 def relative_perplexity(scenario: str, frames: Frames) -> Figure:
@@ -46,18 +49,9 @@ def _note(metrics: pd.DataFrame, decided: str, undecided: str) -> str:
     return f"{decided}: the 95 % interval excludes 0; {undecided}: undecided"
 
 
-def _whisker(axes: Axes, estimate: Estimate, y: float, method: str) -> None:
-    """Draw one dot with its interval; filled where the interval excludes zero."""
-    colour, marker = method_style(method)
-    if estimate.low is not None and estimate.high is not None:
-        axes.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=1.6, zorder=2)
-    axes.plot(estimate.mean, y, marker=marker, markersize=6.5, color=colour, zorder=3, markeredgewidth=1.4,
-              markerfacecolor=colour if estimate.excludes_zero else "white")  # fmt: skip
-
-
 def _at_the_edge(axes: Axes, mean: float, edge: float, y: float, method: str) -> None:
     """Draw a mean that is too far out as its number, at the edge."""
-    _whisker(axes, Estimate(float(np.copysign(edge, mean)), None, None, None, 1), y, method)
+    whisker(axes, Estimate(float(np.copysign(edge, mean)), None, None, None, 1), y, method, DOT)
     text = f"{mean:+.0f} % ".replace("-", "−")
     axes.annotate(text, (np.copysign(edge, mean), y), xytext=(-8 * np.sign(mean), 0), fontsize=8, color=INK,
                   textcoords="offset points", ha="right" if mean > 0 else "left", va="center")  # fmt: skip
@@ -70,14 +64,13 @@ def _whiskers(
     step = 0.8 / len(methods)
     figure = Figure(figsize=(7, len(rows) * max(0.42, 0.14 * len(methods)) + 1.6))
     axes = figure.add_subplot()
-    for row in range(0, len(rows), 2):
-        axes.axhspan(row - 0.5, row + 0.5, color=BAND, zorder=0)
+    stripes(axes, len(rows))
     zero_line(axes, method_style(YARDSTICK)[0], vertical=True)
     for position, method in enumerate(methods):
         for row, (domain, metric, _) in enumerate(rows):
             estimate = to_uniform(metrics, method, domain, metric)
             if estimate is not None:
-                _whisker(axes, estimate, row + (position - (len(methods) - 1) / 2) * step, method)
+                whisker(axes, estimate, row + (position - (len(methods) - 1) / 2) * step, method, DOT)
     axes.axhline(sum(m == "perplexity" for _, m, _ in rows) - 0.5, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [name for *_, name in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -104,13 +97,12 @@ def _table(
         found = {m: e for m in methods if (e := to_uniform(metrics, m, domain, metric)) is not None}
         far, reach = beyond(found)
         zero_line(axes, method_style(YARDSTICK)[0], vertical=True)
+        stripes(axes, len(methods))
         for y, method in enumerate(methods):
-            if y % 2 == 0:
-                axes.axhspan(y - 0.5, y + 0.5, color=BAND, zorder=0)
             if method in far:
                 _at_the_edge(axes, found[method].mean, 1.1 * reach, y, method)
             elif method in found:
-                _whisker(axes, found[method], y, method)
+                whisker(axes, found[method], y, method, DOT)
         axes.set_title(name.replace(", ", ",\n"), fontsize=10)
         axes.set_xlabel("difference (%)")
         axes.tick_params(axis="y", length=0)

@@ -7,12 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chameleon.reporting.figures.style import (
-    BAND,
     INK,
     is_control,
     method_style,
+    point,
     rounded,
     statement,
+    stripes,
     title,
 )
 from chameleon.reporting.records.missing import Gaps
@@ -54,8 +55,7 @@ def ranks(scenario: str, frames: Frames) -> Figure:
     order = sorted(found.first, key=lambda m: (rows[m].seeds.mean, found.mixtures.index(found.first[m])))
     figure = Figure(figsize=(7.6, ROW * (len(order) + 1) + REST))
     axes = figure.add_subplot()
-    for y in range(0, len(order), 2):
-        axes.axhspan(y - 0.5, y + 0.5, color=BAND, zorder=0)
+    stripes(axes, len(order))
     if YARDSTICK in rows:
         x = rows[YARDSTICK].seeds.mean
         axes.plot([x, x], [-0.5, len(order) - 0.5], color=method_style(YARDSTICK)[0], linewidth=1.5, zorder=1)
@@ -91,13 +91,11 @@ def _rows(found: Places) -> dict[str, _Row]:
 
 def _draw(axes: Axes, y: int, method: str, row: _Row) -> None:
     """Draw a method's mean and both its intervals, and its mean as a number at the right."""
-    colour, marker = method_style(method)
     for estimate, width in ((row.both, 1.2), (row.seeds, 3.4)):
         if estimate.low is not None and estimate.high is not None:
-            axes.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=width, zorder=2,
-                      solid_capstyle="butt")  # fmt: skip
-    axes.plot(row.seeds.mean, y, marker=marker, color=colour, markersize=7, zorder=3, markeredgewidth=1.4,
-              markerfacecolor=colour if row.decided or method == YARDSTICK else "white")  # fmt: skip
+            axes.plot([estimate.low, estimate.high], [y, y], color=method_style(method)[0], linewidth=width,
+                      zorder=2, solid_capstyle="butt")  # fmt: skip
+    point(axes, row.seeds.mean, y, method, 7, row.decided or method == YARDSTICK)
     axes.annotate(rounded(row.seeds.mean, 1), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
                   textcoords="offset points", va="center", fontsize=8.5, color=INK)  # fmt: skip
 

@@ -7,10 +7,12 @@ says, no pyplot state.
 import colorsys
 import hashlib
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import matplotlib.colors
 import pandas as pd
 from matplotlib.axes import Axes
@@ -96,6 +98,15 @@ def beyond(estimates: Mapping[str, Estimate]) -> tuple[set[str], float]:
     return out, max((abs(x) for end in ends for x in end if x is not None), default=0.0)
 
 
+@contextmanager
+def own_look() -> Iterator[None]:
+    """Draw with our settings: the user's matplotlibrc must not change the picture."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC)
+        yield
+
+
 def save(figure: Figure, stem: Path, note: str = "") -> None:
     """Write `stem`.png and `stem`.pdf, free of dates and versions; a note gets a strip of its own on top."""
     look: Any = {"bbox_inches": _above(figure, note)} if note else {}
@@ -128,11 +139,6 @@ def seeds(frame: pd.DataFrame) -> str:
     return "1 seed" if n == 1 else f"{n} seeds"
 
 
-def interval_note(frame: pd.DataFrame) -> str:
-    """Return what the bars are, where there are several seeds."""
-    return ", bars: 95 % intervals" if frame["seed"].nunique() > 1 else ""
-
-
 def handle(method: str, **look: Any) -> Line2D:
     """Return a method's legend entry: its marker on its line."""
     colour, marker = method_style(method)
@@ -156,6 +162,31 @@ def title(figure: Figure, text: str) -> None:
 def zero_line(axes: Axes, colour: str, vertical: bool = False) -> None:
     """Draw the line of no difference to uniform, in uniform's colour."""
     (axes.axvline if vertical else axes.axhline)(0, color=colour, linewidth=1.5, zorder=1)
+
+
+def stripes(axes: Axes, rows: int, colour: str = BAND) -> None:
+    """Shade every other row of a figure whose rows stand at 0, 1, …"""
+    for y in range(0, rows, 2):
+        axes.axhspan(y - 0.5, y + 0.5, color=colour, zorder=0)
+
+
+def point(axes: Axes, x: float, y: float, method: str, size: float, filled: bool) -> None:
+    """Draw a method's marker, filled where it is decided."""
+    colour, marker = method_style(method)
+    axes.plot(x, y, marker=marker, color=colour, markersize=size, zorder=3, markeredgewidth=1.4,
+              markerfacecolor=colour if filled else "white")  # fmt: skip
+
+
+def whisker(
+    axes: Axes, estimate: Estimate, at: float, method: str, size: float, vertical: bool = False
+) -> None:
+    """Draw a method's mean and interval at a place across; filled where the interval excludes zero."""
+    decided = estimate.excludes_zero or method == YARDSTICK
+    if estimate.low is not None and estimate.high is not None:
+        ends = [estimate.low, estimate.high], [at, at]
+        axes.plot(*(ends[::-1] if vertical else ends), color=method_style(method)[0], linewidth=1.6, zorder=2)
+    x, y = (at, estimate.mean) if vertical else (estimate.mean, at)
+    point(axes, x, y, method, size, decided)
 
 
 def rounded(value: float, decimals: int, sign: bool = False) -> str:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from chameleon.reporting.figures.bars import bar_panels
 from chameleon.reporting.figures.grids import small_multiples
 from chameleon.reporting.figures.style import INK, handle, legend_below, method_style, seeds, statement, title
-from chameleon.reporting.records.tidy import Frames, first_seen, method_order
+from chameleon.reporting.records.tidy import Frames, diagnostic, first_seen, method_order
 from chameleon.reporting.statistics.comparisons import average_weights
 
 DASHES: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 3))}
@@ -35,10 +35,9 @@ def weights(scenario: str, frames: Frames) -> Figure:
 
 def weights_over_time(scenario: str, frames: Frames) -> Figure:
     """Per domain, how weights moved: in the base run (online methods) or in the run that found them."""
-    table, diagnostics = frames["weights"], frames["diagnostics"]
+    table, paths = frames["weights"], diagnostic(frames, "trajectory")
     stages = table.groupby("method")["step"].nunique()
     online = method_order(m for m in stages.index if stages[m] > 1)
-    paths = diagnostics[diagnostics["quantity"] == "trajectory"]
     found = [m for m in method_order(paths["method"]) if m not in online]
     if not online and not found:
         return statement(f"No method of scenario {scenario} moves its weights during a run.")

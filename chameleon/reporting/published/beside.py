@@ -8,18 +8,22 @@ from typing import Any
 import pandas as pd
 
 from chameleon.published.tables import CONFIDENCE, table
-from chameleon.reporting.published.rows import COLUMNS, ROLES, Frames, comparison, counterparts
+from chameleon.reporting.published.rows import Frames, comparison
 from chameleon.reporting.records.missing import FEWSHOT, RUN, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, first_seen, markdown, method_order
-
-__all__ = ["COLUMNS", "ROLES", "comparison", "counterparts", "published_table"]
 
 
 def published_table(frames: Frames, scenario: str) -> tuple[pd.DataFrame, str, str]:
     """Return (rows, caption, Markdown body) of the table `published`."""
     frame = comparison(frames, scenario)
     if frame.empty:
-        return frame, *_nothing(scenario)
+        why = (
+            "Only the paper's SlimPajama experiment with seven domains has numbers that could be recovered. "
+            "Its tables for The Pile after the transfer, for finetuning on Wiki40B and The Stack, and its "
+            "ablations were not, and none is filled in here."
+        )
+        what = f"Numbers printed in the papers beside ours, scenario `{scenario}`"
+        return frame, f"{what}: none, so this table is empty.", why
     caption = (
         f"Numbers printed in the papers beside ours, scenario `{scenario}`: relative difference of test "
         "perplexity to uniform mixing (percent, negative is better), cost of obtaining the weights, and "
@@ -32,12 +36,8 @@ def published_table(frames: Frames, scenario: str) -> tuple[pd.DataFrame, str, s
     return frame, caption, "\n\n".join([*(b for b in body if b), _differences(frames)])
 
 
-def _of(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    return frame[frame["quantity"] == quantity]
-
-
 def _body_perplexity(frame: pd.DataFrame, gaps: Gaps) -> str:
-    rows = _of(frame, "perplexity")
+    rows = frame[frame["quantity"] == "perplexity"]
     methods = [m for m in method_order(rows["method"]) if m != YARDSTICK]
     header = ["domain (SlimPajama's)", *(f"{m}: {side}" for m in methods for side in ("printed", "ours"))]
     body = []
@@ -54,7 +54,7 @@ def _body_perplexity(frame: pd.DataFrame, gaps: Gaps) -> str:
 
 
 def _body_mean(frame: pd.DataFrame, gaps: Gaps) -> str:
-    rows = _of(frame, "perplexity_160M")
+    rows = frame[frame["quantity"] == "perplexity_160M"]
     body = [
         [r["method"], _signed(r["printed_relative"]), _apart(r, r["method"], gaps)]
         for _, r in rows.iterrows()
@@ -69,21 +69,15 @@ def _body_mean(frame: pd.DataFrame, gaps: Gaps) -> str:
 def _body_flops(frame: pd.DataFrame, gaps: Gaps) -> str:
     body = [
         [gaps.label(r["method"]), _power(r["printed"]), _ratio(r["printed_relative"]),
-         gaps.word(r["method"]) if _missing(r["ours"]) else _power(r["ours"]), _ratio(r["ours_relative"])]
-        for _, r in _of(frame, "weighting_flops").iterrows()
+         gaps.word(r["method"]) if pd.isna(r["ours"]) else _power(r["ours"]), _ratio(r["ours_relative"])]
+        for _, r in frame[frame["quantity"] == "weighting_flops"].iterrows()
     ]  # fmt: skip
-    header = [
-        "method",
-        "printed: FLOPs",
-        "printed: times Chameleon's",
-        "ours: FLOPs",
-        "ours: times Chameleon's",
-    ]
-    return f"FLOPs spent to obtain the weights:\n\n{markdown(header, body)}"
+    sides = [f"{side}: {what}" for side in ("printed", "ours") for what in ("FLOPs", "times Chameleon's")]
+    return f"FLOPs spent to obtain the weights:\n\n{markdown(['method', *sides], body)}"
 
 
 def _body_accuracy(frame: pd.DataFrame, gaps: Gaps) -> str:
-    rows = _of(frame, "accuracy")
+    rows = frame[frame["quantity"] == "accuracy"]
     if rows.empty:
         printed = table("chameleon_downstream")
         means = ", ".join(f"{r[0]} {r[-1]}" for r in printed.rows)
@@ -125,28 +119,12 @@ def _differences(frames: Frames) -> str:
     )
 
 
-def _nothing(scenario: str) -> tuple[str, str]:
-    caption = (
-        f"Numbers printed in the papers beside ours, scenario `{scenario}`: none, so this table is empty."
-    )
-    body = (
-        "Only the paper's SlimPajama experiment with seven domains has numbers that could be recovered. "
-        "Its tables for The Pile after the transfer, for finetuning on Wiki40B and The Stack, and its "
-        "ablations were not, and none is filled in here."
-    )
-    return caption, body
-
-
-def _missing(value: Any) -> bool:
-    return value is None or bool(pd.isna(value))
-
-
 def _signed(value: Any, decimals: int = 2) -> str:
-    return "–" if _missing(value) else f"{value:+.{decimals}f}".replace("-", "−")
+    return "–" if pd.isna(value) else f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def _with_interval(row: Any) -> str:
-    if _missing(row["ours_low"]):
+    if pd.isna(row["ours_low"]):
         return _signed(row["ours_relative"])
     half = (row["ours_high"] - row["ours_low"]) / 2
     return f"{_signed(row['ours_relative'])} ± {half:.2f}"
@@ -156,13 +134,13 @@ def _apart(row: Any, method: str, gaps: Gaps, part: str = RUN) -> str:
     """Return our difference to uniform, with its number of seeds where some are missing."""
     if method == YARDSTICK or not gaps:
         return _with_interval(row)
-    text = gaps.apart(method, part) if _missing(row["ours_relative"]) else _with_interval(row)
+    text = gaps.apart(method, part) if pd.isna(row["ours_relative"]) else _with_interval(row)
     return gaps.cell(text, gaps.pairs(method, part), method, gaps.planned, part)
 
 
 def _power(value: Any) -> str:
-    return "–" if _missing(value) else "0" if value == 0 else f"{value:.2e}"
+    return "–" if pd.isna(value) else "0" if value == 0 else f"{value:.2e}"
 
 
 def _ratio(value: Any) -> str:
-    return "–" if _missing(value) else f"{value:.1f}"
+    return "–" if pd.isna(value) else f"{value:.1f}"

@@ -6,15 +6,16 @@ paper's other experiments could not be recovered.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from chameleon.published.tables import PublishedTable, table
 from chameleon.reporting.records.tidy import YARDSTICK, first_seen
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import to_uniform
+from chameleon.reporting.statistics.comparisons import paired, series, to_uniform, weighting_cost
 
 Frames = Mapping[str, pd.DataFrame]
 COLUMNS = ("scenario", "quantity", "method", "item", "printed_item", "printed_in", "confidence", "printed",
@@ -34,8 +35,6 @@ ROLES = {
 #: Our labels of the methods as the tables print them.
 METHODS = {"uniform": "Uniform", "doremi": "DoReMi", "doge": "DoGE", "regmix": "RegMix", "aioli": "Aioli",
            "chameleon": "Chameleon"}  # fmt: skip
-#: Stages of costs.csv that do not serve to obtain weights.
-NOT_WEIGHTING = ("base", "evaluate", "fewshot")
 
 
 def counterparts(domains: Iterable[str]) -> dict[str, str]:
@@ -70,13 +69,16 @@ def _source(printed: PublishedTable) -> dict[str, Any]:
     return {"printed_in": printed.printed_in, "confidence": printed.confidence}
 
 
+def _both(printed: Collection[str]) -> list[str]:
+    """Return the methods whose printed names are among these."""
+    return [method for method, name in METHODS.items() if name in printed]
+
+
 def _ours(metrics: pd.DataFrame, method: str, item: str, metric: str) -> dict[str, Any]:
     """Return our mean, and our relative difference to uniform with its interval, for a perplexity."""
-    mine = metrics[(metrics["method"] == method) & (metrics["metric"] == metric)]
-    mine = mine[mine["domain_or_task"] == item]
-    estimate = to_uniform(metrics, method, item, metric)
-    return {"ours": mine["value"].mean() if len(mine) else None, "n": mine["seed"].nunique(),
-            **_interval(None if method == YARDSTICK else estimate)}  # fmt: skip
+    mine = series(metrics, method, item, metric)
+    apart = None if method == YARDSTICK else to_uniform(metrics, method, item, metric)
+    return {"ours": np.mean(list(mine.values())) if mine else None, "n": len(mine), **_interval(apart)}
 
 
 def _interval(estimate: stats.Estimate | None) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def _perplexity(metrics: pd.DataFrame, names: Mapping[str, str]) -> Iterable[dic
     printed = table("chameleon_perplexity")
     uniform = printed.column(METHODS[YARDSTICK])
     items = [(d, p, "perplexity") for d, p in names.items()] + [("mean", "Average", "mean_perplexity")]
-    for method in [m for m, name in METHODS.items() if name in printed.columns]:
+    for method in _both(printed.columns):
         value = printed.column(METHODS[method])
         for item, printed_item, metric in items:
             to_yardstick = 100 * (value[printed_item] / uniform[printed_item] - 1)
@@ -105,7 +107,7 @@ def _perplexity_160m(metrics: pd.DataFrame) -> Iterable[dict[str, Any]]:
     printed = table("aioli_perplexity")
     column = printed.column("SlimPajama")
     stratified = column["Stratified"]
-    for method in [m for m, name in METHODS.items() if name in column]:
+    for method in _both(column):
         yield {
             "quantity": "perplexity_160M", "method": method, "item": "mean", "printed_item": "SlimPajama",
             **_source(printed), "printed": stratified + column[METHODS[method]],
@@ -117,14 +119,9 @@ def _perplexity_160m(metrics: pd.DataFrame) -> Iterable[dict[str, Any]]:
 def _flops(costs: pd.DataFrame) -> Iterable[dict[str, Any]]:
     printed = table("chameleon_weighting_flops")
     value = printed.column("FLOPs")
-    spent = {}
-    for method in METHODS:
-        mine = costs[costs["method"] == method]
-        if len(mine):
-            weighting = mine[~mine["stage"].isin(NOT_WEIGHTING)]
-            spent[method] = float(weighting["flops"].sum()) / mine["seed"].nunique()
+    spent = {method: weighting_cost(costs, method) for method in first_seen(costs["method"])}
     ours_unit = spent.get("chameleon", 0.0)
-    for method in [m for m, name in METHODS.items() if name in value]:
+    for method in _both(value):
         mine = spent.get(method)
         yield {
             "quantity": "weighting_flops", "method": method, "item": "weights", "printed_item": "FLOPs",
@@ -142,17 +139,14 @@ def _accuracy(metrics: pd.DataFrame) -> Iterable[dict[str, Any]]:
     values = {row[0]: dict(zip(printed.columns[1:], row[1:], strict=True)) for row in printed.rows}
     few = metrics[(metrics["corpus"] == "fewshot") & metrics["metric"].str.fullmatch(r"acc_\d+shot")]
     tasks = {t: _printed_task(t, printed.columns[1:]) for t in first_seen(few["domain_or_task"])}
-    for method in [m for m, name in METHODS.items() if name in values]:
+    for method in _both(values):
         for task, column in [(t, c) for t, c in tasks.items() if c is not None]:
-            here = few[few["domain_or_task"] == task]
-            for metric in first_seen(here["metric"]):
-                by_seed = {m: _by_seed(here, m, metric) for m in (method, YARDSTICK)}
-                shared = sorted(set(by_seed[method]) & set(by_seed[YARDSTICK]))
+            for metric in first_seen(few[few["domain_or_task"] == task]["metric"]):
+                mine = series(metrics, method, task, metric)
+                both = paired(metrics, method, YARDSTICK, task, metric).values()
                 points = None
-                if shared and method != YARDSTICK:
-                    percent = {m: [100 * by_seed[m][s] for s in shared] for m in by_seed}
-                    points = stats.paired_difference(percent[method], percent[YARDSTICK])
-                mine = by_seed[method]
+                if both and method != YARDSTICK:
+                    points = stats.mean_interval([100 * x - 100 * y for x, y in both])
                 yield {
                     "quantity": "accuracy", "method": method, "item": f"{task}, {metric[4:-4]} shots",
                     "printed_item": column, **_source(printed), "printed": values[METHODS[method]][column],
@@ -161,11 +155,6 @@ def _accuracy(metrics: pd.DataFrame) -> Iterable[dict[str, Any]]:
                     "ours": 100 * sum(mine.values()) / len(mine) if mine else None, **_interval(points),
                     "n": len(mine), "unit": "%", "unit_relative": "points",
                 }  # fmt: skip
-
-
-def _by_seed(rows: pd.DataFrame, method: str, metric: str) -> dict[int, float]:
-    rows = rows[(rows["method"] == method) & (rows["metric"] == metric)]
-    return dict(zip(rows["seed"].tolist(), rows["value"].tolist(), strict=True))
 
 
 def _printed_task(task: str, columns: Iterable[str]) -> str | None:

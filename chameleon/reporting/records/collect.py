@@ -56,17 +56,22 @@ def parts(spec: Spec, results: Path) -> Iterator[Part]:
         for method, needs in what["methods"].items():
             for seed in spec["seeds"]:
                 paths = Paths(results, scenario, method, seed, needs["embedder"])
-                yield Part("metrics", paths.key, metrics(paths, what))
-                yield Part("weights", paths.key, weights(paths))
-                yield Part("costs", paths.key, costs(results, paths.key, what["methods"]))
-                yield Part("diagnostics", paths.key, diagnostics(paths, what["domains"]))
-                if needs.get("foretells"):
-                    yield Part("diagnostics", paths.key, foretold(paths))
-                yield Part("curves", paths.key, curves(paths))
-                yield Part("documents", paths.key, documents(paths, what))
+                yield from cell(paths, what, bool(needs.get("foretells")))
         if what["fewshot"]:
             yield Part("metrics", (scenario, None, None), fewshot_metrics(results, scenario))
             yield Part("costs", (scenario, None, None), fewshot_costs(results, scenario))
+
+
+def cell(paths: "Paths", what: Mapping[str, Any], told: bool, forgetting: bool = True) -> Iterator[Part]:
+    """Yield the rows of one (scenario, method, seed); where it foretells losses (`told`), those too."""
+    yield Part("metrics", paths.key, metrics(paths, what, forgetting))
+    yield Part("weights", paths.key, weights(paths))
+    yield Part("costs", paths.key, costs(paths.results, paths.key, what["methods"]))
+    yield Part("diagnostics", paths.key, diagnostics(paths, what["domains"]))
+    if told:
+        yield Part("diagnostics", paths.key, foretold(paths))
+    yield Part("curves", paths.key, curves(paths))
+    yield Part("documents", paths.key, documents(paths, what))
 
 
 class Paths:

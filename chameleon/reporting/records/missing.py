@@ -13,6 +13,7 @@ from chameleon.reporting.records.tidy import MISSING, YARDSTICK, Frames, method_
 
 #: Parts of a cell: its test results (and with them everything of it), its few-shot scores, its forgetting.
 RUN, FEWSHOT, FORGETTING = PARTS = ("run", "fewshot", "forgetting")
+CALLED = {FEWSHOT: "few-shot scores", FORGETTING: "forgetting"}
 #: Tables and figures that show more of a run than its test results and weights.
 SHOWN_IN = {
     FEWSHOT: ("main", "details", "fewshot", "costs", "published", "verdicts"),
@@ -103,7 +104,7 @@ class Gaps:
         for (part, state, why, lost), methods in alike.items():
             every = len(lost) == self.planned > 1
             which = "every seed" if every else f"seed{'' if len(lost) == 1 else 's'} {listed(lost)}"
-            what = {RUN: "", FEWSHOT: ", few-shot scores", FORGETTING: ", forgetting"}[part]
+            what = f", {CALLED[part]}" if part in CALLED else ""
             said.append(f"{listed(methods)}, {which}{what}: {state}" + (f" ({why})" if why else ""))
         return said
 
@@ -129,20 +130,22 @@ def parts_of(name: str) -> tuple[str, ...]:
     return (RUN, *(part for part, names in SHOWN_IN.items() if name in names))
 
 
+def _head(lost: int, planned: int) -> str:
+    return f"Partial: {lost} of {planned} runs are missing" if lost else "Partial: some results are missing"
+
+
 def short_note(frames: Frames, parts: Sequence[str] = PARTS) -> str:
     """Return the note of a figure of one scenario: how many runs are missing, and of which methods."""
     gaps = Gaps(frames)
     said = []
     for method in gaps.methods:
         for part in parts:
-            what = {RUN: "", FEWSHOT: " (few-shot scores)", FORGETTING: " (forgetting)"}[part]
+            what = f" ({CALLED[part]})" if part in CALLED else ""
             lost = gaps.lost(method, part)
             if lost and (part == RUN or set(lost) - set(gaps.lost(method))):
                 n = gaps.planned - len(lost)
                 said.append(f"{method}{what}: {gaps.over(n) if n else gaps.word(method, part)}")
-    count, planned = gaps.count()
-    head = f"Partial: {count} of {planned} runs are missing" if count else "Partial: some results are missing"
-    return f"{head}. {'; '.join(said)}." if said else ""
+    return f"{_head(*gaps.count())}. {'; '.join(said)}." if said else ""
 
 
 def note(frames: Mapping[str, Frames], parts: Sequence[str] = PARTS, most: int = 12) -> str:
@@ -160,10 +163,9 @@ def note(frames: Mapping[str, Frames], parts: Sequence[str] = PARTS, most: int =
     ]
     if not said:
         return ""
-    lost, planned = counted(frames)
-    head = f"Partial: {lost} of {planned} runs are missing" if lost else "Partial: some results are missing"
     rest = f"; and {len(said) - most} more (summary.md has all)" if len(said) > most else ""
     return (
-        f"{head}; {FAILED}: it failed, or what it needs did; {NOT_RUN}: the run stopped before it; `n of N "
-        f"seeds`: a mean over fewer seeds than planned. Missing: {'; '.join(said[:most])}{rest}."
+        f"{_head(*counted(frames))}; {FAILED}: it failed, or what it needs did; {NOT_RUN}: the run stopped "
+        "before it; `n of N seeds`: a mean over fewer seeds than planned. Missing: "
+        f"{'; '.join(said[:most])}{rest}."
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from chameleon.core.artifacts import write_csv
 from chameleon.core.errors import UserError
 from chameleon.reporting.records import collect
-from chameleon.reporting.records.collect import Paths, Row
+from chameleon.reporting.records.collect import Part, Paths, Row
 from chameleon.reporting.records.missing import FAILED, FEWSHOT, FORGETTING, NOT_RUN, RUN
 from chameleon.reporting.records.tidy import MISSING
 from chameleon.reporting.records.unfinished import Unfinished, reason
@@ -39,14 +39,14 @@ def collect_partial(spec: Spec, results: Path, out: Path, unfinished: Unfinished
             for seed in spec["seeds"]:
                 paths = Paths(results, scenario, method, seed, needs["embedder"])
                 try:
-                    found = {name: list(part) for name, part in _cell(paths, what, unfinished)}
+                    found = [(part.tidy, list(part.rows)) for part in _cell(paths, what, unfinished)]
                     lost = list(_missing(paths, what, unfinished, (method, seed) in scored))
                 except UserError as error:
                     why = f"its files cannot be read: {error}"
-                    found, lost = {}, list(_without(paths, what, FAILED, why))
-                for name, part in {**found, "missing": lost}.items():
+                    found, lost = [], list(_without(paths, what, FAILED, why))
+                for name, part in [*found, ("missing", lost)]:
                     rows[name] += part
-                tested |= {(method, seed)} if found.get("metrics") else set()
+                    tested |= {(method, seed)} if name == "metrics" else set()
         # A model that was not tested on text is missing as a whole.
         rows["metrics"] += [row for row in few if row[3:5] in tested]
         rows["costs"] += [row for row in priced if row[1:3] in tested]
@@ -70,28 +70,17 @@ def _fewshot(
         return [], []
 
 
-def _cell(
-    paths: Paths, what: Mapping[str, Any], unfinished: Unfinished
-) -> Iterator[tuple[str, Iterator[Row]]]:
-    """Yield (tidy file, rows) of what there is of one (scenario, method, seed)."""
+def _cell(paths: Paths, what: Mapping[str, Any], unfinished: Unfinished) -> Iterator[Part]:
+    """Yield the rows of what there is of one (scenario, method, seed)."""
+    needs = what["methods"][paths.key[1]]
     if unfinished.there(paths.metrics):
+        told = bool(needs.get("foretells")) and unfinished.there(paths.forecast)
         kept = not what["kept"] or unfinished.there(collect.start_file(paths, what))
-        yield "metrics", collect.metrics(paths, what, forgetting=kept)
-        yield "weights", collect.weights(paths)
-        yield "costs", collect.costs(paths.results, paths.key, what["methods"])
-        yield "diagnostics", _reasons(paths, what, unfinished)
-        yield "curves", collect.curves(paths)
-        yield "documents", collect.documents(paths, what)
-    elif unfinished.there(paths.weights) and not what["methods"][paths.key[1]]["online"]:
+        yield from collect.cell(paths, what, told, forgetting=kept)
+    elif unfinished.there(paths.weights) and not needs["online"]:
         # The weights were found, their base run failed; weights that move exist in that run only.
-        yield "weights", collect.weights(paths)
-        yield "diagnostics", collect.reasons(paths, what["domains"])
-
-
-def _reasons(paths: Paths, what: Mapping[str, Any], unfinished: Unfinished) -> Iterator[Row]:
-    yield from collect.diagnostics(paths, what["domains"])
-    if what["methods"][paths.key[1]].get("foretells") and unfinished.there(paths.forecast):
-        yield from collect.foretold(paths)
+        yield Part("weights", paths.key, collect.weights(paths))
+        yield Part("diagnostics", paths.key, collect.reasons(paths, what["domains"]))
 
 
 def _without(paths: Paths, what: Mapping[str, Any], state: str, why: str) -> Iterator[Row]:

@@ -4,7 +4,7 @@ Reads metrics.csv, weights.csv, costs.csv, diagnostics.csv, curves.csv, document
 partial report; used by tables, figures, verdicts and the summary only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +52,31 @@ def read(results: Path, name: str) -> pd.DataFrame:
         UserError: no such file, other columns, or a cell that is no number where one belongs.
     """
     path = Path(results) / f"{name}.csv"
-    # Every cell as text first: pandas would read a domain called "null" or "NA" as missing.
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a table: {' '.join(str(error).split())}") from error
-    columns = COLUMNS.get(name, MISSING)
-    if tuple(frame.columns) != columns:
-        raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(columns)}")
+    frame = read_cells(path, COLUMNS.get(name, MISSING))
     for column in frame.columns:
         if column in NUMBERS or column in INTEGERS:
             try:
                 frame[column] = pd.to_numeric(frame[column]).astype(float if column in NUMBERS else int)
             except (ValueError, TypeError) as error:
                 raise UserError(f"{path}: column {column}: {error}") from error
+    return frame
+
+
+def read_cells(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return a table of these columns, every cell as text.
+
+    Raises:
+        UserError: no such file, no table, or one of other columns.
+    """
+    # As text: pandas would read a domain called "null" or "NA" as missing.
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a table: {' '.join(str(error).split())}") from error
+    if tuple(frame.columns) != columns:
+        raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(columns)}")
     return frame
 
 
@@ -80,22 +89,31 @@ def of_scenario(results: Path, scenario: str) -> Frames:
     return of_scenarios(results, [scenario])[scenario]
 
 
-def of_scenarios(results: Path, scenarios: Iterable[str]) -> dict[str, Frames]:
+def of_scenarios(
+    results: Path, scenarios: Iterable[str] | None, lacking: Collection[str] = ()
+) -> dict[str, Frames]:
     """Return {scenario: its rows in every tidy file}, each file read once.
 
     `missing` holds what a partial report lacks (see `chameleon.reporting.records.missing`), else no rows.
 
+    Args:
+        results: folder of the tidy files.
+        scenarios: in order; None: all that there are.
+        lacking: names of tidy files that need not be there: they have no rows.
+
     Raises:
         UserError: metrics.csv has no row of a scenario; the message lists the scenarios there are.
     """
-    frames = {name: read(results, name) for name in COLUMNS}
-    partial = (Path(results) / "missing.csv").exists()
-    frames["missing"] = read(results, "missing") if partial else pd.DataFrame(columns=list(MISSING))
-    known = sorted({*frames["metrics"]["scenario"], *frames["missing"]["scenario"]})
+    empty = {*lacking} if (Path(results) / "missing.csv").exists() else {*lacking, "missing"}
+    columns = {**COLUMNS, "missing": MISSING}
+    frames = {
+        n: pd.DataFrame(columns=list(c)) if n in empty else read(results, n) for n, c in columns.items()
+    }
+    known = first_seen([*frames["metrics"]["scenario"], *frames["missing"]["scenario"]])
     found = {}
-    for scenario in scenarios:
+    for scenario in known if scenarios is None else scenarios:
         if scenario not in known:
-            raise UserError(f"{Path(results) / 'metrics.csv'}: scenario {choices(scenario, known)}")
+            raise UserError(f"{Path(results) / 'metrics.csv'}: scenario {choices(scenario, sorted(known))}")
         found[scenario] = {n: f[f["scenario"] == scenario].reset_index(drop=True) for n, f in frames.items()}
     return found
 
@@ -128,6 +146,13 @@ def perplexities(metrics: pd.DataFrame) -> list[tuple[str, str, str]]:
         if group in present:
             columns += [(group, metric, f"{name}{suffix}") for metric, (name, _) in MEANS.items()]
     return columns
+
+
+def diagnostic(frames: Mapping[str, pd.DataFrame], quantity: str, method: str | None = None) -> pd.DataFrame:
+    """Return the rows of one quantity of diagnostics.csv, of all methods or of one."""
+    rows = frames["diagnostics"]
+    mine = rows["quantity"] == quantity
+    return rows[mine if method is None else mine & (rows["method"] == method)]
 
 
 def shots(metrics: pd.DataFrame) -> list[int]:

@@ -108,7 +108,8 @@ class Unfinished:
     def why(self, job: Job) -> str:
         """Return in a few words why a job failed, as the job said it or as its log ends."""
         if job.name not in self._why:
-            self._why[job.name] = _shortened(self._told(job) or _last_line(job.log))
+            text = " ".join((self._told(job) or _last_line(job.log)).split())
+            self._why[job.name] = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
         return self._why[job.name]
 
     def _told(self, job: Job) -> str:
@@ -133,11 +134,6 @@ def _last_line(log: str) -> str:
         return "its log is empty"
     said: Sequence[str] = [line for line in lines[-30:] if ERROR.match(line)]
     return said[-1].removeprefix("error: ") if said else f"it was ended (last line: {lines[-1]})"
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def reason(unfinished: Unfinished, job: Job | None, **cell: Any) -> tuple[str, str]:

@@ -46,19 +46,16 @@ def _index(metrics: pd.DataFrame) -> Index:
     return index
 
 
-def mean_over_seeds(metrics: pd.DataFrame, method: str, metric: str) -> Estimate | None:
-    """Return the mean and interval over seeds of a metric's mean over domains or tasks; None without any."""
-    values = series(metrics, method, "mean", metric)
+def mean_over_seeds(metrics: pd.DataFrame, method: str, metric: str, domain: str = "mean") -> Estimate | None:
+    """Return a metric's mean and interval over seeds, on a domain or task or their mean; None without any."""
+    values = series(metrics, method, domain, metric)
     return stats.mean_interval(list(values.values())) if values else None
 
 
-def paired(
-    metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str
-) -> tuple[list[float], list[float]]:
-    """Return the values of two methods over the seeds that both have, in the same order of seeds."""
+def paired(metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str) -> dict[int, tuple[float, float]]:
+    """Return {seed: values of two methods} of the seeds that both have, ascending."""
     one, two = (series(metrics, m, domain, metric) for m in (a, b))
-    seeds = sorted(set(one) & set(two))
-    return [one[s] for s in seeds], [two[s] for s in seeds]
+    return {seed: (one[seed], two[seed]) for seed in sorted(set(one) & set(two))}
 
 
 def is_relative(metric: str) -> bool:
@@ -66,19 +63,23 @@ def is_relative(metric: str) -> bool:
     return metric.endswith("perplexity") and not metric.endswith("log_perplexity")
 
 
-def differences(metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str) -> list[float]:
-    """Return a − b for every seed that both have, in percent of b for perplexities (see `is_relative`)."""
-    one, two = paired(metrics, a, b, domain, metric)
-    scale = [100 / y for y in two] if is_relative(metric) else [1.0] * len(two)
-    return [s * (x - y) for s, x, y in zip(scale, one, two, strict=True)]
+def differences(metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str) -> dict[int, float]:
+    """Return {seed: a − b} of the seeds that both have, in percent of b for perplexities (`is_relative`)."""
+    relative = is_relative(metric)
+    both = paired(metrics, a, b, domain, metric)
+    return {seed: (100 / y if relative else 1.0) * (x - y) for seed, (x, y) in both.items()}
 
 
 def difference(metrics: pd.DataFrame, a: str, b: str, domain: str, metric: str) -> Estimate | None:
-    """Return the mean and t interval of a − b, paired over the seeds that both have; None without any."""
-    one, two = paired(metrics, a, b, domain, metric)
-    if not one:
+    """Return the mean and t interval of a − b over the seeds that both have; None without any.
+
+    Runs of one seed share initialisation and data order: pairing removes what these contribute to the noise.
+    """
+    both = paired(metrics, a, b, domain, metric)
+    if not both:
         return None
-    return (stats.relative_difference if is_relative(metric) else stats.paired_difference)(one, two)
+    one, two = np.array(list(both.values())).T
+    return stats.mean_interval(100 * (one - two) / two if is_relative(metric) else one - two)
 
 
 def to_uniform(metrics: pd.DataFrame, method: str, domain: str, metric: str) -> Estimate | None:
@@ -95,24 +96,13 @@ def left_out(metrics: pd.DataFrame, method: str, domains: Sequence[str]) -> dict
 
     In nats/token, paired over the seeds that both have. Empty for one domain, and without a seed in common.
     """
-    moved = np.array([differences(metrics, method, YARDSTICK, domain, "loss") for domain in domains])
+    moved = np.array(
+        [list(differences(metrics, method, YARDSTICK, domain, "loss").values()) for domain in domains]
+    )
     if len(domains) < 2 or not moved.size:
         return {}
     others = {domain: np.delete(moved, i, axis=0).mean(axis=0) for i, domain in enumerate(domains)}
     return {domain: stats.mean_interval(values.tolist()) for domain, values in others.items()}
-
-
-def by_seed(metrics: pd.DataFrame, metric: str, domains: Sequence[str]) -> dict[int, pd.DataFrame]:
-    """Return {seed: methods x domains} for the seeds that every method has complete."""
-    rows = metrics[(metrics["metric"] == metric) & metrics["domain_or_task"].isin(domains)]
-    methods = method_order(rows["method"])
-    tables = {}
-    for seed, part in rows.groupby("seed"):
-        table = part.pivot(index="method", columns="domain_or_task", values="value")
-        table = table.reindex(index=methods, columns=list(domains))
-        if not table.isna().to_numpy().any():
-            tables[int(seed)] = table
-    return tables
 
 
 def same_mixture(weights: pd.DataFrame) -> dict[str, str]:
@@ -154,11 +144,10 @@ def wins(metrics: pd.DataFrame, method: str, domains: Sequence[str]) -> Estimate
 
     One share a seed (a tie counts half); the estimate is over seeds. None if they share no seed.
     """
-    values = [paired(metrics, method, YARDSTICK, domain, "perplexity") for domain in domains]
-    shared = min((len(mine) for mine, _ in values), default=0)
-    if not shared or any(len(mine) != shared for mine, _ in values):
+    values = [list(paired(metrics, method, YARDSTICK, d, "perplexity").values()) for d in domains]
+    if not values or not values[0] or len({len(of_seeds) for of_seeds in values}) > 1:
         return None
-    mine, theirs = (np.array([pair[side] for pair in values]) for side in (0, 1))
+    mine, theirs = np.moveaxis(np.array(values), -1, 0)
     shares = [stats.share_below(column) for column in (mine - theirs).T]
     return stats.bounded(stats.mean_interval(shares), 0, 1)
 

@@ -15,7 +15,7 @@ import scipy.stats
 
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, tested_domains
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import series
+from chameleon.reporting.statistics.comparisons import differences
 from chameleon.reporting.statistics.stats import Estimate
 
 #: The mean that the documents' losses belong to: the unweighted mean of the domains' test losses, nats/token.
@@ -134,7 +134,7 @@ def text_error(
     return mean_error({d: (count[d].to_numpy(), moved[d].to_numpy()) for d in domains})
 
 
-def with_text_error(values: Sequence[float], text: TextError, level: float = stats.LEVEL) -> Estimate:
+def with_text_error(values: Sequence[float], text: TextError) -> Estimate:
     """Return the mean over seeds with an interval for other seeds and other test text together.
 
     Half width t_ν · √(a + b), a = sd²/n of the seeds and b the square of the text's error, with Welch's and
@@ -147,16 +147,15 @@ def with_text_error(values: Sequence[float], text: TextError, level: float = sta
     Args:
         values: n differences, one per seed.
         text: of their mean.
-        level: coverage of the interval, in (0, 1).
     """
-    estimate = stats.mean_interval(values, level)
+    estimate = stats.mean_interval(values)
     if estimate.sd is None or text.error is None:
         return estimate
     a, b = estimate.sd**2 / estimate.n, text.error**2
     if b == 0:
         return estimate
     freedom = (a + b) ** 2 / (a**2 / (estimate.n - 1) + b**2 / text.freedom)
-    half = float(scipy.stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(a + b)
+    half = float(scipy.stats.t.ppf((1 + stats.LEVEL) / 2, freedom)) * math.sqrt(a + b)
     half = max(half, estimate.half_width or 0.0)
     return estimate._replace(low=estimate.mean - half, high=estimate.mean + half)
 
@@ -167,11 +166,10 @@ def mean_loss_to_uniform(frames: Frames, method: str) -> Compared | None:
     Its interval is over seeds alone where the documents do not pair (see `Compared.covers_text`).
     """
     metrics = frames["metrics"]
-    mine, theirs = (series(metrics, m, "mean", METRIC) for m in (method, YARDSTICK))
-    shared = sorted(set(mine) & set(theirs))
-    if not shared:
+    moved = differences(metrics, method, YARDSTICK, "mean", METRIC)
+    if not moved:
         return None
-    values = [mine[seed] - theirs[seed] for seed in shared]
-    text = text_error(frames["documents"], method, YARDSTICK, tested_domains(metrics), shared)
+    values = list(moved.values())
+    text = text_error(frames["documents"], method, YARDSTICK, tested_domains(metrics), moved)
     estimate = stats.mean_interval(values) if text is None else with_text_error(values, text)
     return Compared(estimate, text)

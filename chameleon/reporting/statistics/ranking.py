@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from chameleon.reporting.records.tidy import method_order
+from chameleon.reporting.records.tidy import diagnostic, method_order
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import by_seed, series
+from chameleon.reporting.statistics.comparisons import series
 from chameleon.reporting.statistics.stats import Estimate
 
 #: With fewer domains than this, blocks are too few for Friedman's test.
@@ -56,10 +56,15 @@ def placed(
     # The first of them may itself have no results.
     first = {m: next(o for o in methods if first[o] == first[m]) for m in methods}
     mixtures = [m for m in methods if first[m] == m]
-    tables = by_seed(metrics, "perplexity", domains)
-    if not tables:
+    rows = metrics[(metrics["metric"] == "perplexity") & metrics["domain_or_task"].isin(domains)]
+    every, shown = (
+        pd.MultiIndex.from_product([names, domains]) for names in (method_order(rows["method"]), mixtures)
+    )
+    table = rows.pivot(index="seed", columns=["method", "domain_or_task"], values="value")
+    complete = table.reindex(columns=every).dropna()
+    if complete.empty:
         return None
-    values = np.stack([table.loc[mixtures].to_numpy() for table in tables.values()])
+    values = complete[shown].to_numpy().reshape(len(complete), len(mixtures), len(domains))
     return Places(mixtures, first, values, scipy.stats.rankdata(values, axis=1))
 
 
@@ -86,8 +91,7 @@ def foretold_order(frames: Mapping[str, pd.DataFrame], method: str) -> dict[int,
     What it foretold is a validation loss, what came the mean test loss of the base models on these mixtures.
     Seeds with fewer than three mixtures, or where one side is constant, are left out.
     """
-    diagnostics, metrics = frames["diagnostics"], frames["metrics"]
-    told = diagnostics[(diagnostics["quantity"] == "foretold_loss") & (diagnostics["method"] == method)]
+    told, metrics = diagnostic(frames, "foretold_loss", method), frames["metrics"]
     came = {other: series(metrics, other, "mean", "mean_log_perplexity") for other in set(told["other"])}
     found = {}
     for seed, part in told.groupby("seed"):
@@ -98,7 +102,7 @@ def foretold_order(frames: Mapping[str, pd.DataFrame], method: str) -> dict[int,
     return found
 
 
-def over_both(values: np.ndarray, level: float = stats.LEVEL) -> Estimate:
+def over_both(values: np.ndarray) -> Estimate:
     """Return a mean over seeds and domains with an interval for other seeds and other domains together.
 
     Half width √((t · sd/√n)² + (t · sd/√k)²), of the n seeds' means and of the k domains' means, each with
@@ -108,15 +112,14 @@ def over_both(values: np.ndarray, level: float = stats.LEVEL) -> Estimate:
 
     Args:
         values: seeds x domains, one number a run and domain.
-        level: coverage of the interval.
 
     Returns:
         `sd` and `n` are those of the seeds; no interval with one seed. One domain adds nothing to it.
     """
-    estimate = stats.mean_interval(values.mean(axis=1), level)
+    estimate = stats.mean_interval(values.mean(axis=1))
     if estimate.half_width is None:
         return estimate
-    half = math.hypot(estimate.half_width, stats.mean_interval(values.mean(axis=0), level).half_width or 0.0)
+    half = math.hypot(estimate.half_width, stats.mean_interval(values.mean(axis=0)).half_width or 0.0)
     return estimate._replace(low=estimate.mean - half, high=estimate.mean + half)
 
 
@@ -148,11 +151,11 @@ def friedman(values: np.ndarray) -> float | None:
 
 
 @cache
-def critical_difference(methods: int, blocks: int, level: float = stats.LEVEL) -> float:
+def critical_difference(methods: int, blocks: int) -> float:
     """Return by how much mean ranks must differ for two of the methods to be told apart (Nemenyi's test).
 
     q · √(k (k + 1) / (6 N)), q the quantile of the studentised range of k means with infinite degrees of
     freedom over √2 (Demšar, "Statistical comparisons of classifiers over multiple data sets", 2006).
     """
-    q = float(scipy.stats.studentized_range.ppf(level, methods, np.inf)) / math.sqrt(2)
+    q = float(scipy.stats.studentized_range.ppf(stats.LEVEL, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * blocks))

@@ -8,6 +8,7 @@ what other test documents would).
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 from itertools import combinations_with_replacement
@@ -16,8 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import scipy.special
 import scipy.stats
+from numpy.typing import ArrayLike
 
 LEVEL = 0.95
+#: Wanted probability to detect a difference, and where the search for a number of seeds ends.
+POWER, MOST_SEEDS = 0.8, 1000
 #: Up to here all resamples are enumerated (92,378 multisets at 10), so that the answer involves no draw.
 ENUMERATED = 10
 
@@ -72,37 +76,6 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Estimate:
     sd = math.sqrt(math.fsum((x - mean) ** 2) / (x.size - 1))
     half = _t_quantile((1 + level) / 2, x.size - 1) * sd / math.sqrt(x.size)
     return Estimate(mean, mean - half, mean + half, sd, int(x.size))
-
-
-def paired_difference(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Estimate:
-    """Return mean and t interval of a_i − b_i, in the unit of the values.
-
-    Args:
-        a, b: n values each; position i of both belongs to the same seed. Runs of one seed share
-            initialisation and data order, so pairing removes what these contribute to the noise.
-        level: coverage of the interval.
-
-    Raises:
-        ValueError: different lengths, or as in `mean_interval`.
-    """
-    x, y = _pair(a, b)
-    return mean_interval(x - y, level)
-
-
-def relative_difference(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Estimate:
-    """Return mean and t interval of 100 · (a_i − b_i) / b_i, in percent of b.
-
-    Args:
-        a, b: n values each, paired by seed; b all positive.
-        level: coverage of the interval.
-
-    Raises:
-        ValueError: different lengths, a b_i <= 0, or as in `mean_interval`.
-    """
-    x, y = _pair(a, b)
-    if (y <= 0).any():
-        raise ValueError(f"the values compared with must be positive, got {y.min()!r}")
-    return mean_interval(100 * (x - y) / y, level)
 
 
 def bootstrap_interval(
@@ -189,27 +162,62 @@ def two_sided_p(values: Sequence[float]) -> float | None:
     return None if below is None else 2 * min(below, 1 - below)
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values, in the order given: reject those that are at most the level.
+
+    Holm (1979), "A simple sequentially rejective multiple test procedure": whatever the tests' dependence,
+    the probability of one false alarm or more among those without effect (the family-wise error) is at most
+    the level.
+    With p_(1) <= ... <= p_(m): adjusted p_(i) = max over j <= i of min(1, (m − j + 1) · p_(j)).
+
+    Args:
+        p_values: m numbers in [0, 1], of one family.
+
+    Raises:
+        ValueError: a number outside [0, 1] or NaN.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values must lie between 0 and 1, got {p_values!r}")
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(x) for x in adjusted]
+
+
+def sides(samples: Sequence[Sequence[float]]) -> list[int]:
+    """Return on which side of zero each sample's true mean surely lies after Holm: −1, +1, or 0 if unsure.
+
+    The p-values are two-sided, from the t statistic that the interval of `mean_interval` is made of, so
+    a sample alone is decided exactly where its interval excludes zero. One correction serves both sides: a
+    false alarm on either counts.
+
+    Args:
+        samples: one family; each holds paired differences, one per seed. A sample of fewer than two values
+            decides nothing but counts in the family.
+    """
+    found = [two_sided_p(values) if len(values) > 1 else None for values in samples]
+    adjusted = holm([1.0 if p is None else p for p in found])
+    # 1e-12 forgives the rounding of 1 - LEVEL.
+    return [
+        int(np.sign(mean_interval(values).mean)) if p <= 1 - LEVEL + 1e-12 else 0
+        for values, p in zip(samples, adjusted, strict=True)
+    ]
+
+
+def total_variation(a: ArrayLike, b: ArrayLike) -> float:
+    """Return ½ Σ_i |a_i − b_i|: the share of the tokens that would go to other domains, in [0, 1]."""
+    return float(np.abs(np.asarray(a) - np.asarray(b)).sum() / 2)
+
+
 def share_below(values: Sequence[float]) -> float:
     """Return the share of values below 0, in [0, 1]; a 0 counts half."""
     x = np.asarray(values, dtype=np.float64)
-    if x.ndim != 1 or x.size == 0:
-        raise ValueError(f"values must be a non-empty vector, got {values!r}")
     return float(((x < 0) + 0.5 * (x == 0)).mean())
 
 
-def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Return each row's mean rank over the columns, 1 is the lowest value; equal values share their ranks.
-
-    Args:
-        values: methods x domains, of one seed; lower is better.
-
-    Returns:
-        one number per method, between 1 and the number of methods.
-    """
-    return scipy.stats.rankdata(values, axis=0).mean(axis=1)
-
-
-def with_item_error(values: Sequence[float], errors: Sequence[float], level: float = LEVEL) -> Estimate:
+def with_item_error(values: Sequence[float], errors: Sequence[float]) -> Estimate:
     """Return the mean over seeds with an interval for other seeds and other test items together.
 
     All seeds answer the same items, so the items' error does not shrink with the number of seeds: the half
@@ -219,66 +227,44 @@ def with_item_error(values: Sequence[float], errors: Sequence[float], level: flo
     Args:
         values: n accuracies, one per seed.
         errors: their standard errors over the items.
-        level: coverage of the interval.
     """
-    estimate = mean_interval(values, level)
+    estimate = mean_interval(values)
     x = np.asarray(errors, dtype=np.float64)
     if x.shape != (estimate.n,):
         raise ValueError(f"need one standard error per value, got {x.shape} for {estimate.n}")
-    of_items = float(scipy.stats.norm.ppf((1 + level) / 2)) * math.sqrt(float((x**2).mean()))
+    of_items = float(scipy.stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(float((x**2).mean()))
     half = math.hypot(of_items, estimate.half_width or 0.0)
     return estimate._replace(low=estimate.mean - half, high=estimate.mean + half)
 
 
-def seeds_needed(
-    sd: float, difference: float, level: float = LEVEL, power: float = 0.8, most: int = 1000
-) -> int | None:
+def seeds_needed(sd: float, difference: float) -> int | None:
     """Return how many seeds a two-sided paired t test needs to see a true `difference`.
 
-    The smallest n >= 2 with P(|T| > t_{(1+level)/2, n−1}) >= power, T noncentral t with n − 1 degrees of
+    The smallest n >= 2 with P(|T| > t_{(1+LEVEL)/2, n−1}) >= POWER, T noncentral t with n − 1 degrees of
     freedom and noncentrality difference · √n / sd.
 
     Args:
         sd: standard deviation of the paired differences, > 0 or 0; itself an estimate from few seeds, so
             the answer is a rough one.
         difference: the true difference to detect, not 0, in the unit of `sd`.
-        level: one minus the rate of false alarms.
-        power: wanted probability to detect it.
-        most: where the search stops.
 
     Returns:
-        n, or None if more than `most` seeds are needed.
-
-    Raises:
-        ValueError: sd negative, difference 0, or not finite.
+        n, or None if more than MOST_SEEDS are needed.
     """
-    if not (math.isfinite(sd) and sd >= 0 and math.isfinite(difference) and difference != 0):
-        raise ValueError(f"need sd >= 0 and a difference other than 0, got {sd!r} and {difference!r}")
 
     def enough(n: int) -> bool:
         if sd == 0:
             return True
-        critical = scipy.stats.t.ppf((1 + level) / 2, n - 1)
+        critical = scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1)
         shift = abs(difference) * math.sqrt(n) / sd
         detected = scipy.stats.nct.sf(critical, n - 1, shift)
-        return math.isnan(detected) or detected >= power  # NaN: a shift too large for nct, detected surely
+        return math.isnan(detected) or detected >= POWER  # NaN: a shift too large for nct, detected surely
 
-    if not enough(most):
-        return None
-    low, high = 2, most
-    while low < high:  # power grows with n
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
+    # Power grows with n.
+    n = 2 + bisect_left(range(2, MOST_SEEDS + 1), True, key=enough)
+    return n if n <= MOST_SEEDS else None
 
 
 @cache
 def _t_quantile(p: float, freedom: int) -> float:
     return float(scipy.stats.t.ppf(p, freedom))
-
-
-def _pair(a: Sequence[float], b: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.shape != y.shape:
-        raise ValueError(f"paired values must have one length, got {x.shape} and {y.shape}")
-    return x, y

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from chameleon.core import artifacts
 from chameleon.reporting import catalogue
-from chameleon.reporting.pages import page
+from chameleon.reporting.published.beside import published_table
 from chameleon.reporting.records import tidy
 from chameleon.reporting.records.missing import RUN, Gaps, note, parts_of
 from chameleon.reporting.records.tidy import NO_CORPUS, Frames, first_seen
@@ -25,7 +24,7 @@ from chameleon.reporting.tables.fewshot import fewshot
 from chameleon.reporting.tables.losses import robust, unseen
 from chameleon.reporting.tables.main import main
 from chameleon.reporting.tables.noise import noise
-from chameleon.reporting.tables.parts import Table, empty
+from chameleon.reporting.tables.parts import Table, empty, write
 from chameleon.reporting.tables.perplexity import difference, forgetting, perplexity
 from chameleon.reporting.tables.verdicts import verdicts
 from chameleon.reporting.tables.weights import epochs, krls, weights
@@ -33,19 +32,13 @@ from chameleon.reporting.tables.weights import epochs, krls, weights
 __all__ = ["BUILDERS", "Table", "make_tables"]
 
 
-def _published(scenario: str, frames: Frames) -> Table:
-    from chameleon.reporting.published.beside import published_table
-
-    return Table(*published_table(frames, scenario))
-
-
 #: Table of a scenario -> what builds it from the scenario's name and tidy frames.
 BUILDERS: dict[str, Callable[[str, Frames], Table]] = {
-    "main": main, "details": details, "perplexity": perplexity, "difference": difference, "robust": robust,
-    "unseen": unseen, "forgetting": forgetting, "noise": noise, "weights": weights, "agreement": agreement,
-    "proxies": proxies, "forecast": forecast, "krls": krls, "epochs": epochs,
-    "fewshot": fewshot, "costs": costs, "transfer_cost": transfer_cost, "published": _published,
+    builder.__name__: builder
+    for builder in (main, details, perplexity, difference, robust, unseen, forgetting, noise, weights,
+                    agreement, proxies, forecast, krls, epochs, fewshot, costs, transfer_cost)
 }  # fmt: skip
+BUILDERS["published"] = lambda scenario, frames: Table(*published_table(frames, scenario))
 #: Table over all scenarios -> what builds it from {scenario: kind} and {scenario: frames}.
 OVERALL: dict[str, Callable[[Mapping[str, str], Mapping[str, Frames]], Table]] = {"verdicts": verdicts}
 
@@ -84,7 +77,7 @@ def make_tables(
                 table = table._replace(body=f"{table.body}\n\n{legend}")
         else:
             table = Table(*of_corpora[name])
-        _write(out / stem, table)
+        write(out / stem, table)
 
 
 def of_scenario(name: str, scenario: str, frames: Frames) -> Table:
@@ -119,10 +112,3 @@ def _with_missing(csv: pd.DataFrame, scenario: str, gaps: Gaps) -> pd.DataFrame:
     rows = [{"scenario": scenario, "method": method, "n": 0} for method in gone]
     found = pd.concat([csv, pd.DataFrame(rows, columns=csv.columns)]) if rows else csv
     return found.assign(n_planned=gaps.planned)
-
-
-def _write(stem: Path, table: Table) -> None:
-    artifacts.write_csv(f"{stem}.csv", table.csv)
-    text = f"{table.caption}\n\n{table.body}\n"
-    artifacts.write_text(f"{stem}.md", text)
-    artifacts.write_text(f"{stem}.html", page(stem.name.replace("_", " "), text))

@@ -8,10 +8,11 @@ import pandas as pd
 import scipy.stats
 
 from chameleon.reporting.records.missing import Gaps
-from chameleon.reporting.records.tidy import NO_CORPUS, Frames, first_seen, markdown, method_order
+from chameleon.reporting.records.tidy import NO_CORPUS, Frames, diagnostic, first_seen, markdown, method_order
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import average_weights, series
+from chameleon.reporting.statistics.comparisons import average_weights, mean_over_seeds
 from chameleon.reporting.statistics.ranking import foretold_order
+from chameleon.reporting.statistics.stats import total_variation
 from chameleon.reporting.tables.parts import Table, empty, frame, number, ranged, seeds
 
 COLUMNS = "scenario method other quantity corpus mean min max n"
@@ -48,8 +49,8 @@ def agreement(scenario: str, frames: Frames) -> Table:
             body.append([method, *[gaps.word(method)] * 3])
             continue
         table = tables[method].to_numpy()
-        from_uniform = [distance(row, np.full(len(row), 1 / len(row))) for row in table]
-        between = [distance(a, b) for a, b in combinations(table, 2)]
+        from_uniform = [total_variation(row, np.full(len(row), 1 / len(row))) for row in table]
+        between = [total_variation(a, b) for a, b in combinations(table, 2)]
         if max([*from_uniform, *between]) < SHOWN:
             repeats = "uniform"
         else:
@@ -69,14 +70,14 @@ def agreement(scenario: str, frames: Frames) -> Table:
 def proxies(scenario: str, frames: Frames) -> Table:
     """What labels with leverage scores agree on, and what each makes of every corpus."""
     average, gaps, rows = average_weights(frames), Gaps(frames), _Rows(scenario)
-    diagnostics, tables, corpora = frames["diagnostics"], _by_method(average, "weight"), _corpora(frames)
-    scores = _by_method(diagnostics[diagnostics["quantity"] == "score"], "value")
+    tables, corpora = _by_method(average, "weight"), _corpora(frames)
+    scores = _by_method(diagnostic(frames, "score"), "value")
     labels = [m for m in method_order(scores) if m in tables]
     what = f"Leverage scores in scenario `{scenario}`, proxy against proxy"
     if not labels:
         return empty(COLUMNS, what, "no method of it that has results computes leverage scores")
-    is_own = (diagnostics["quantity"] == "affinity") & (diagnostics["domain"] == diagnostics["other"])
-    own = _by_method(diagnostics[is_own], "value")
+    affinity = diagnostic(frames, "affinity")
+    own = _by_method(affinity[affinity["domain"] == affinity["other"]], "value")
     body = []
     for label in labels:
         cells = [
@@ -94,7 +95,7 @@ def proxies(scenario: str, frames: Frames) -> Table:
         same = [
             float(scipy.stats.spearmanr(x, y).statistic) for x, y in both if x.nunique() > 1 < y.nunique()
         ]
-        apart = [distance(tables[a].loc[s], tables[b].loc[s, tables[a].columns]) for s in shared]
+        apart = [total_variation(tables[a].loc[s], tables[b].loc[s, tables[a].columns]) for s in shared]
         pairs.append([f"{a}, {b}", rows.add(a, "score_correlation", same, b),
                       rows.add(a, "weight_distance", apart, b)])  # fmt: skip
     caption = (
@@ -112,30 +113,27 @@ def proxies(scenario: str, frames: Frames) -> Table:
 
 def forecast(scenario: str, frames: Frames) -> Table:
     """Foretold mean validation loss of other methods' mixtures beside their base models' mean test loss."""
-    diagnostics, metrics, gaps = frames["diagnostics"], frames["metrics"], Gaps(frames)
-    found = diagnostics[diagnostics["quantity"] == "foretold_loss"]
+    found, metrics, gaps = diagnostic(frames, "foretold_loss"), frames["metrics"], Gaps(frames)
     what = f"What swarms foretell in scenario `{scenario}`"
     if found.empty:
         return empty(FORECAST, what, "no method of it that has results was asked about others' mixtures")
     rows, body, said = [], [], []
     for method in method_order(found["method"]):
         mine = found[found["method"] == method]
-        measured = {o: series(metrics, o, "mean", "mean_log_perplexity") for o in first_seen(mine["other"])}
+        measured = {o: mean_over_seeds(metrics, o, "mean_log_perplexity") for o in first_seen(mine["other"])}
         per_seed = list(foretold_order(frames, method).values())
-        held = diagnostics[
-            (diagnostics["method"] == method) & (diagnostics["quantity"] == "heldout_spearman")
-        ]
+        held = diagnostic(frames, "heldout_spearman", method)
         correlation = stats.bounded(stats.mean_interval(per_seed), -1, 1) if per_seed else None
         within = stats.bounded(stats.mean_interval(held["value"].tolist()), -1, 1) if len(held) else None
         for other in method_order(measured):
             told = stats.mean_interval(mine[mine["other"] == other]["value"].tolist())
-            came = stats.mean_interval(list(measured[other].values())) if measured[other] else None
+            came = measured[other]
             rows.append({"scenario": scenario, "method": method, "other": other, "foretold": told.mean,
                          "measured": None if came is None else came.mean,
                          "correlation": None if correlation is None else correlation.mean,
                          "heldout_correlation": None if within is None else within.mean,
                          "n": told.n})  # fmt: skip
-            body.append([method, gaps.label(other, len(measured[other])), number(told.mean, 4),
+            body.append([method, gaps.label(other, 0 if came is None else came.n), number(told.mean, 4),
                          number(None if came is None else came.mean, 4)])  # fmt: skip
         said.append(
             f"`{method}`: rank correlation of what it foretells with what base models came to: "
@@ -148,11 +146,6 @@ def forecast(scenario: str, frames: Frames) -> Table:
     )
     header = ["swarm of", "mixture of", "foretold loss", "base models' loss"]
     return Table(frame(rows, FORECAST), caption, "\n\n".join([markdown(header, body), *said]))
-
-
-def distance(one: Any, other: Any) -> float:
-    """Return the total variation of two mixtures over the same domains: the mass that lies elsewhere."""
-    return float(np.abs(np.asarray(one) - np.asarray(other)).sum() / 2)
 
 
 def _by_method(rows: pd.DataFrame, value: str) -> dict[str, pd.DataFrame]:

@@ -69,7 +69,8 @@ def _fewshot(frames: Frames, method: str, gaps: Gaps) -> list[Cell]:
 def _against_uniform(metrics: pd.DataFrame, method: str, domains: list[str], gaps: Gaps) -> list[Cell]:
     own = method == YARDSTICK
     won = None if own else wins(metrics, method, domains)
-    values = [] if own else differences(metrics, method, YARDSTICK, "mean", "mean_perplexity")
+    moved = {} if own else differences(metrics, method, YARDSTICK, "mean", "mean_perplexity")
+    values = list(moved.values())
     p = stats.probability_below(values) if values else None
     share = stats.share_below(values) if values else None
     seen = NONE if share is None else f"{share * len(values):g} of {len(values)}"

@@ -6,7 +6,6 @@ import pandas as pd
 
 from chameleon.reporting.records.missing import FEWSHOT, NONE, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, markdown, method_order, shots
-from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import (
     accuracy,
     beyond_guessing,
@@ -65,11 +64,10 @@ def fewshot(scenario: str, frames: Frames) -> Table:
         for method in methods:
             cells = [gaps.label(method, part=FEWSHOT)]
             for task in bars:
-                values = series(metrics, method, task, f"bits_per_byte_{n}shot")
-                if not values:
+                estimate = mean_over_seeds(metrics, method, f"bits_per_byte_{n}shot", task)
+                if estimate is None:
                     cells.append(gaps.word(method, FEWSHOT))
                     continue
-                estimate = stats.mean_interval(list(values.values()))
                 row = _row(scenario, frames, method, task, n, "bits_per_byte", estimate)
                 rows.append({**row, "unit": "bits/byte", "items": items.get(task)})
                 apart = to_uniform(metrics, method, task, f"bits_per_byte_{n}shot")

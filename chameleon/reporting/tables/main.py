@@ -52,11 +52,14 @@ def main(scenario: str, frames: Frames) -> Table:
     compared = against_uniform(frames, gaps)
 
     def cells_of(method: str) -> list[Cell]:
+        # A seed in which any method is missing has no ranks: that is said below the table.
+        place = rank.get(method)
+        shown = gaps.cell(ranged(place, 2), place.n, method) if place else gaps.word(method)
         return [
             *_perplexity(metrics, method, gaps, compared.get(method)),
             *_fewshot(frames, method, gaps),
             _cost(frames, method, gaps),
-            _rank(rank.get(method), method, gaps),
+            Cell("mean rank", "mean_rank", place, "rank", shown),
         ]
 
     def label(method: str) -> str:
@@ -64,8 +67,12 @@ def main(scenario: str, frames: Frames) -> Table:
         return gaps.label(method) + alike
 
     csv, body = by_method(scenario, gaps, cells_of, label)
-    text = f"{body}\n\n{_notes(frames, compared)}{_ranked(frames, gaps, rank)}"
-    return Table(csv, _caption(scenario, frames, domains, gaps), text)
+    caption = (
+        f"Main results of scenario `{scenario}`, {len(domains)} domains; differences to uniform are paired "
+        "by seed, negative is better, bold where the interval excludes zero; "
+        f"{over_seeds(metrics, gaps)}. Table `details` has what else was measured."
+    )
+    return Table(csv, caption, f"{body}\n\n{_notes(frames, compared)}{_ranked(frames, gaps, rank)}")
 
 
 def _perplexity(metrics: pd.DataFrame, method: str, gaps: Gaps, mean_loss: Compared | None) -> list[Cell]:
@@ -106,20 +113,6 @@ def _cost(frames: Frames, method: str, gaps: Gaps) -> Cell:
     estimate = single(price, costs[costs["method"] == method]["seed"].nunique())
     text = "0" if price == 0 else gaps.word(method) if price is None else number(price, 1)
     return Cell("cost of the weights (% of base FLOPs)", "weights_flops_percent_of_base", estimate, "%", text)
-
-
-def _rank(place: Estimate | None, method: str, gaps: Gaps) -> Cell:
-    # A seed in which any method is missing has no ranks: that is said below the table.
-    text = gaps.cell(ranged(place, 2), place.n, method) if place else gaps.word(method)
-    return Cell("mean rank", "mean_rank", place, "rank", text)
-
-
-def _caption(scenario: str, frames: Frames, domains: list[str], gaps: Gaps) -> str:
-    return (
-        f"Main results of scenario `{scenario}`, {len(domains)} domains; differences to uniform are paired "
-        "by seed, negative is better, bold where the interval excludes zero; "
-        f"{over_seeds(frames['metrics'], gaps)}. Table `details` has what else was measured."
-    )
 
 
 def _notes(frames: Frames, compared: Mapping[str, Compared]) -> str:

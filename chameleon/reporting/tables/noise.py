@@ -5,7 +5,7 @@ from typing import Any
 from chameleon.reporting.records.missing import Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, markdown, perplexities
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import series, to_uniform
+from chameleon.reporting.statistics.comparisons import mean_over_seeds, series, to_uniform
 from chameleon.reporting.tables.parts import Table, empty, frame, number, seeds
 
 COLUMNS = ("scenario method domain metric mean sd sd_percent paired_sd_percent half_width_percent "
@@ -27,10 +27,9 @@ def noise(scenario: str, frames: Frames) -> Table:
         if method in gaps.gone():
             body.append([method, *[gaps.word(method)] * 6])
         for domain, metric, _ in [c for c in perplexities(metrics) if c[1] != "mean_log_perplexity"]:
-            values = list(series(metrics, method, domain, metric).values())
-            if not values:
+            one = mean_over_seeds(metrics, method, metric, domain)
+            if one is None:
                 continue
-            one = stats.mean_interval(values)
             paired = None if method == YARDSTICK else to_uniform(metrics, method, domain, metric)
             sd = None if paired is None else paired.sd
             row: dict[str, Any] = {

@@ -1,13 +1,16 @@
 """What all tables are made of: the type, rows of methods, the csv, and numbers as people read them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from chameleon.core.artifacts import write_csv, write_text
+from chameleon.reporting.pages import page
 from chameleon.reporting.records.missing import NONE, RUN, Gaps
 from chameleon.reporting.records.tidy import YARDSTICK, markdown
-from chameleon.reporting.statistics.stats import Estimate
+from chameleon.reporting.statistics.stats import Estimate, mean_interval
 
 #: Columns of the csv of a table with a row per method.
 BY_METHOD = "scenario method quantity mean low high sd n unit excludes_zero"
@@ -21,9 +24,23 @@ class Table(NamedTuple):
     body: str
 
 
+def write(stem: Path, table: Table) -> None:
+    """Write `stem`.csv, and .md and .html with the sentence and the table for people."""
+    write_csv(f"{stem}.csv", table.csv)
+    text = f"{table.caption}\n\n{table.body}\n"
+    write_text(f"{stem}.md", text)
+    write_text(f"{stem}.html", page(stem.name.replace("_", " "), text))
+
+
 def frame(rows: Iterable[dict[str, Any]], columns: str) -> pd.DataFrame:
     """Return the rows under `columns` (separated by spaces), also if there are none."""
     return pd.DataFrame(list(rows), columns=columns.split())
+
+
+def over_values(values: Sequence[float]) -> dict[str, Any]:
+    """Return what a csv says of one number a seed: its mean, spread and ends, and how many there are."""
+    found = mean_interval(values)
+    return {"mean": found.mean, "sd": found.sd, "min": min(values), "max": max(values), "n": found.n}
 
 
 class Cell(NamedTuple):

@@ -1,11 +1,9 @@
 """Tables of test perplexity: as measured, against uniform, and what finetuning made the model forget."""
 
-import pandas as pd
-
 from chameleon.reporting.records.missing import FORGETTING, NONE, Gaps
 from chameleon.reporting.records.tidy import MEANS, YARDSTICK, Frames, first_seen, markdown, perplexities
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import differences, is_relative, series, to_uniform
+from chameleon.reporting.statistics.comparisons import differences, is_relative, mean_over_seeds, to_uniform
 from chameleon.reporting.tables.parts import (
     Table,
     against,
@@ -30,28 +28,24 @@ def perplexity(scenario: str, frames: Frames) -> Table:
     metrics, gaps = frames["metrics"], Gaps(frames)
     columns = perplexities(metrics)
     rows, body = [], []
+    apart = "mean_new" in set(metrics["domain_or_task"])
+    groups = " and over the old and the new ones alone" if apart else ""
     for method in gaps.methods:
         cells = [gaps.label(method)]
         for domain, metric, _ in columns:
-            values = series(metrics, method, domain, metric)
-            estimate = stats.mean_interval(list(values.values())) if values else None
+            estimate = mean_over_seeds(metrics, method, metric, domain)
             cells.append(plus_minus(estimate, MEANS.get(metric, ("", 2))[1], missing=gaps.word(method)))
             if estimate is not None:
-                unit = "nats/token" if metric == "mean_log_perplexity" else "perplexity"
                 rows.append({"scenario": scenario, "method": method, "domain": domain, "metric": metric,
-                             **estimate._asdict(), "unit": unit})  # fmt: skip
+                             **estimate._asdict(), "unit": unit(metric)})  # fmt: skip
         body.append(cells)
     caption = (
         f"Test perplexity of the base models of scenario `{scenario}` per domain (lower is better), its "
-        f"unweighted mean over the domains{_groups(metrics)}, and the mean log-perplexity in nats per token; "
+        f"unweighted mean over the domains{groups}, and the mean log-perplexity in nats per token; "
         f"{over_seeds(metrics, gaps)}."
     )
     csv = frame(rows, "scenario method domain metric mean low high sd n unit")
     return Table(csv, caption, markdown(["method", *(c[2] for c in columns)], body))
-
-
-def _groups(metrics: pd.DataFrame) -> str:
-    return " and over the old and the new ones alone" if "mean_new" in set(metrics["domain_or_task"]) else ""
 
 
 def difference(scenario: str, frames: Frames) -> Table:
@@ -88,21 +82,21 @@ def of_differences(scenario: str, frames: Frames, columns: list[tuple[str, str, 
             cells.append(against(estimate, 2 if is_relative(metric) else 4, gaps, method))
             if estimate is None:
                 continue
-            values = differences(metrics, method, YARDSTICK, domain, metric)
+            values = list(differences(metrics, method, YARDSTICK, domain, metric).values())
             resampled = stats.bootstrap_interval(values)
             rows.append({"scenario": scenario, "method": method, "domain": domain, "metric": metric,
-                         **estimate._asdict(), "unit": moved(metric),
+                         **estimate._asdict(), "unit": unit(metric, True),
                          "excludes_zero": estimate.excludes_zero, "bootstrap_low": resampled.low,
                          "bootstrap_high": resampled.high, "p_better": stats.probability_below(values),
                          "share_of_seeds_better": stats.share_below(values)})  # fmt: skip
         body.append(cells)
-    header = [f"{name} ({moved(metric)})" for _, metric, name in columns]
+    header = [f"{name} ({unit(metric, True)})" for _, metric, name in columns]
     return Table(frame(rows, DIFFERENCE), caption, markdown(["method", *header], body))
 
 
-def moved(metric: str) -> str:
-    """Return the unit of a metric's differences."""
-    return "%" if is_relative(metric) else "nats/token"
+def unit(metric: str, of_differences: bool = False) -> str:
+    """Return the unit of a metric, or of its differences."""
+    return "nats/token" if not is_relative(metric) else "%" if of_differences else "perplexity"
 
 
 def forgetting(scenario: str, frames: Frames) -> Table:
@@ -123,8 +117,7 @@ def forgetting(scenario: str, frames: Frames) -> Table:
     for method in gaps.methods:
         cells = [gaps.label(method, part=FORGETTING)]
         for domain, metric in columns + hidden:
-            values = series(metrics, method, domain, metric)
-            estimate = stats.mean_interval(list(values.values())) if values else None
+            estimate = mean_over_seeds(metrics, method, metric, domain)
             apart = None if method == YARDSTICK else to_uniform(metrics, method, domain, metric)
             shown = (domain, metric) not in hidden
             if shown:
@@ -136,7 +129,7 @@ def forgetting(scenario: str, frames: Frames) -> Table:
                 cells.append(against(apart, 3, gaps, method, FORGETTING) if method != YARDSTICK else NONE)
             if estimate is not None:
                 rows.append({"scenario": scenario, "method": method, "domain": domain, "metric": metric,
-                             **estimate._asdict(), "unit": _unit(metric),
+                             **estimate._asdict(), "unit": unit(metric),
                              "against_uniform_mean": apart and apart.mean,
                              "against_uniform_low": apart and apart.low,
                              "against_uniform_high": apart and apart.high,
@@ -151,7 +144,3 @@ def forgetting(scenario: str, frames: Frames) -> Table:
         f"{over_seeds(metrics, gaps)}; the csv has the perplexity kept on every domain."
     )
     return Table(frame(rows, names), caption, markdown(header, body))
-
-
-def _unit(metric: str) -> str:
-    return "perplexity" if metric in ("kept_perplexity", "kept_mean_perplexity") else "nats/token"

@@ -1,12 +1,14 @@
 """Tables of what the methods chose and why: weights, leverage scores beside kλ, passes over the data."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from chameleon.reporting.records.missing import Gaps
-from chameleon.reporting.records.tidy import Frames, first_seen, markdown, method_order
-from chameleon.reporting.statistics import stats
+from chameleon.reporting.records.tidy import Frames, diagnostic, first_seen, markdown, method_order
 from chameleon.reporting.statistics.comparisons import average_weights
-from chameleon.reporting.tables.parts import Table, empty, frame, seeds
+from chameleon.reporting.tables.parts import Table, empty, frame, over_values, seeds
 
 
 def weights(scenario: str, frames: Frames) -> Table:
@@ -32,12 +34,9 @@ def weights(scenario: str, frames: Frames) -> Table:
                 if not values:
                     cells.append("–")
                     continue
-                estimate = stats.mean_interval(values)
-                rows.append({"scenario": scenario, "method": method, "step": step, "domain": domain,
-                             "mean": estimate.mean, "sd": estimate.sd, "min": min(values), "max": max(values),
-                             "n": estimate.n})  # fmt: skip
-                spread = "" if estimate.sd is None else f" ({estimate.sd:.3f})"
-                cells.append(f"{estimate.mean:.3f}{spread}")
+                found = over_values(values)
+                rows.append({"scenario": scenario, "method": method, "step": step, "domain": domain, **found})
+                cells.append(_with_sd(found))
             # A moving mixture has a stage per update: the average, first and last suffice for people.
             if step in ("average", steps[0], steps[-1]):
                 body.append(cells)
@@ -62,10 +61,8 @@ def krls(scenario: str, frames: Frames) -> Table:
     for method in method_order(found["method"]):
         mine = found[found["method"] == method]
         for (quantity, domain, other), part in mine.groupby(["quantity", "domain", "other"], sort=False):
-            estimate = stats.mean_interval(part["value"].tolist())
             rows.append({"scenario": scenario, "method": method, "quantity": quantity, "domain": domain,
-                         "other": other, "mean": estimate.mean, "sd": estimate.sd, "n": estimate.n,
-                         "min": part["value"].min(), "max": part["value"].max()})  # fmt: skip
+                         "other": other, **over_values(part["value"].tolist())})  # fmt: skip
     csv = frame(rows, columns)
     scores = csv[csv["quantity"] == "score"]
     domains = first_seen(scores["domain"])
@@ -94,8 +91,7 @@ def krls(scenario: str, frames: Frames) -> Table:
 def epochs(scenario: str, frames: Frames) -> Table:
     """How often the base run went through each domain's train split."""
     columns = "scenario method domain mean min max n"
-    found, gaps = frames["diagnostics"], Gaps(frames)
-    found = found[found["quantity"] == "effective_epochs"]
+    found, gaps = diagnostic(frames, "effective_epochs"), Gaps(frames)
     domains = first_seen(found["domain"])
     rows, body = [], []
     for method in method_order([*found["method"], *(gaps.gone() if domains else [])]):
@@ -105,11 +101,10 @@ def epochs(scenario: str, frames: Frames) -> Table:
             if not values:
                 cells.append(gaps.word(method))
                 continue
-            estimate = stats.mean_interval(values)
-            rows.append({"scenario": scenario, "method": method, "domain": domain, "mean": estimate.mean,
-                         "min": min(values), "max": max(values), "n": estimate.n})  # fmt: skip
-            moved = "" if max(values) - min(values) < 0.005 else f" ({min(values):.2f} to {max(values):.2f})"
-            cells.append(f"{estimate.mean:.2f}{moved}")
+            row = over_values(values)
+            rows.append({"scenario": scenario, "method": method, "domain": domain, **row})
+            moved = f" ({row['min']:.2f} to {row['max']:.2f})" if row["max"] - row["min"] >= 0.005 else ""
+            cells.append(f"{row['mean']:.2f}{moved}")
         body.append(cells)
     if not body:
         return empty(columns, f"Effective epochs in scenario `{scenario}`", "none were recorded")
@@ -121,5 +116,5 @@ def epochs(scenario: str, frames: Frames) -> Table:
     return Table(frame(rows, columns), caption, markdown(["method", *domains], body))
 
 
-def _with_sd(row: pd.Series) -> str:
+def _with_sd(row: Mapping[str, Any] | pd.Series) -> str:
     return f"{row['mean']:.3f}" + ("" if pd.isna(row["sd"]) else f" ({row['sd']:.3f})")

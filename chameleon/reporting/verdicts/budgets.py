@@ -21,8 +21,8 @@ from chameleon.reporting.verdicts.findings import (
     Runs,
     Test,
     absent,
-    combine,
     complete,
+    everywhere,
 )
 
 #: Stage of costs.csv -> keys of the config that set its FLOPs.
@@ -49,14 +49,11 @@ def cheaper(a: str, b: str, *kinds: str, at_most: float, printed: str) -> Test:
         printed: the paper's own share, in words.
     """
 
-    def evidence(runs: Runs) -> Evidence:
-        found = [
-            complete(runs, s, RUN, _cheaper(runs, s, a, b, at_most, printed), a, b, intervals=0)
-            for s in runs.of(*kinds)
-        ]
-        return combine(found or [absent(a)])
+    def evidence(runs: Runs, scenario: str) -> Evidence:
+        found = _cheaper(runs, scenario, a, b, at_most, printed)
+        return complete(runs, scenario, RUN, found, a, b, intervals=0)
 
-    return Test(evidence)
+    return everywhere(kinds, a, evidence)
 
 
 def _cheaper(runs: Runs, scenario: str, a: str, b: str, at_most: float, printed: str) -> Evidence:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from chameleon.reporting.records.missing import FAILED, Gaps
 from chameleon.reporting.records.tidy import Frames
-from chameleon.reporting.statistics.multiplicity import sides
+from chameleon.reporting.statistics.stats import sides
 
 HOLDS, FAILS, OPEN, ABSENT = "holds", "does not hold", "undecided", "not measured"
 #: The numbers in the config decide, not the training.
@@ -101,6 +101,11 @@ class Test:
 def every(*tests: Test) -> Test:
     """Return the test of a claim whose parts must all hold; their intervals are one family."""
     return Test(lambda runs: combine([test.evidence(runs) for test in tests]))
+
+
+def everywhere(kinds: Sequence[str], what: str, evidence: Callable[[Runs, str], Evidence]) -> Test:
+    """Return the test of a claim that must hold in every scenario of these kinds; `what` it is about."""
+    return Test(lambda runs: combine([evidence(runs, s) for s in runs.of(*kinds)] or [absent(what)]))
 
 
 def combine(parts: Sequence[Evidence]) -> Evidence:

@@ -27,6 +27,7 @@ from chameleon.reporting.verdicts.findings import (
     absent,
     combine,
     complete,
+    everywhere,
     worst,
 )
 
@@ -48,9 +49,7 @@ def lower(a: str, b: str, *kinds: str, metric: str = "mean_perplexity", margin: 
 
     With a margin, of `a is not worse than b by more than the margin`: differences count from the margin.
     """
-    return Test(
-        lambda runs: combine([_lower(runs, s, a, b, metric, margin) for s in runs.of(*kinds)] or [absent(a)])
-    )
+    return everywhere(kinds, a, lambda runs, s: _lower(runs, s, a, b, metric, margin))
 
 
 def against_uniform(method: str, *kinds: str) -> Test:
@@ -59,17 +58,13 @@ def against_uniform(method: str, *kinds: str) -> Test:
 
 
 def _lower(runs: Runs, scenario: str, a: str, b: str, metric: str, margin: float) -> Evidence:
-    return complete(runs, scenario, RUN, _lower_there(runs, scenario, a, b, metric, margin), a, b)
-
-
-def _lower_there(runs: Runs, scenario: str, a: str, b: str, metric: str, margin: float) -> Evidence:
     metrics = runs.frames[scenario]["metrics"]
-    estimate = difference(metrics, a, b, "mean", metric)
-    if estimate is None:
-        return absent(f"{a} against {b} in {scenario}")
-    unit, digits = ("%", 2) if metric == "mean_perplexity" else ("nats/token", 4)
-    values = tuple(x - margin for x in differences(metrics, a, b, "mean", metric))
-    return _one(values, f"{scenario}, {a} against {b}: {signed(estimate, digits, unit)}")
+    found = absent(f"{a} against {b} in {scenario}")
+    if (estimate := difference(metrics, a, b, "mean", metric)) is not None:
+        unit, digits = ("%", 2) if metric == "mean_perplexity" else ("nats/token", 4)
+        values = tuple(x - margin for x in differences(metrics, a, b, "mean", metric).values())
+        found = _one(values, f"{scenario}, {a} against {b}: {signed(estimate, digits, unit)}")
+    return complete(runs, scenario, RUN, found, a, b)
 
 
 def _one(values: tuple[float, ...], measured: str) -> Evidence:
@@ -80,13 +75,13 @@ def _one(values: tuple[float, ...], measured: str) -> Evidence:
 
 def lower_on_every_domain(a: str, b: str, *kinds: str) -> Test:
     """Return the test of `a has a lower perplexity than b on every domain` of every such scenario."""
-    return Test(lambda runs: combine([_every_domain(runs, s, a, b) for s in runs.of(*kinds)] or [absent(a)]))
+    return everywhere(kinds, a, lambda runs, s: _every_domain(runs, s, a, b))
 
 
 def _every_domain(runs: Runs, scenario: str, a: str, b: str) -> Evidence:
     metrics = runs.frames[scenario]["metrics"]
     domains = tested_domains(metrics)
-    samples = tuple(tuple(differences(metrics, a, b, d, "perplexity")) for d in domains)
+    samples = tuple(tuple(differences(metrics, a, b, d, "perplexity").values()) for d in domains)
 
     def conclude(found: Sequence[int]) -> Finding:
         verdicts = [OF_SIDE[side] for side in found]
@@ -103,12 +98,7 @@ def _every_domain(runs: Runs, scenario: str, a: str, b: str) -> Evidence:
 
 def more_accurate(a: str, b: str, *kinds: str) -> Test:
     """Return the test of `a has a higher mean few-shot accuracy than b`, at the largest number of shots."""
-
-    def evidence(runs: Runs) -> Evidence:
-        found = [complete(runs, s, FEWSHOT, _accuracy(runs, s, a, b), a, b) for s in runs.of(*kinds)]
-        return combine(found or [absent(a)])
-
-    return Test(evidence)
+    return everywhere(kinds, a, lambda runs, s: complete(runs, s, FEWSHOT, _accuracy(runs, s, a, b), a, b))
 
 
 def _accuracy(runs: Runs, scenario: str, a: str, b: str) -> Evidence:
@@ -116,7 +106,7 @@ def _accuracy(runs: Runs, scenario: str, a: str, b: str) -> Evidence:
     numbers = shots(metrics)
     name = f"acc_{numbers[-1]}shot" if numbers else ""
     # Accuracy of b minus a: below zero is what the claim says.
-    points = tuple(-100 * x for x in differences(metrics, a, b, "mean", name))
+    points = tuple(-100 * x for x in differences(metrics, a, b, "mean", name).values())
     if not points:
         return absent(f"few-shot accuracy of {a} and {b} in {scenario}")
     shown = signed(stats.mean_interval([-x for x in points]), 2, "points")
@@ -128,12 +118,7 @@ def orders_as_well(a: str, b: str, *kinds: str) -> Test:
 
     The rank correlation with base models' losses may be lower by no more than RANK_MARGIN.
     """
-
-    def evidence(runs: Runs) -> Evidence:
-        found = [complete(runs, s, RUN, _orders(runs, s, a, b), a, b) for s in runs.of(*kinds)]
-        return combine(found or [absent(a)])
-
-    return Test(evidence)
+    return everywhere(kinds, a, lambda runs, s: complete(runs, s, RUN, _orders(runs, s, a, b), a, b))
 
 
 def _orders(runs: Runs, scenario: str, a: str, b: str) -> Evidence:
