@@ -47,12 +47,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "results": {**_GIVEN, "help": "results folder"},
     "unfinished": {**_GIVEN, "help": "list of the jobs that Snakemake left undone"},
     "states": {"default": "never", "help": "how often a run is saved: 5min, 100steps, both, or never"},
-}
-#: Of the jobs that several processes may do; none of their functions knows it.
-PROCESSES: dict[str, Any] = {
-    "type": int,
-    "default": 1,
-    "help": "processes that train the model together, one a GPU; speed only (default 1)",
+    # None of the jobs' functions knows of it.
+    "processes": {
+        "type": int,
+        "default": 1,
+        "help": "processes that train the model together, one a GPU; speed only (default 1)",
+    },
 }
 
 
@@ -62,8 +62,6 @@ class Job(NamedTuple):
     function: str
     text: str
     options: str
-    #: Whether several processes may train its model together.
-    ranks: bool = False
 
 
 #: In the order of the flow.
@@ -79,14 +77,14 @@ JOBS: dict[str, Job] = {
                   "corpus tokenizer encoded out threads asked"),
     "checkpoint": Job("stages.runs:checkpoint", "bring a checkpoint of others into the results",
                       "tokenizer out"),
-    "proxy": Job("stages.runs:proxy", "train a scenario's proxy", "tokens tokenizer out threads states",
-                 ranks=True),
+    "proxy": Job("stages.runs:proxy", "train a scenario's proxy",
+                 "tokens tokenizer out threads states processes"),
     "embed": Job("stages.measure:embed", "embed a corpus's domains", "tokens model out threads"),
     "encoder": Job("stages.text:encoder", "download the sentence encoder into the cache", "out"),
     "sentences": Job("stages.measure:sentences", "embed a corpus's domains with a sentence encoder",
                      "tokens tokenizer out threads"),
     "extra": Job("stages.runs:extra_run", "train a run that a method needs",
-                 "tokens tokenizer after reference out threads states", ranks=True),
+                 "tokens tokenizer after reference out threads states processes"),
     "swarm": Job("stages.swarm:swarm", "train a share of a method's small runs",
                  "tokens stack out threads states"),
     "weights": Job("stages.weighting:weights", "compute a method's weights",
@@ -94,7 +92,7 @@ JOBS: dict[str, Job] = {
     "forecast": Job("stages.weighting:forecast", "ask a method what others' mixtures will come to",
                     "tokens runs others out threads"),
     "train": Job("stages.runs:train", "train a base model",
-                 "tokens weights embeddings runs others start tokenizer out threads states", ranks=True),
+                 "tokens weights embeddings runs others start tokenizer out threads states processes"),
     "evaluate": Job("stages.measure:evaluate", "test a base model", "tokens model out threads"),
     "start": Job("stages.measure:start", "test a checkpoint before it is finetuned",
                  "tokens model out threads"),
@@ -107,7 +105,7 @@ JOBS: dict[str, Job] = {
     "page": Job("stages.report:page", "write the page of the run", "results"),
     "partial": Job("stages.report:partial", "report on what a failed run has left",
                    "results unfinished threads"),
-    "sensitivity_proxy": Job("sensitivity.train:proxy", "train a proxy of other length or size",
+    "sensitivity_proxy": Job("stages.runs:proxy", "train a proxy of other length or size",
                              "tokens tokenizer out threads states"),
     "sensitivity_embed": Job("sensitivity.embed:embed", "embed the domains in every way that is varied",
                              "tokens model out threads"),
@@ -150,5 +148,3 @@ def add_to(commands: Any) -> None:
         sub.set_defaults(handler=run)
         for option in ("spec", *job.options.split()):
             sub.add_argument(f"--{option}", **OPTIONS[option])
-        if job.ranks:
-            sub.add_argument("--processes", **PROCESSES)

@@ -7,16 +7,16 @@ spaces of their own and cannot be averaged; their affinities and their weights c
 share its space.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from chameleon.reporting.statistics.stats import total_variation
 from chameleon.sensitivity.spread import (
     disjoint,
     jackknife_sd,
     repetition,
-    total_variation,
     variance_components,
 )
 from chameleon.sensitivity.weigh import Array, Proxies, affinity, weights_of
@@ -31,7 +31,8 @@ def averaging(proxies: Proxies) -> list[Row]:
                if about["factor"] in (None, "proxy_steps")}  # fmt: skip
     omegas = {name: np.array([affinity(proxies.own[name, seed], params) for seed in about["seeds"]])
               for name, about in lengths.items()}  # fmt: skip
-    best = _mean_weights(omegas[max(lengths, key=lambda name: lengths[name]["steps"])], params)
+    longest = omegas[max(lengths, key=lambda name: lengths[name]["steps"])]
+    best = np.mean([weights_of(x, params) for x in longest], axis=0)
     rows: list[Row] = []
     for name in sorted(lengths, key=lambda name: lengths[name]["steps"]):
         about, omega = lengths[name], omegas[name]
@@ -54,13 +55,11 @@ def _of_length(steps: int, omega: Array, best: Array, params: Mapping[str, Any],
     if n < 2:
         return rows
 
-    def by_affinity(some: Array) -> Array:
-        return weights_of(some.mean(axis=0), params)
-
-    def by_weights(some: Array) -> Array:
-        return some.mean(axis=0)
-
-    for what, values, statistic in (("weights", singles, by_weights), ("affinities", omega, by_affinity)):
+    averaged: list[tuple[str, Array, Callable[[Array], Array]]] = [
+        ("weights", singles, lambda some: some.mean(axis=0)),
+        ("affinities", omega, lambda some: weights_of(some.mean(axis=0), params)),
+    ]
+    for what, values, statistic in averaged:
         recipe = f"{what} of several proxies averaged"
         sd = jackknife_sd(statistic, values)
         rows.append(_row(recipe, n, steps, windows, sd, statistic(values), best, "jackknife"))
@@ -84,7 +83,7 @@ def _of_windows(proxies: Proxies, best: Array) -> list[Row]:
         draws = proxies.draws(count)
         if len(proxies.seeds) < 2 or len(draws) < 2:
             continue
-        omegas = [[affinity(proxies.default(seed, windows=count, draw=draw), params) for draw in draws]
+        omegas = [[affinity(proxies.default(seed, windows=count, window_seed=draw), params) for draw in draws]
                   for seed in proxies.seeds]  # fmt: skip
         crossed = np.array([[weights_of(omega, params) for omega in row] for row in omegas])
         parts = {name: values[:-1] for name, values in variance_components(crossed).items()}
@@ -93,10 +92,6 @@ def _of_windows(proxies: Proxies, best: Array) -> list[Row]:
         if count == spec["windows"]:
             limit = _row("one proxy, its own part", 1, steps, None, np.sqrt(parts["proxy"]), mean, best, how)
     return rows + ([limit] if limit else [])
-
-
-def _mean_weights(omega: Array, params: Mapping[str, Any]) -> Array:
-    return np.mean([weights_of(x, params) for x in omega], axis=0)
 
 
 def _sd(values: Array) -> Array | None:

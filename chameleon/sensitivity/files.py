@@ -1,21 +1,13 @@
-"""The study's tidy files: their columns, and how they are read back as tables and figures need them."""
+"""The study's tidy files: how they are read back as tables and figures need them."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from chameleon.core.errors import UserError
+from chameleon.reporting.records.tidy import read_cells
+from chameleon.sensitivity.catalogue import COLUMNS
 
-#: File stem -> columns, in order.
-COLUMNS = {
-    "sensitivity": ("factor", "setting", "proxy_seed", "window_seed", "domain", "weight"),
-    "sensitivity_distances": ("factor", "setting", "default", "quantity", "mean", "low", "high", "minimum",
-                              "maximum", "n"),
-    "sensitivity_variance": ("domain", "component", "sd", "share", "repetition", "proxies", "draws"),
-    "sensitivity_averaging": ("recipe", "proxies", "steps", "total_steps", "windows", "repetition", "shift",
-                              "how"),
-    "sensitivity_eigenvalues": ("factor", "setting", "proxy_seed", "rank", "eigenvalue", "k_lambda"),
-}  # fmt: skip
 TEXT = ("factor", "setting", "quantity", "domain", "component", "recipe", "how", "default")
 
 
@@ -26,12 +18,7 @@ def read(results: Path, name: str) -> pd.DataFrame:
         UserError: no such file, or other columns.
     """
     path = Path(results) / f"{name}.csv"
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    if tuple(frame.columns) != COLUMNS[name]:
-        raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(COLUMNS[name])}")
+    frame = read_cells(path, COLUMNS[name])
     for column in frame.columns:
         if column not in TEXT:
             try:

@@ -1,7 +1,7 @@
 """Weights at every setting, and the study's numbers: distances, sources of variance, what averaging is worth.
 
-Reads `sensitivity/embeddings/*/*.json`; writes the tidy files of `sensitivity.files` into the results folder.
-Numpy alone does the work.
+Reads `sensitivity/embeddings/*/*.json`; writes the tidy files of `sensitivity.catalogue` into the results
+folder. Numpy alone does the work.
 """
 
 from collections import defaultdict
@@ -15,10 +15,10 @@ import pandas as pd
 from chameleon.core.artifacts import write_csv
 from chameleon.core.provenance import Recorder
 from chameleon.experiment.study_settings import FACTORS
-from chameleon.reporting.statistics.stats import mean_interval
+from chameleon.reporting.statistics.stats import mean_interval, total_variation
 from chameleon.sensitivity.averaging import averaging
-from chameleon.sensitivity.files import COLUMNS
-from chameleon.sensitivity.spread import pairwise, repetition, total_variation, variance_components
+from chameleon.sensitivity.catalogue import COLUMNS
+from chameleon.sensitivity.spread import pairwise, repetition, variance_components
 from chameleon.sensitivity.weigh import Proxies, Weighed, affinity, all_settings
 
 Spec = Mapping[str, Any]

@@ -6,12 +6,9 @@ from itertools import combinations
 
 import numpy as np
 
+from chameleon.reporting.statistics.stats import total_variation
+
 Array = np.ndarray
-
-
-def total_variation(a: Array, b: Array) -> float:
-    """Return ½ Σ_i |a_i − b_i|: the share of the tokens that would go to other domains, in [0, 1]."""
-    return float(np.abs(np.asarray(a) - np.asarray(b)).sum() / 2)
 
 
 def pairwise(weights: Sequence[Array]) -> list[float]:
@@ -39,13 +36,8 @@ def jackknife_sd(statistic: Callable[[Array], Array], values: Array) -> Array:
     Args:
         statistic: maps m x ... values to k numbers.
         values: n x ... with n >= 2.
-
-    Raises:
-        ValueError: fewer than two values.
     """
     n = len(values)
-    if n < 2:
-        raise ValueError("the jackknife needs at least two values")
     left_out = np.array([statistic(np.delete(values, i, axis=0)) for i in range(n)])
     return np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
 
@@ -73,14 +65,9 @@ def variance_components(crossed: Array) -> dict[str, Array]:
 
     Returns:
         {"proxy", "windows", "both"}: k + 1 variances each.
-
-    Raises:
-        ValueError: fewer than two proxies or draws.
     """
     y = np.asarray(crossed, dtype=np.float64)
     p, w, _ = y.shape
-    if p < 2 or w < 2:
-        raise ValueError(f"needs at least two proxies and two draws, got {p} and {w}")
     mean = y.mean(axis=(0, 1))
     rows, columns = y.mean(axis=1), y.mean(axis=0)
     ms_p = w * ((rows - mean) ** 2).sum(axis=0) / (p - 1)

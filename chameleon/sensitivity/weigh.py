@@ -70,32 +70,31 @@ class Proxies:
 
     @property
     def defaults(self) -> dict[str, int]:
-        return {key: int(self.spec["defaults"][key]) for key in ("layer", "window_length")}
+        at = {key: int(self.spec["defaults"][key]) for key in ("layer", "window_length")}
+        return {**at, "windows": self.spec["windows"]}
 
     @property
     def seeds(self) -> list[int]:
         """Seeds of the default proxies."""
         return list(self.spec["variants"]["default"]["seeds"])
 
-    def default(
-        self, seed: int, layer: int | None = None, length: int | None = None,
-        windows: int | None = None, draw: int | None = None,
-    ) -> Array:  # fmt: skip
-        """Return the k x d embedding of a default proxy; what is not given is at its default (own draw)."""
-        at = (
-            self.defaults["layer"] if layer is None else layer,
-            self.defaults["window_length"] if length is None else length,
-            self.spec["windows"] if windows is None else windows,
-            seed if draw is None else draw,
-        )
-        return self.found["default", seed, *at]
+    def default(self, seed: int, **where: int) -> Array:
+        """Return the k x d embedding of a default proxy.
+
+        Args:
+            seed: of the proxy.
+            where: `layer`, `window_length`, `windows` and `window_seed` where they are not at their default
+                (the draw's is the proxy's own).
+        """
+        return self.found["default", seed, *({**self.defaults, "window_seed": seed} | where).values()]
 
     def draws(self, windows: int) -> list[int]:
         """Return the draws that every default proxy has at this number of windows."""
-        shared = set(self.spec["window_seeds"])
-        at = (self.defaults["layer"], self.defaults["window_length"], windows)
+        at = ({**self.defaults, "windows": windows}).values()
         return sorted(
-            draw for draw in shared if all(("default", s, *at, draw) in self.found for s in self.seeds)
+            draw
+            for draw in set(self.spec["window_seeds"])
+            if all(("default", seed, *at, draw) in self.found for seed in self.seeds)
         )
 
 
@@ -114,13 +113,13 @@ def all_settings(proxies: Proxies) -> Iterator[Weighed]:
             yield Weighed("temperature", f"{t:g}", seed, seed, weights_of(omega, params, temperature=t))
 
         def at(factor: str, setting: int, draw: int, seed: int = seed, **where: int) -> Weighed:
-            found = weights_of(affinity(proxies.default(seed, draw=draw, **where), params), params)
+            found = weights_of(affinity(proxies.default(seed, window_seed=draw, **where), params), params)
             return Weighed(factor, str(setting), seed, draw, found)
 
         for layer in spec["layers"]:
             yield at("layer", layer, seed, layer=layer)
         for length in spec["window_lengths"]:
-            yield at("window_length", length, seed, length=length)
+            yield at("window_length", length, seed, window_length=length)
         for count in spec["counts"]:
             for draw in proxies.draws(count):
                 yield at("windows", count, draw, windows=count)

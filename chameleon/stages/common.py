@@ -40,6 +40,7 @@ def training(
 ) -> Training:
     """Return a spec's training run, to be played; `start` is the model that it goes on from."""
     vocab = next(iter(corpora.values())).vocab_size
+    about = [str(spec[k]) for k in ("scenario", "role", "method", "run", "seed") if k in spec]
     return Training(
         # A checkpoint knows its own sizes; its vocabulary may be larger than its tokenizer's.
         shape=shape(spec["model"], vocab) if start is None else start.shape,
@@ -48,9 +49,7 @@ def training(
         init_seed=spec["seeds"]["init"],
         data_seed=spec["seeds"]["data"],
         max_epochs=spec["max_epochs"],
-        label=""
-        if quiet
-        else " ".join(str(spec[k]) for k in ("scenario", "role", "method", "run", "seed") if k in spec),
+        label="" if quiet else " ".join(about),
         start=start,
     )
 

@@ -8,6 +8,7 @@ model and the items by a fingerprint: a run that was cut off, or one method more
 import sys
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ def score(
     tasks = results / "fewshot" / "tasks" / "items.json" if spec["source"] == "items" else None
     if tasks:
         harness.go_offline()
-    models = {(m, n): _model(results, spec["scenario"], m, n) for m, n in wanted}
+    runs = results / "runs" / spec["scenario"]
+    models = {(m, n): runs / m / f"seed{n}" / "model" for m, n in wanted}
     inputs = [folder / "model.safetensors" for folder in models.values()]
     recorder = Recorder("fewshot", spec, [*([tasks] if tasks else []), *inputs], threads=threads)
     recorder.device = setup_torch(threads)
@@ -83,11 +85,8 @@ def score(
         if part is None:
             part = {"fingerprint": identity, **evaluate(folder)}
             write_json(kept, part)
-            print(
-                f"fewshot: {spec['scenario']} {method} seed {seed}: {part['cost']['seconds']:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            said = f"{spec['scenario']} {method} seed {seed}: {part['cost']['seconds']:.1f} s"
+            print(f"fewshot: {said}", file=sys.stderr, flush=True)
         parts.append({"method": method, "seed": seed, **part})
         charged.append({"method": method, "seed": seed, "cost": part["cost"], "kept": known})
         recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
@@ -98,10 +97,6 @@ def score(
     recorder.extra["lm_eval"] = common["lm_eval"]
     recorder.outputs = [out]
     recorder.write(out.with_suffix(".run.json"))
-
-
-def _model(results: Path, scenario: str, method: str, seed: int) -> Path:
-    return results / "runs" / scenario / method / f"seed{seed}" / "model"
 
 
 def _one_tokenizer(folders: list[Path]) -> str:
@@ -126,27 +121,24 @@ class _Evaluation:
 
     def __init__(self, spec: Spec, tasks: Path | None, tokenizer: Path) -> None:
         self._spec, self._tasks, self._tokenizer = spec, tasks, tokenizer
-        self._ready: tuple[Any, Any] | None = None
 
-    def _prepare(self) -> tuple[Any, Any]:
-        if self._ready is None:
-            from chameleon.data.tokenizer import load_tokenizer
-            from chameleon.evaluation.harness import Harness
-            from chameleon.evaluation.scorer import Memo
+    @cached_property
+    def _ready(self) -> tuple[Any, Any]:
+        from chameleon.data.tokenizer import load_tokenizer
+        from chameleon.evaluation.harness import Harness
+        from chameleon.evaluation.scorer import Memo
 
-            memo = Memo(load_tokenizer(self._tokenizer))
-            self._ready = Harness(self._spec["tasks"], self._tasks, self._spec["limit"]), memo
-        return self._ready
+        harness = Harness(self._spec["tasks"], self._tasks, self._spec["limit"])
+        return harness, Memo(load_tokenizer(self._tokenizer))
 
     def __call__(self, folder: Path) -> Part:
         """Return a model's scores by task and shots, facts about the tasks, and what scoring it cost."""
-        harness, memo = self._prepare()
+        harness, memo = self._ready
         from chameleon.evaluation.scorer import Scorer
-        from chameleon.training.device import pick_device
-        from chameleon.training.hf.checkpoint import load
+        from chameleon.stages.common import load_model
 
         started = time.perf_counter()
-        scorer = Scorer(load(folder).to(pick_device()).eval(), memo)
+        scorer = Scorer(load_model(folder), memo)
         scores: dict[str, dict[str, Any]] = {}
         for shots in self._spec["shots"]:
             for task, found in harness.run(scorer, shots).items():
@@ -168,13 +160,8 @@ def _table(spec: Spec, parts: list[Part]) -> dict[str, Any]:
         "tasks": tasks,
         "order": order,
         "scores": [
-            {
-                "method": p["method"],
-                "seed": p["seed"],
-                "task": task,
-                "shots": shots,
-                **p["scores"][task][str(shots)],
-            }
+            {"method": p["method"], "seed": p["seed"], "task": task, "shots": shots}
+            | p["scores"][task][str(shots)]
             for p in parts
             for task in order
             for shots in spec["shots"]

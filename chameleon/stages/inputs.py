@@ -65,9 +65,9 @@ def _kept(found: Mapping[str, Any]) -> dict[str, Any]:
 def method_inputs(
     spec: Spec,
     corpora: Mapping[str, TokenCorpus],
-    embeddings: list[Path],
-    runs: list[Path],
-    others: list[Path],
+    embeddings: Sequence[Path],
+    runs: Sequence[Path],
+    others: Sequence[Path],
     played: Sequence[Path] = (),
 ) -> MethodInputs:
     """Return what a method may look at, read from its files.
@@ -99,7 +99,7 @@ def method_inputs(
         seed=spec["seeds"]["method"],
         total_steps=steps,
         token_budget=budget,
-        embeddings=embedding_files.load(embeddings, domains) if embeddings else None,
+        embeddings=embedding_files.load(list(embeddings), domains) if embeddings else None,
         histograms=_histograms(corpora, domains, "train") if spec.get("histograms") else None,
         validation_histograms=(
             _histograms(corpora, domains, "validation") if spec.get("validation_histograms") else None

@@ -4,16 +4,18 @@ Each turns a spec and files into artefacts, with a run record beside them; the s
 Of several processes that train one model, all do the same up to its end, and the first writes.
 """
 
+import copy
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch.nn.utils import parameters_to_vector
 
-from chameleon.core.artifacts import read_json, write_json
+from chameleon.core.artifacts import write_json
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.core.tensors import write_tensors
 from chameleon.data.tokens import TokenCorpus
@@ -32,10 +34,18 @@ from chameleon.stages.common import (
     training,
     validated,
 )
-from chameleon.stages.inputs import method_inputs, open_corpora, read_weights, result_files, streams
+from chameleon.stages.inputs import (
+    method_inputs,
+    open_corpora,
+    read_weights,
+    result_files,
+    run_results,
+    streams,
+)
 from chameleon.training.device import setup_torch
 from chameleon.training.hf.checkpoint import provide
 from chameleon.training.hf.decoder import HfDecoder
+from chameleon.training.loop import Training
 from chameleon.training.model import Decoder
 from chameleon.training.resume.states import Carried
 
@@ -56,24 +66,50 @@ def checkpoint(spec: Spec, tokenizer: Path, out: Path) -> None:
 def proxy(
     spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads: int, states: str = "never"
 ) -> None:
-    """Train the uniform proxy of a scenario and seed; `states` says how often its state is saved."""
-    recorder = Recorder("proxy", spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
+    """Train the uniform proxy of a scenario and seed; `states` says how often its state is saved.
+
+    One of the sensitivity study may keep checkpoints of its way; they change nothing in its training.
+    """
+    stage = "sensitivity_proxy" if "checkpoints" in spec else "proxy"
+    recorder = Recorder(stage, spec, [*manifests], threads=threads, seeds=dict(spec["seeds"]))
     recorder.device = setup_torch(threads)
     corpora = open_corpora(manifests, spec["domains"])
     run = training(spec, corpora)
-    kept = states_of(recorder, out, states)
+    saved, kept, carried = states_of(recorder, out, states), Kept(run), {"clock": clock(recorder)}
+    if "checkpoints" in spec:
+        carried["kept"] = kept.carried()
     uniform = MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora)))
-    run.play(uniform, states=kept, carried={"clock": clock(recorder)})
+    watch = {step: partial(kept.keep, step) for step in spec.get("checkpoints", ())}
+    run.play(uniform, watch=watch, states=saved, carried=carried)
     if not run.ranks.main:
         return
-    finish(run, recorder, out, tokenizer, next(iter(corpora.values())).eot)
+    eot = next(iter(corpora.values())).eot
+    finish(run, recorder, out, tokenizer, eot)
+    for step, model in kept.models.items():
+        model.save(out / "model" / "checkpoints" / f"step{step}", eot)
     recorder.write(out / "run.json")
-    kept.clear()
+    saved.clear()
 
 
-def _result(folder: Path) -> RunResult:
-    found = read_json(folder / "result.json")
-    return RunResult(found["weights"], found["loss"], folder / "model", found["outcome"])
+@dataclass
+class Kept:
+    """Copies of a run's model, by the step after which each was taken."""
+
+    run: Training
+    models: dict[int, Decoder] = field(default_factory=dict)
+
+    def keep(self, step: int, model: Decoder, trained: int) -> None:
+        self.models[step] = copy.deepcopy(model)
+
+    def carried(self) -> Carried:
+        """Make the copies part of a run's state."""
+
+        def restore(state: Mapping[int, Any]) -> None:
+            for step, weights in state.items():
+                self.models[step] = copy.deepcopy(self.run.model)
+                self.models[step].load_state_dict(weights, strict=False)
+
+        return Carried(lambda: {step: dict(m.named_parameters()) for step, m in self.models.items()}, restore)
 
 
 def _moved(start: Decoder, model: Decoder) -> float:
@@ -114,7 +150,7 @@ def extra_run(
     weights, objective = spec["weights"], None
     if (own := spec["own"]) is not None:
         method = registry.get(own["registered"])
-        earlier = {folder.name: _result(folder) for folder in after}
+        earlier = run_results(after)
         if reference is not None:
             # The proxy stage measures no validation losses: none are needed of it.
             uniform = dict.fromkeys(corpora, 1 / len(corpora))
@@ -188,18 +224,9 @@ def train(
     ordered = Cost()
     if spec["online"] is not None:
         online = spec["online"]
-        inputs = method_inputs(
-            {
-                **spec,
-                "params": online["params"],
-                "seeds": {"method": online["method_seed"]},
-                "reads": online.get("reads", []),
-            },
-            corpora,
-            list(embeddings),
-            list(runs),
-            list(others),
-        )
+        seeds, reads = {"method": online["method_seed"]}, online.get("reads", [])
+        asked = {**spec, "params": online["params"], "seeds": seeds, "reads": reads}
+        inputs = method_inputs(asked, corpora, embeddings, runs, others)
         inputs = replace(inputs, start=dict(schedule.stages[0].weights))
         controller = registry.get(online["registered"]).controller(inputs)
 

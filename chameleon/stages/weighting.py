@@ -35,22 +35,18 @@ def weights(
     recorder.device = cpu_name()
     corpora = open_corpora(manifests, spec["domains"])
     method: Method = registry.get(spec["registered"])
-    inputs = method_inputs(spec, corpora, embeddings, runs, list(others), played)
+    inputs = method_inputs(spec, corpora, embeddings, runs, others, played)
     result = method.weights(measuring(inputs, spec, corpora, recorder, threads))
     if set(result.schedule.domains) != set(spec["domains"]):
         raise ValueError(
             f"method {method.name} answered for {result.schedule.domains}, not for {list(spec['domains'])}"
         )
     first = next(iter(corpora.values()))
+    about = ("scenario", "method", "registered", "method_version", "params", "seed")
     write_json(
         out,
         {
-            "scenario": spec["scenario"],
-            "method": spec["method"],
-            "registered": spec["registered"],
-            "method_version": spec["method_version"],
-            "params": spec["params"],
-            "seed": spec["seed"],
+            **{key: spec[key] for key in about},
             "domains": list(spec["domains"]),
             "online": method.online,
             "stages": [{"start_step": s.start_step, "weights": s.weights} for s in result.schedule.stages],
@@ -91,7 +87,7 @@ def forecast(
     recorder = Recorder("forecast", spec, [*manifests, *result_files(runs), *others], threads=threads)
     recorder.seeds, recorder.device = dict(spec["seeds"]), cpu_name()
     corpora = open_corpora(manifests, spec["domains"])
-    inputs = method_inputs(spec, corpora, [], runs, list(others))
+    inputs = method_inputs(spec, corpora, [], runs, others)
     inputs = measuring(inputs, spec, corpora, recorder, threads)
     found = registry.get(spec["registered"]).foretell(inputs, inputs.others)
     about = {key: spec[key] for key in ("scenario", "method", "seed")}

@@ -23,7 +23,6 @@ from chameleon.sensitivity.embed import embed, means_by_layer
 from chameleon.sensitivity.measure import measure
 from chameleon.sensitivity.report.figures import make_figures
 from chameleon.sensitivity.report.tables import make_tables
-from chameleon.sensitivity.train import proxy
 from chameleon.stages import measure as measuring
 from chameleon.stages import runs
 from chameleon.training.model import load_pretrained
@@ -53,7 +52,7 @@ def results(toy, cfg, tmp_path_factory):
         if variant == study.DEFAULT:
             runs.proxy(specs.proxy(cfg, "toy", seed), toy.manifests, toy.tokenizer, folder, 1)
         else:
-            proxy(study.proxy(cfg, variant, seed), toy.manifests, toy.tokenizer, folder, 1)
+            runs.proxy(study.proxy(cfg, variant, seed), toy.manifests, toy.tokenizer, folder, 1)
         out = root / "sensitivity" / "embeddings" / variant / f"seed{seed}.json"
         embed(study.embed(cfg, variant, seed), toy.manifests, folder / "model", out, 1)
     measure(study.measure(cfg), root)
@@ -139,7 +138,7 @@ def test_more_windows_are_unions_and_fewer_are_parts(toy, cfg, results):
 def test_keeping_checkpoints_changes_no_training(toy, cfg, results, tmp_path):
     spec = study.proxy(cfg, "steps_6", 0)
     assert spec["checkpoints"] == [3]
-    proxy({**spec, "checkpoints": []}, toy.manifests, toy.tokenizer, tmp_path, 1)
+    runs.proxy({**spec, "checkpoints": []}, toy.manifests, toy.tokenizer, tmp_path, 1)
     kept = results / "sensitivity/proxies/steps_6/seed0/model"
     assert (tmp_path / "model/model.safetensors").read_bytes() == (kept / "model.safetensors").read_bytes()
     third = kept / "checkpoints/step3/model.safetensors"

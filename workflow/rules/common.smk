@@ -127,6 +127,6 @@ def study_shown(folder, name, kind):
     return report(
         f"<results>/{folder}s/sensitivity_{name}.{kind}",
         caption=f"../report/{folder}_sensitivity_{name}.rst",
-        category=study_catalogue.category(),
+        category=catalogue.CATEGORIES["sensitivity"],
         labels=study_catalogue.labels(name, folder),
     )

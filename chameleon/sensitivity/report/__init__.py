@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chameleon.core.provenance import Recorder
-from chameleon.sensitivity.catalogue import FIGURES, TABLES, TIDY
+from chameleon.sensitivity.catalogue import TIDY, pages
 
 
 def report(spec: Mapping[str, Any], results: Path) -> None:
@@ -17,8 +17,5 @@ def report(spec: Mapping[str, Any], results: Path) -> None:
     recorder = Recorder("sensitivity_report", spec, read, records=records)
     make_tables(spec, results)
     make_figures(spec, results)
-    recorder.outputs = [
-        *(results / "tables" / f"sensitivity_{n}.{kind}" for n in TABLES for kind in ("csv", "md", "html")),
-        *(results / "figures" / f"sensitivity_{n}.{kind}" for n in FIGURES for kind in ("png", "pdf")),
-    ]
+    recorder.outputs = pages(results)
     recorder.write(results / "sensitivity" / "report.run.json")

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from chameleon.experiment.study_settings import FACTORS
-from chameleon.reporting.figures.style import BAND, FAINT, INK, RC, save, statement
+from chameleon.reporting.figures.style import BAND, FAINT, INK, own_look, save, statement
 from chameleon.reporting.records.tidy import first_seen
 from chameleon.sensitivity.catalogue import FIGURES
 from chameleon.sensitivity.files import read_all
@@ -39,25 +38,16 @@ def make_figures(spec: Spec, results: Path, names: Sequence[str] = FIGURES) -> N
     """
     frames = read_all(results)
     for name in names:
-        # The user's matplotlibrc must not change the picture.
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(RC)
+        with own_look():
             save(_DRAWINGS[name](spec, frames), results / "figures" / f"sensitivity_{name}")
 
 
-def _positions(factor: str, settings: list[str]) -> np.ndarray:
-    """Return where settings stand on the axis: by value where they are numbers, else by order."""
-    try:
-        values = np.array([float(s) for s in settings])
-    except ValueError:
-        return np.arange(len(settings), dtype=float)
-    return values
-
-
 def _axis(axes: Axes, factor: str, settings: list[str]) -> np.ndarray:
-    """Set up the axis of a factor; return its settings' positions."""
-    at = _positions(factor, settings)
+    """Set up the axis of a factor; return where settings stand: at their value if numbers, else in order."""
+    try:
+        at = np.array([float(s) for s in settings])
+    except ValueError:
+        at = np.arange(len(settings), dtype=float)
     if factor in LOGARITHMIC:
         axes.set_xscale("log")
     names = [s.replace("_", "\n") if factor == "proxy_scale" else s for s in settings]
@@ -130,7 +120,7 @@ def _mark_default(axes: Axes, at: Mapping[str, float], default: str) -> None:
 def _overview(spec: Spec, frames: Frames) -> Figure:
     """Dot and whisker: distance of every setting of every factor to the default's weights."""
     far = frames["sensitivity_distances"]
-    rows: list[tuple[str, str, pd.Series | None]] = []
+    rows: list[tuple[str, str, pd.Series]] = []
     for factor, title in FACTORS.items():
         mine = far[(far["factor"] == factor) & (far["quantity"] == "to_default") & ~far["default"]]
         rows += [(title, row["setting"], row) for _, row in mine.iterrows()]
@@ -141,7 +131,6 @@ def _overview(spec: Spec, frames: Frames) -> Figure:
     axes = figure.add_subplot()
     titles = first_seen(title for title, _, _ in rows)
     for y, (title, _, row) in enumerate(rows):
-        assert row is not None
         colour = OTHER if title == "seeds" else OURS
         low, high = (row["minimum"], row["maximum"]) if title == "seeds" else (row["low"], row["high"])
         if titles.index(title) % 2 == 0:

@@ -29,6 +29,11 @@ def domain_style(domains: list[str], domain: str) -> tuple[str, str]:
     return COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
 
 
+def _look(i: int) -> dict[str, Any]:
+    """Return the colour and marker of the i-th of several lines."""
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+
+
 def seeds(spec: Spec, frames: Frames) -> Figure:
     """Left every proxy with every draw, per domain; right the variance of each domain by its source."""
     weights = frames["sensitivity"]
@@ -42,12 +47,11 @@ def seeds(spec: Spec, frames: Frames) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     step = 0.8 / len(proxies)
     for p, seed in enumerate(proxies):
-        colour, marker = COLOURS[p % len(COLOURS)], MARKERS[p % len(MARKERS)]
         for i, domain in enumerate(domains):
             mine = weights[(weights["proxy_seed"] == seed) & (weights["domain"] == domain)]["weight"]
             x = i + (p - (len(proxies) - 1) / 2) * step
-            left.plot(np.full(len(mine), x), mine, color=colour, marker=marker, linestyle="", markersize=4.5,
-                      alpha=0.75, label=f"proxy seed {seed:.0f}" if i == 0 else None)  # fmt: skip
+            left.plot(np.full(len(mine), x), mine, **_look(p), linestyle="", markersize=4.5, alpha=0.75,
+                      label=f"proxy seed {seed:.0f}" if i == 0 else None)  # fmt: skip
     left.set_xticks(range(len(domains)), domains, rotation=30, ha="right", rotation_mode="anchor")
     left.set_xlabel("domain")
     left.set_ylabel("domain weight (one mark per draw)")
@@ -86,8 +90,7 @@ def averaging(spec: Spec, frames: Frames) -> Figure:
     looks = {key: i for i, key in enumerate(dict.fromkeys(zip(found["recipe"], found["how"], strict=True)))}
     for (recipe, how), i in looks.items():
         rows = found[(found["recipe"] == recipe) & (found["how"] == how)]
-        axes.plot(rows["total_steps"], rows["repetition"], marker=MARKERS[i % len(MARKERS)],
-                  color=COLOURS[i % len(COLOURS)], markersize=7, linewidth=0.8)  # fmt: skip
+        axes.plot(rows["total_steps"], rows["repetition"], **_look(i), markersize=7, linewidth=0.8)
     # Recipes of one cost lie above each other: one label for them all, above the highest.
     for (proxies, steps), rows in found.groupby(["proxies", "steps"]):
         top = (rows["total_steps"].iloc[0], rows["repetition"].max())
@@ -106,8 +109,8 @@ def averaging(spec: Spec, frames: Frames) -> Figure:
     axes.set_xlabel("cost: proxy steps in all (log scale; labels: proxies x steps each)")
     axes.set_ylabel("total variation distance between\ntwo users who follow the recipe")
     axes.set_title("What averaging is worth")
-    handles = [Line2D([], [], marker=MARKERS[i % len(MARKERS)], color=COLOURS[i % len(COLOURS)], linestyle="",
-                      label=f"{recipe} ({how})") for (recipe, how), i in looks.items()]  # fmt: skip
+    handles = [Line2D([], [], **_look(i), linestyle="", label=f"{recipe} ({how})")
+               for (recipe, how), i in looks.items()]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=1, fontsize=8.5)
     return figure
 
@@ -115,12 +118,8 @@ def averaging(spec: Spec, frames: Frames) -> Figure:
 def eigenvalues(spec: Spec, frames: Frames) -> Figure:
     """Eigenvalues of the affinity by rank for layers and proxies, against kλ of the default ridge."""
     found = frames["sensitivity_eigenvalues"]
-    groups = [
-        ("layer", "By embedding layer"),
-        ("proxy_steps", "By proxy steps"),
-        ("proxy_scale", "By proxy size"),
-    ]
-    groups = [(f, title) for f, title in groups if len(set(found[found["factor"] == f]["setting"]))]
+    titles = {"layer": "By embedding layer", "proxy_steps": "By proxy steps", "proxy_scale": "By proxy size"}
+    groups = [(factor, title) for factor, title in titles.items() if factor in set(found["factor"])]
     if not groups:
         return statement("The study has no eigenvalues to show.")
     figure = Figure(figsize=(3.7 * len(groups) + 0.6, 4.4))
@@ -135,8 +134,7 @@ def eigenvalues(spec: Spec, frames: Frames) -> Figure:
             # Centring makes the last eigenvalue zero; a log axis has no place for it.
             mean = mean[mean > 1e-9 * mean.max()]
             label = f"{setting} (default)" if setting == spec["defaults"][factor] else setting
-            axes.plot(mean.index, mean, color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)],
-                      markersize=5, linewidth=1.2, label=label)  # fmt: skip
+            axes.plot(mean.index, mean, **_look(i), markersize=5, linewidth=1.2, label=label)
         axes.axhline(found["k_lambda"].iloc[0], color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="kλ")
         axes.set_yscale("log")
         axes.set_xlabel("rank")

@@ -10,18 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from chameleon.core.artifacts import write_csv, write_text
 from chameleon.experiment.study_settings import FACTORS
-from chameleon.reporting.pages import page
 from chameleon.reporting.records.tidy import first_seen, markdown
+from chameleon.reporting.tables.parts import Table, number, write
 from chameleon.sensitivity.catalogue import TABLES
 from chameleon.sensitivity.files import read_all
 from chameleon.sensitivity.report.advice import sentences
 
 Spec = Mapping[str, Any]
 Frames = dict[str, pd.DataFrame]
-#: Csv rows, caption, body for people.
-Table = tuple[pd.DataFrame, str, str]
+#: Columns of what a recipe costs, with their headings.
+COSTS = {"proxies": "proxies", "steps": "steps each", "total_steps": "steps in all"}
 COMPONENTS = {"proxy": "proxy", "windows": "windows", "both": "windows, differently for each proxy"}
 
 
@@ -33,12 +32,7 @@ def make_tables(spec: Spec, results: Path) -> None:
     """
     frames = read_all(results)
     for name in TABLES:
-        frame, caption, body = _BUILDERS[name](spec, frames)
-        stem = results / "tables" / f"sensitivity_{name}"
-        text = f"{caption}\n\n{body}\n"
-        write_csv(f"{stem}.csv", frame)
-        write_text(f"{stem}.md", text)
-        write_text(f"{stem}.html", page(f"sensitivity {name}", text))
+        write(results / "tables" / f"sensitivity_{name}", _BUILDERS[name](spec, frames))
 
 
 def _summary(spec: Spec, frames: Frames) -> Table:
@@ -56,7 +50,7 @@ def _summary(spec: Spec, frames: Frames) -> Table:
         for setting in first_seen(mine["setting"]):
             by_quantity = {row["quantity"]: row for _, row in mine[mine["setting"] == setting].iterrows()}
             shown = f"**{setting}**" if setting == spec["defaults"][factor] else setting
-            settings.append([title, shown, *(_cell(by_quantity, q) for q in
+            settings.append([title, shown, *(_interval(by_quantity.get(q)) for q in
                              ("to_default", "between_seeds", "between_draws", "to_uniform"))])  # fmt: skip
     pairs = found[found["factor"] == "seed"]
     between = [[row["setting"], f"{row['mean']:.3f}", f"{row['minimum']:.3f} to {row['maximum']:.3f}",
@@ -75,7 +69,7 @@ def _summary(spec: Spec, frames: Frames) -> Table:
     body.append(markdown(["factor", "setting", "to default", "between two proxies", "between two draws",
                           "to equal weights"], settings, 2))  # fmt: skip
     body.append(markdown(["what differs", "mean distance", "range", "pairs"], between))
-    return found, caption, "\n\n".join(body)
+    return Table(found, caption, "\n\n".join(body))
 
 
 def _variance(spec: Spec, frames: Frames) -> Table:
@@ -89,7 +83,7 @@ def _variance(spec: Spec, frames: Frames) -> Table:
         "shown as 0."
     )
     if found.empty:
-        return found, caption, "One proxy or one draw shows no spread, so this table is empty."
+        return Table(found, caption, "One proxy or one draw shows no spread, so this table is empty.")
     body = []
     for domain in first_seen(found["domain"]):
         mine = found[found["domain"] == domain].set_index("component")
@@ -103,15 +97,16 @@ def _variance(spec: Spec, frames: Frames) -> Table:
         + ", ".join(f"{title} {pooled[c]:.3f}" for c, title in COMPONENTS.items())
         + "."
     )
-    return found, caption, markdown(["domain", *COMPONENTS.values()], body) + f"\n\n{text}"
+    table = markdown(["domain", *COMPONENTS.values()], body)
+    return Table(found, caption, f"{table}\n\n{text}")
 
 
 def _averaging(spec: Spec, frames: Frames) -> Table:
     """What a user can do about the spread, beside what it costs."""
     found = frames["sensitivity_averaging"]
     body = [
-        [row["recipe"], row["how"], *(f"{row[c]:.0f}" for c in ("proxies", "steps", "total_steps")),
-         "all" if pd.isna(row["windows"]) else f"{row['windows']:.0f}", _number(row["repetition"]),
+        [row["recipe"], row["how"], *(f"{row[c]:.0f}" for c in COSTS),
+         "all" if pd.isna(row["windows"]) else f"{row['windows']:.0f}", number(row["repetition"], 3),
          f"{row['shift']:.3f}"]
         for _, row in found.iterrows()
     ]  # fmt: skip
@@ -123,17 +118,8 @@ def _averaging(spec: Spec, frames: Frames) -> Table:
         "from the jackknife (an average over all seeds), from groups of seeds without common members, or "
         "from the components of variance."
     )
-    header = [
-        "recipe",
-        "repetition from",
-        "proxies",
-        "steps each",
-        "steps in all",
-        "windows",
-        "repetition",
-        "shift",
-    ]
-    return found, caption, markdown(header, body, 2)
+    header = ["recipe", "repetition from", *COSTS.values(), "windows", "repetition", "shift"]
+    return Table(found, caption, markdown(header, body, 2))
 
 
 _BUILDERS: dict[str, Callable[[Spec, Frames], Table]] = {
@@ -141,15 +127,9 @@ _BUILDERS: dict[str, Callable[[Spec, Frames], Table]] = {
 }  # fmt: skip
 
 
-def _interval(row: pd.Series) -> str:
+def _interval(row: pd.Series | None) -> str:
+    if row is None:
+        return "–"
     if pd.isna(row["low"]):
         return f"{row['mean']:.3f}"
     return f"{row['mean']:.3f} ± {(row['high'] - row['low']) / 2:.3f}"
-
-
-def _cell(rows: Mapping[str, pd.Series], quantity: str) -> str:
-    return _interval(rows[quantity]) if quantity in rows else "–"
-
-
-def _number(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.3f}"
