@@ -65,18 +65,14 @@ class Harness:
         if unknown := [name for name in names if name not in manager.all_tasks]:
             raise UserError(f"evaluation.fewshot.tasks: lm-eval has no task {', '.join(map(repr, unknown))}")
         self.loaded: Any = manager.load(list(names))
+        #: lm-eval's task objects by name; a group's tasks stand for the group.
+        self.tasks: dict[str, Any] = self.loaded["tasks"]
         self.limit, self.seed = limit, seed
         #: What a reader needs to judge a task's scores: `item_facts`, and `prompt_facts` by shots.
         self.facts: dict[str, dict[str, Any]] = {}
         for name, task in self.tasks.items():
             if task.OUTPUT_TYPE not in ("multiple_choice", "loglikelihood"):
                 raise UserError(f"evaluation.fewshot.tasks: {name!r} generates text; only choices are scored")
-
-    @property
-    def tasks(self) -> dict[str, Any]:
-        """lm-eval's task objects by name; a group's tasks stand for the group."""
-        found: dict[str, Any] = self.loaded["tasks"]
-        return found
 
     def run(self, scorer: Any, shots: int) -> dict[str, dict[str, Any]]:
         """Return the scores of a model (a `scorer.Scorer`) by task.

@@ -102,20 +102,17 @@ def _own_rows(data: bytes, where: str) -> list[Any]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: not UTF-8: byte {error.start}; save it as UTF-8") from error
+    rows = []
     if text.lstrip().startswith("["):
         try:
             rows = list(strict_json.loads(text))
         except ValueError as error:
             raise UserError(f"{where}: not a JSON list: {error}") from error
-        if not rows:
-            raise UserError(f"{where}: holds no items")
-        return rows
-    rows = []
-    # Not splitlines(): JSON strings may hold other line ends than \n.
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
+    else:
+        # Not splitlines(): JSON strings may hold other line ends than \n.
+        for number, line in enumerate(text.split("\n"), 1):
             try:
-                rows.append(strict_json.loads(line))
+                rows += [strict_json.loads(line)] if line.strip() else []
             except ValueError as error:
                 raise UserError(f"{where}: not JSON lines: line {number}: {error}") from error
     if not rows:

@@ -156,17 +156,7 @@ class Scorer(TemplateLM):
             start += len(ids)
 
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
-        """Return the log-likelihood (nats) of whole texts, cut into windows as lm-eval does."""
-        from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
-
-        totals = []
-        for (text,) in (request.args for request in requests):
-            windows = get_rolling_token_windows(
-                self.tok_encode(text), self.prefix_token_id, self.model.shape.context, context_len=1
-            )
-            parts = self._loglikelihood_tokens([(None, *make_disjoint_window(w)) for w in windows])
-            totals.append(sum(value for value, _ in parts))
-        return totals
+        raise NotImplementedError("tasks on whole texts are not scored")
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
         raise NotImplementedError("tasks that generate text are not scored")

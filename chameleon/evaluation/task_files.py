@@ -119,7 +119,8 @@ def _write_task(
     digests = {}
     for part, items in (("test", test), ("examples", examples)):
         file = folder / task / f"{part}.jsonl"
-        write_text(file, "".join(_json_line(item) for item in items))
+        lines = [json.dumps(item.record(), ensure_ascii=False, sort_keys=True) for item in items]
+        write_text(file, "".join(f"{line}\n" for line in lines))
         digests[part] = sha256_file(file)
     paths = {part: dumps(str(folder / task / f"{part}.jsonl")).strip() for part in digests}
     write_text(folder / f"{task}.yaml", _YAML.format(task=task, version=version, **paths))
@@ -129,7 +130,3 @@ def _write_task(
         "chance": round(chance(test), 9),
         "sha256": digests,
     }
-
-
-def _json_line(item: Item) -> str:
-    return json.dumps(item.record(), ensure_ascii=False, sort_keys=True) + "\n"

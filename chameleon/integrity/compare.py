@@ -75,12 +75,6 @@ def missing(jobs: Sequence[Job]) -> Iterator[Finding]:
                 yield Finding(path, f"missing; job {job.stage} wrote it ({job.record})")
 
 
-def broken(found: Sequence[Broken]) -> Iterator[Finding]:
-    """Yield the records that cannot be trusted."""
-    for one in found:
-        yield Finding(one.record, one.why)
-
-
 def unrecorded(
     results: Path, jobs: Sequence[Job], found: Sequence[Broken], known: Collection[Path]
 ) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,49 +37,34 @@ def claims(results: Path, jobs: Sequence[Job]) -> Iterator[Claim]:
     for job in jobs:
         yield from (Claim(path, digest, job.record) for path, digest in job.outputs.items() if digest)
         yield from (Claim(path, digest, job.record, reader=True) for path, digest in job.inputs.items())
-    for manifest in sorted(results.glob("tokens/*/manifest.json")):
-        yield from _shards(manifest)
-    yield from _items(results / "fewshot" / "tasks" / "items.json")
-    for sources in sorted(results.glob("corpora/*/sources.json")):
-        yield from _sources(sources)
+    lists = {"tokens/*/manifest.json": _shards, "fewshot/tasks/items.json": _items,
+             "corpora/*/sources.json": _sources}  # fmt: skip
+    for pattern, claimed in lists.items():
+        for path in sorted(results.glob(pattern)):
+            # Of one that is no such list its own digest tells that it was changed.
+            with suppress(OSError, ValueError, AttributeError, LookupError, TypeError):
+                yield from claimed(path, json.loads(path.read_text(encoding="utf-8")))
 
 
-def _load(path: Path) -> Any:
-    """Return a JSON file, None if it is none: its own digest tells that it was changed."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+def _shards(manifest: Path, told: Any) -> Iterator[Claim]:
+    for splits in told["domains"].values():
+        for shard in (shard for split in splits.values() for shard in split["shards"]):
+            yield Claim(manifest.parent / shard["file"], str(shard["sha256"]), manifest)
 
 
-def _shards(manifest: Path) -> Iterator[Claim]:
-    try:
-        for splits in _load(manifest)["domains"].values():
-            for shard in (shard for split in splits.values() for shard in split["shards"]):
-                yield Claim(manifest.parent / shard["file"], str(shard["sha256"]), manifest)
-    except (AttributeError, KeyError, TypeError):
-        return
+def _items(listed: Path, told: Any) -> Iterator[Claim]:
+    for task, about in told["tasks"].items():
+        for part, digest in about["sha256"].items():
+            yield Claim(listed.parent / task / f"{part}.jsonl", str(digest), listed)
 
 
-def _items(listed: Path) -> Iterator[Claim]:
-    try:
-        for task, about in _load(listed)["tasks"].items():
-            for part, digest in about["sha256"].items():
-                yield Claim(listed.parent / task / f"{part}.jsonl", str(digest), listed)
-    except (AttributeError, KeyError, TypeError):
-        return
-
-
-def _sources(listed: Path) -> Iterator[Claim]:
+def _sources(listed: Path, told: Any) -> Iterator[Claim]:
     """Yield the claims about downloaded packages in the cache, and about a user's own files."""
-    try:
-        for source in _load(listed):
-            if source["sha256"] and source["file"]:
-                local = source["registry"] == "local"
-                folder = Path(source["package"]) if local else cache_dir() / "artefacts"
-                yield Claim(folder / source["file"], str(source["sha256"]), listed)
-    except (AttributeError, KeyError, TypeError):
-        return
+    for source in told:
+        if source["sha256"] and source["file"]:
+            local = source["registry"] == "local"
+            folder = Path(source["package"]) if local else cache_dir() / "artefacts"
+            yield Claim(folder / source["file"], str(source["sha256"]), listed)
 
 
 @dataclass
@@ -92,17 +78,12 @@ class Digests:
     def of(self, path: Path) -> str | None:
         """Return a file's digest; None if there is no such file."""
         if path not in self._known:
-            self._known[path] = self._hash(path)
+            self._known[path] = None
+            with suppress(OSError, ValueError):
+                self._known[path] = sha256_file(path)
+                self.bytes += path.stat().st_size
+                self.files += 1
         return self._known[path]
-
-    def _hash(self, path: Path) -> str | None:
-        try:
-            digest = sha256_file(path)
-            self.bytes += path.stat().st_size
-        except (OSError, ValueError):
-            return None
-        self.files += 1
-        return digest
 
     def fill(self, paths: Iterable[Path]) -> None:
         """Hash these files, with a bar on a terminal and a line now and then elsewhere."""

@@ -30,25 +30,19 @@ def workbench(results: Path, tidy: Mapping[str, str]) -> Iterator[Path]:
 
 def make(jobs: Sequence[Job], bench: Path) -> dict[str, str]:
     """Make what these jobs made, figures aside; return {path below the results folder: text}."""
+    from chameleon.reporting.summary import make_summary
+    from chameleon.reporting.tables import make_tables
+    from chameleon.sensitivity.report import tables
+
     for job in jobs:
-        _make(job.stage, job.spec, bench)
+        if job.stage == "tables":
+            make_tables(bench, bench / "tables", job.spec["scenarios"], job.spec.get("unseen", ()))
+        elif job.stage == "summary":
+            make_summary(bench, job.spec["scenarios"])
+        elif job.stage == "sensitivity_report":
+            tables.make_tables(job.spec, bench)
     made = [*bench.glob("*.md"), *bench.glob("*.html"), *(bench / "tables").glob("*.*")]
     return {path.relative_to(bench).as_posix(): path.read_text(encoding="utf-8") for path in sorted(made)}
-
-
-def _make(stage: str, spec: Mapping[str, Any], bench: Path) -> None:
-    if stage == "tables":
-        from chameleon.reporting.tables import make_tables
-
-        make_tables(bench, bench / "tables", spec["scenarios"], spec.get("unseen", ()))
-    elif stage == "summary":
-        from chameleon.reporting.summary import make_summary
-
-        make_summary(bench, spec["scenarios"])
-    elif stage == "sensitivity_report":
-        from chameleon.sensitivity.report import tables
-
-        tables.make_tables(spec, bench)
 
 
 def study(spec: Mapping[str, Any], results: Path) -> dict[str, str]:

@@ -1,6 +1,11 @@
-"""What each stage writes: for records older than their list of outputs, and for unreadable ones."""
+"""What each stage writes, and the order of its spec: for records too old to say it, and for unreadable ones.
 
-from collections.abc import Iterator, Mapping
+Records older than their list of outputs have their spec's keys sorted. The order of scenarios, methods and
+domains decides that of rows; it is found again in metrics.csv.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
 TABLE, FIGURE = ("csv", "md", "html"), ("png", "pdf")
 SUMMARY = ("summary.md", "summary.html")
 PAGE = ("page.html",)
+Lines = list[dict[str, str]]
 
 
 def produced(results: Path, record: Path, stage: str, spec: Mapping[str, Any]) -> list[Path]:
@@ -39,7 +45,7 @@ def produced(results: Path, record: Path, stage: str, spec: Mapping[str, Any]) -
     if stage in ("collect", "sensitivity"):
         return _tidy(results, catalogue.TIDY if stage == "collect" else study.TIDY)
     if stage == "sensitivity_report":
-        return study_pages(results)
+        return study.pages(results)
     if stage in ("summary", "page"):
         return [results / name for name in (SUMMARY if stage == "summary" else PAGE)]
     return [record.with_name(f"{record.name.removesuffix(f'.{RECORD}')}.json")]
@@ -54,13 +60,6 @@ def _pages(results: Path, folder: str, stems: Mapping[str, Any]) -> list[Path]:
     return [results / folder / f"{stem}.{kind}" for stem in stems for kind in kinds]
 
 
-def study_pages(results: Path) -> list[Path]:
-    """Return the tables and figures of the sensitivity study."""
-    tables = {f"sensitivity_{name}": None for name in study.TABLES}
-    figures = {f"sensitivity_{name}": None for name in study.FIGURES}
-    return _pages(results, "tables", tables) + _pages(results, "figures", figures)
-
-
 def guessed(results: Path, record: Path) -> Iterator[Path]:
     """Yield the files that the job of an unreadable record wrote, as far as their places say."""
     folder, name = record.parent, record.name
@@ -69,7 +68,7 @@ def guessed(results: Path, record: Path) -> Iterator[Path]:
         shown = PAGE if name.startswith("page.") else SUMMARY
         wrote = _tidy(results, catalogue.TIDY) if name == RECORD else [results / one for one in shown]
     elif here == "sensitivity":
-        wrote = _tidy(results, study.TIDY) if name == RECORD else study_pages(results)
+        wrote = _tidy(results, study.TIDY) if name == RECORD else study.pages(results)
     elif here in ("tables", "figures"):
         wrote = sorted(path for path in folder.iterdir() if not path.name.startswith("sensitivity_"))
     elif name == RECORD:
@@ -79,3 +78,43 @@ def guessed(results: Path, record: Path) -> Iterator[Path]:
     else:
         wrote = [record.with_name(f"{name.removesuffix(f'.{RECORD}')}.json")]
     yield from (path for path in wrote if path.is_file() and not is_record(path))
+
+
+def in_order(stage: str, spec: Mapping[str, Any], results: Path) -> Mapping[str, Any]:
+    """Return the spec of a job that gathers or shows results, with its keys in the order of metrics.csv."""
+    if stage not in ("collect", "tables", "figures", "summary", "page"):
+        return spec
+    lines = _lines(results / "metrics.csv")
+    scenarios = _sorted(spec["scenarios"], (line["scenario"] for line in lines))
+    if stage == "collect":
+        of = {name: [line for line in lines if line["scenario"] == name] for name in scenarios}
+        scenarios = {name: _scenario(what, of[name]) for name, what in scenarios.items()}
+    return {**spec, "scenarios": scenarios}
+
+
+def _scenario(what: Mapping[str, Any], lines: Lines) -> dict[str, Any]:
+    measured = {"domains": "loss", "kept": "kept_loss", "unseen": "unseen_loss"}
+    domains = {name: [line["domain_or_task"] for line in lines if line["metric"] == metric]
+               for name, metric in measured.items() if name in what}  # fmt: skip
+    return {
+        **what,
+        "methods": _sorted(what["methods"], (line["method"] for line in lines)),
+        **{name: _sorted(what[name], order) for name, order in domains.items()},
+    }
+
+
+def _sorted(mapping: Mapping[str, Any], order: Iterable[str]) -> dict[str, Any]:
+    """Return a mapping with its keys as they first come in `order`; unknown ones last."""
+    places: dict[str, int] = {}
+    for name in order:
+        places.setdefault(name, len(places))
+    return dict(sorted(mapping.items(), key=lambda item: places.get(item[0], len(places))))
+
+
+def _lines(path: Path) -> Lines:
+    """Return the rows of metrics.csv; none if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return [line for line in csv.DictReader(file) if None not in line.values()]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []

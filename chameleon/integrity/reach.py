@@ -6,7 +6,8 @@ from pathlib import Path
 
 from chameleon.integrity.reads import KINDS, Source, readers, study_readers
 from chameleon.integrity.records import GATHERING, Broken, Job
-from chameleon.integrity.rows import Gap, Row, everything
+from chameleon.integrity.rows import Gap, Row
+from chameleon.reporting.records.tidy import COLUMNS
 
 PAGES = ("csv", "md", "html", "png", "pdf")
 
@@ -44,8 +45,10 @@ class Reach:
         for gap in gaps:
             for path in gap.sources:
                 self._from[path] |= {(gap.key[0], one) for one in gap.kinds}
-        for name in KINDS:
-            self._from[results / f"{name}.csv"] |= everything(name, self._scenarios)
+        for name, kinds in KINDS.items():
+            # Rows of the study are of no scenario.
+            of = self._scenarios if name in COLUMNS else [""]
+            self._from[results / f"{name}.csv"] |= {(scenario, one) for scenario in of for one in kinds}
 
     def _add(self, job: Job) -> None:
         self._next[job.record] |= set(job.outputs)

@@ -13,8 +13,7 @@ from typing import Any
 from chameleon.core.artifacts import fingerprint, read_json
 from chameleon.core.errors import UserError
 from chameleon.core.handover import RECORD, is_record
-from chameleon.integrity.order import in_order
-from chameleon.integrity.produced import guessed, produced
+from chameleon.integrity.produced import guessed, in_order, produced
 
 #: Where records lie; a results folder may hold others (`results/smoke`).
 FOLDERS = ("corpora", "tokenizer", "tokens", "checkpoints", "proxies", "embeddings", "weights", "forecasts",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chameleon.core.errors import UserError
-from chameleon.integrity.reads import KINDS, Source, kind
+from chameleon.integrity.reads import KINDS, kind
 from chameleon.reporting.records import collect
 from chameleon.reporting.records.reading import listening
 from chameleon.reporting.records.tidy import COLUMNS, NUMBERS
@@ -100,8 +100,9 @@ def _kinds(gap: Gap, path: Path) -> frozenset[str]:
 
 
 def _rows(name: str, rows: list[tuple[collect.Row, tuple[Path, ...]]]) -> Iterator[Row]:
-    texts = text(name, [row for row, _ in rows])
-    for cells, (row, sources) in zip(table(texts)[1:], rows, strict=True):
+    # As the collect job writes them.
+    text = str(collect.frame(name, [row for row, _ in rows]).to_csv(index=False, lineterminator="\n"))
+    for cells, (row, sources) in zip(table(text)[1:], rows, strict=True):
         yield Row(str(row[0]), kind(name, row), tuple(cells), sources)
 
 
@@ -111,11 +112,6 @@ def table(content: str) -> list[list[str]]:
         return list(csv.reader(io.StringIO(content)))
     except csv.Error:
         return []
-
-
-def text(name: str, rows: list[collect.Row]) -> str:
-    """Return a tidy file's text as the collect job writes it."""
-    return str(collect.frame(name, rows).to_csv(index=False, lineterminator="\n"))
 
 
 def compare(
@@ -179,8 +175,3 @@ def close(one: str, other: str) -> bool:
         return math.isclose(float(one), float(other), rel_tol=1e-9, abs_tol=1e-12)
     except ValueError:
         return False
-
-
-def everything(tidy: str, scenarios: Collection[str]) -> set[Source]:
-    """Return all kinds of rows of a tidy file; those of the study are of no scenario."""
-    return {(s, one) for s in (scenarios if tidy in COLUMNS else ("",)) for one in KINDS[tidy]}

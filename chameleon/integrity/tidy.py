@@ -67,11 +67,8 @@ class Tidy:
     def restored(self, name: str, bad: Collection[Path]) -> str | None:
         """Return the text that a tidy file should have; None if not all it comes from can be trusted."""
         mine = self._rows[name]
-        if not any(self._rows.values()):
-            return None
-        if any(gap.tidy == name for gap in self._gaps):
-            return None
-        if any(not set(row.sources).isdisjoint(bad) for row in mine):
+        known = any(self._rows.values()) and all(gap.tidy != name for gap in self._gaps)
+        if not known or any(not set(row.sources).isdisjoint(bad) for row in mine):
             return None
         return _csv([COLUMNS[name], *(row.cells for row in mine)])
 

@@ -18,7 +18,7 @@ from chameleon.integrity import compare, pages, records, tidy
 from chameleon.integrity.digests import Claim, Digests, claims
 from chameleon.integrity.findings import Finding, wrong_paths
 from chameleon.integrity.reach import Reach
-from chameleon.integrity.records import Broken, Job
+from chameleon.integrity.records import Job
 from chameleon.integrity.rows import STUMBLES, Gap, Row, gather, table
 from chameleon.reporting.records.tidy import COLUMNS
 from chameleon.sensitivity import catalogue as study
@@ -79,7 +79,7 @@ def verify(results: Path) -> Report:
     _say(f"{len(jobs)} jobs; hashing what they read and wrote")
     digests.fill(claim.path for claim in known)
     found = [
-        *compare.broken(broken),
+        *(Finding(one.record, one.why) for one in broken),
         *compare.compare(results, jobs, known, digests),
         *compare.missing(jobs),
         *stayed,
@@ -88,7 +88,10 @@ def verify(results: Path) -> Report:
     _say("gathering the tidy files and making the tables again")
     rows, gaps = _gathered(results, jobs, found)
     cells = _cells(results, jobs)
-    reach = _reach(results, jobs, broken, known, rows, gaps, cells)
+    reach = Reach(results, jobs, broken, rows, gaps, cells)
+    for claim in known:
+        if not claim.reader and not is_record(claim.by):
+            reach.part_of(claim.path, claim.by)
     found += _remade(results, jobs, known, rows, gaps, found, reach)
     found += compare.not_recorded(results, jobs)
     judged = [_judged(finding, reach) for finding in _once(found)]
@@ -121,17 +124,6 @@ def _gathered(
         except STUMBLES as error:
             found.append(Finding(job.record, f"cannot be followed: {type(error).__name__}: {error}"))
     return {name: [] for name in COLUMNS}, []
-
-
-def _reach(
-    results: Path, jobs: Sequence[Job], broken: Sequence[Broken], known: Sequence[Claim],
-    rows: dict[str, list[Row]], gaps: list[Gap], cells: dict[str, int],
-) -> Reach:  # fmt: skip
-    reach = Reach(results, jobs, broken, rows, gaps, cells)
-    for claim in known:
-        if not claim.reader and not is_record(claim.by):
-            reach.part_of(claim.path, claim.by)
-    return reach
 
 
 def _remade(

@@ -68,22 +68,6 @@ def test_an_answer_without_room_is_refused(answer):
         pack([(None, [1], answer)], 48)
 
 
-def test_rolling_windows_are_the_blocks_of_our_perplexity(scorer):
-    """lm-eval's windows of one text: the end-of-text token, then the text, `context` targets at a time.
-
-    They are our blocks of the stream [end-of-text, text] if the text fills its last window; else lm-eval
-    moves the last window back, so that its targets see more of the text than a block of ours would show.
-    """
-    ids = scorer.memo.encode(TEXT[:2000])
-    whole = len(ids) // CONTEXT * CONTEXT
-    text = scorer.memo.tokenizer.decode(ids[:whole])
-    assert scorer.memo.encode(text) == ids[:whole]
-    (rolled,) = scorer.loglikelihood_rolling([type("Request", (), {"args": (text,)})])
-    stream = np.array([scorer.eot_token_id, *ids[:whole]])
-    data = np.stack([stream[i : i + CONTEXT + 1] for i in range(0, whole, CONTEXT)])
-    assert -rolled / whole == pytest.approx(block_losses(scorer.model, data).mean(), rel=1e-6)
-
-
 ROLLING = """\
 task: toy_text
 dataset_path: json
