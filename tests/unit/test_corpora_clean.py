@@ -4,6 +4,7 @@ import hashlib
 import random
 import re
 import time
+import unicodedata
 
 import pytest
 
@@ -30,6 +31,38 @@ def test_clean_takes_time_in_proportion_to_a_run_of_blanks_and_leaves_what_an_ex
     )
     assert clean("a" + " \n" * 500_000 + "b") == "a\n\nb"
     assert time.process_time() - started < 5
+
+
+def odd_texts():
+    pick = random.Random(1)
+    signs = [
+        *"ab C.\n\t\r ",
+        "\n\n\n",
+        "  ",
+        "\x00",
+        "\x1d",
+        "\x7f",
+        "\u00a0",
+        "\u00e9",
+        "\uff21",
+        "\u2028",
+        "\ud800",
+        "\U0001f600",
+    ]
+    for kinds in (4, 12, len(signs)):
+        for _ in range(2000):
+            yield "".join(pick.choice(signs[:kinds]) for _ in range(pick.randrange(12)))
+
+
+def test_short_cuts_change_nothing():
+    """What is said of the two functions, done step by step."""
+    for text in odd_texts():
+        plain = re.sub(
+            r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text.replace("\r\n", "\n").replace("\r", "\n")
+        )
+        plain = re.sub(r"[ \t]+\n", "\n", plain.encode("utf-8", "replace").decode())
+        assert clean(text) == re.sub(r"\n{3,}", "\n\n", plain).strip("\n").rstrip()
+        assert normalise(text) == " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
 def test_clean_survives_half_a_surrogate_pair():

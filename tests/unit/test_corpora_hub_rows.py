@@ -1,6 +1,8 @@
 """Rows of data sets: domains of any type, nulls, JSON, dots; files that `datasets` makes no one table of."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 
 import pyarrow
@@ -8,6 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from chameleon.core.errors import UserError
+from chameleon.data.corpora import hub_rows
 from chameleon.data.corpora.base import iter_documents
 
 TEXT = ["w0", "c0", "w1", "c1", "w2", "c2"]
@@ -198,6 +201,44 @@ def test_broken_files_of_a_folder_name_file_and_row(tmp_path, name, data, words,
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / name).write_bytes(data)
     refused(entry(tmp_path, data_dirs={"web": "web"}, streaming=streaming), *words)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_rows_taken_many_at_a_time_are_the_rows(tmp_path, streaming, monkeypatch):
+    """In tables of seven rows and less; without columns that nobody asks for."""
+    monkeypatch.setattr(hub_rows, "BATCH", 7)
+    monkeypatch.setattr(hub_rows, "HELD", 60)
+    rows = [
+        {
+            "text": f"text {i}" if i % 5 else None,
+            "meta": {"set": ["web", None][i % 7 == 0], "n": i},
+            "more": [i],
+        }
+        for i in range(50)
+    ]
+    for number in range(3):
+        path = tmp_path / f"train-0000{number}-of-00003.parquet"
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows[number::3]), path)
+    given = entry(tmp_path, streaming=streaming)
+    count = hub_rows.parts_of(given, None)
+    assert count == (3 if streaming else 1)
+    found = [row for part in range(count) for _, row in hub_rows.data_set_rows(given, None, (part, count))]
+    wanted = [{k: row[k] for k in ("text", "meta")} for n in range(3) for row in rows[n::3]]
+    assert found == wanted
+    where = [where for where, _ in hub_rows.data_set_rows(given, None)]
+    assert where[0].endswith(": row 1") and where[-1].endswith(": row 50")
+
+
+def test_reading_a_set_needs_no_torch(tmp_path):
+    table(tmp_path, meta=[{"set": name} for name in ["web", "code"] * 3])
+    code = f"""if True:
+        import sys
+        from chameleon.data.corpora.base import iter_documents
+        assert list(iter_documents({entry(tmp_path, streaming=True)!r}, "web")) == ["w0", "w1", "w2"]
+        import datasets
+        assert "torch" not in sys.modules and datasets.config.TORCH_AVAILABLE
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_empty_file_has_no_rows(tmp_path):

@@ -5,19 +5,30 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = bytes([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
+# Blanks of ASCII as spaces, capitals as small letters.
+_PLAIN = bytes(ord(chr(i).lower()) if i < 128 and not chr(i).isspace() else 32 for i in range(256))
 _BOUNDARIES = ("\n\n", "\n", ". ", " ")
 
 
 def clean(text: str) -> str:
     """Return `text` with `\\n` line ends, no control characters, trailing spaces or runs of empty lines."""
-    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    # JSON may escape half of a surrogate pair, which no UTF-8 file can hold.
-    text = text.encode("utf-8", "replace").decode("utf-8")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        told = text.encode()
+    except UnicodeEncodeError:
+        # JSON may escape half of a surrogate pair, which no UTF-8 file can hold.
+        told = text.encode("utf-8", "replace")
+        text = told.decode()
+    # In UTF-8 no other character has such bytes.
+    if len(left := told.translate(None, _CONTROL)) < len(told):
+        text = left.decode()
     if " \n" in text or "\t\n" in text:
         # Line by line, as an expression for it tries a long run of blanks from every one of them.
         text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
-    return re.sub(r"\n{3,}", "\n\n", text).strip("\n").rstrip()
+    if "\n\n\n" in text:
+        text = re.sub(r"\n{3,}", "\n\n", text)
+    return text.strip("\n").rstrip()
 
 
 def cut(text: str, limit: int) -> Iterator[str]:
@@ -43,7 +54,11 @@ def cut(text: str, limit: int) -> Iterator[str]:
 
 def normalise(text: str) -> str:
     """Return the form in which two documents are compared: NFKC, lower case, single spaces."""
-    if not text.isascii():
+    if text.isascii():
+        plain = text.encode().translate(_PLAIN)
+        if b"  " not in plain:
+            return plain.strip(b" ").decode()
+    else:
         text = unicodedata.normalize("NFKC", text)
     return " ".join(text.lower().split())
 

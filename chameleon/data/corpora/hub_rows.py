@@ -4,17 +4,20 @@ import itertools
 import lzma
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.base import Entry
-from chameleon.data.corpora.fields import DOMAIN_FIELD, TEXT_FIELD
+from chameleon.data.corpora.fields import DOMAIN_FIELD, TEXT_FIELD, heads
 from chameleon.data.corpora.files.rows import form_of, rows
 
 #: Rows of a part of a set that is not streamed.
 ROWS = 1 << 16
+#: Rows that are taken from a set at once, and bytes of them that are objects at once.
+BATCH, HELD = 1000, 8_000_000
 _UNREADABLE = (ValueError, TypeError, OSError, EOFError, RecursionError, zlib.error, lzma.LZMAError)
 
 
@@ -30,7 +33,8 @@ def parts_of(entry: Entry, domain: str | None) -> int:
     if entry.get("max_documents"):
         return 1
     try:
-        found = _load(entry, domain)
+        with _without_torch():
+            found = _load(entry, domain)
         return int(found.num_shards) if entry.get("streaming") else max(1, -(-len(found) // ROWS))
     except _failures() as error:
         return len(_files_instead(entry, domain, error, 0))
@@ -54,8 +58,13 @@ def data_set_rows(
     number, count = part
     where, done = _where(entry, domain), 0
     of = f"part {number + 1} of {count}, " if count > 1 else ""
+    fields = {key: entry[key] for key in (TEXT_FIELD, DOMAIN_FIELD) if entry.get(key)}
     try:
-        for row in _load(entry, domain).shard(num_shards=count, index=number, contiguous=True):
+        with _without_torch():
+            found = _load(entry, domain).shard(num_shards=count, index=number, contiguous=True)
+            columns = _columns(found, fields.values())
+            found = found.with_format("arrow") if columns else found
+        for row in _rows(found, columns):
             done += 1
             yield f"{where}: {of}row {done}", row
         return
@@ -64,8 +73,46 @@ def data_set_rows(
         if count not in (1, len(found)):
             raise UserError(f"{where}: datasets cannot load it: {_reasons(error)}") from error
         found = found if count == 1 else [found[number]]
-    fields = {key: entry[key] for key in (TEXT_FIELD, DOMAIN_FIELD) if entry.get(key)}
     yield from itertools.islice(itertools.chain.from_iterable(rows(f, fields) for f in found), done, None)
+
+
+def _rows(found: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """Yield the rows of a data set; of these columns, many at a time, if there are any.
+
+    That takes a tenth of the time of turning Arrow's tables into rows one by one.
+    """
+    if not columns:
+        yield from found
+        return
+    for table in found.iter(BATCH):
+        step = max(1, len(table) * HELD // max(table.nbytes, HELD))
+        for start in range(0, len(table), step):
+            yield from table.slice(start, step).select(columns).to_pylist()
+
+
+def _columns(found: Any, fields: Collection[str]) -> list[str]:
+    """Return the columns that fields are in, or all if one is in none, as the message about it lists them.
+
+    None at all where Arrow's values are not yet what a row has, or types are not known before reading.
+    """
+    from datasets.features.features import require_decoding
+
+    known = found.features or {}
+    of = [[head for head in heads(field) if head in known] for field in fields]
+    columns = [name for name in known if not all(of) or any(name in inside for inside in of)]
+    return [] if any(require_decoding(known[name]) for name in columns) else columns
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Keep `datasets` from importing torch, two seconds, for sets that no loader of torch's will see."""
+    import datasets
+
+    before, datasets.config.TORCH_AVAILABLE = datasets.config.TORCH_AVAILABLE, False
+    try:
+        yield
+    finally:
+        datasets.config.TORCH_AVAILABLE = before
 
 
 def _where(entry: Entry, domain: str | None) -> str:

@@ -162,7 +162,7 @@ def _owners(
         for domain in left:
             tally.skip(domain, WITHOUT_DOMAIN)
         return []
-    if isinstance(value, Mapping | list | tuple):
+    if not isinstance(value, str) and isinstance(value, Mapping | list | tuple):
         raise UserError(f"{where}: {DOMAIN_FIELD} {field!r} holds {kind_of(value)}, not a name")
     owners = wanted.get(plain(value)) or wanted.get(str(value)) or []
     tally.found.update(owners)

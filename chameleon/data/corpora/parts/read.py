@@ -39,7 +39,9 @@ def read(spec: Mapping[str, Any], units: Numbered, ranges: int, folder: Path) ->
     data, domains = spec["data"], list(spec["domains"])
     kind, tally = find_kind(spec["entry"]), Tally()
     counts: dict[str, Counter[str]] = {domain: Counter() for domain in domains}
+    capped = bool(data["max_bytes_per_domain"])
     passing = {domain: Passing(data["max_bytes_per_domain"]) for domain in domains}
+    places = {domain: place for place, domain in enumerate(domains)}
     writer = RangeWriter(folder, ranges)
     for number, unit in units:
         written = 0
@@ -55,15 +57,15 @@ def read(spec: Mapping[str, Any], units: Numbered, ranges: int, folder: Path) ->
                     counted["too_short"] += 1
                     continue
                 doc_id = document_id(normalise(piece))
-                fits = passing[domain].fits(key_of(data["seed"], doc_id), piece)
+                fits = not capped or passing[domain].fits(key_of(data["seed"], doc_id), piece)
                 # Of what cannot fit the id is kept: whether it is there twice is counted.
-                writer.add(domains.index(domain), doc_id, number, written, piece if fits else None)
+                writer.add(places[domain], doc_id, number, written, piece if fits else None)
                 written += 1
     writer.close()
     for domain, skipped in tally.skipped.items():
         counts[domain].update(skipped)
     met = {"found": sorted(tally.found), "values": sorted(tally.values)}
-    write_json(folder / "read.json", {"counts": counts, **met})
+    write_json(folder / "read.json", {"counts": counts, "ranges": ranges, **met})
 
 
 def told(folders: Sequence[Path]) -> tuple[dict[str, Counter[str]], Tally]:
