@@ -5,9 +5,10 @@ import time
 
 import numpy as np
 import pytest
-from datasketch import MinHashLSH
+from datasketch import MinHash, MinHashLSH
 
-from chameleon.data.corpora import dedup
+from chameleon.data.corpora import dedup, shingles
+from chameleon.data.corpora.clean import normalise
 from chameleon.data.corpora.dedup import NearDuplicates
 
 NEAR = NearDuplicates(threshold=0.8, permutations=64, shingle_words=5)
@@ -130,3 +131,41 @@ def test_a_bound_never_leaves_out_what_the_threshold_takes(threshold):
     assert not (reached[:-1, 1:] & ~reached[:-1, :-1] & possible).any()
     assert not (reached[:-1] & ~reached[1:] & (2 * shared[1:] <= total[1:])).any()
     assert reached.any() and near.reached(0, 0) == False  # noqa: E712
+
+
+def test_a_signature_is_datasketchs():
+    found = NEAR.shingles(" ".join(words(random.Random(3), 500)))
+    theirs = MinHash(64, seed=1, hashfunc=int)
+    for some in (found[:0], found[:1], found):
+        theirs.update_batch(some.tolist())
+        ours = NEAR.sign(some)
+        assert ours == theirs and ours.hashvalues.dtype == theirs.hashvalues.dtype
+
+
+ODD = [
+    "",
+    " ",
+    "one",
+    "one two three four",
+    "one two three four five",
+    "\u4e16\u754c and \u3042\u3044 x",
+    "A\u00a0B c",
+]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("together", [1, 900, 10**6])
+def test_texts_signed_together_have_the_bands_of_each_alone(size, together, monkeypatch):
+    monkeypatch.setattr(shingles, "TOGETHER", together)
+    pick, near = random.Random(4), NearDuplicates(0.8, 64, size)
+    texts = [*ODD, *(" ".join(words(pick, pick.randrange(40))) for _ in range(60)), *ODD]
+    values = near.band_values(texts)
+    for text, mine in zip(texts, values, strict=True):
+        hashes = near.sign(near.shingles(normalise(text))).hashvalues
+        for (start, end), value in zip(near.bands, mine.tolist(), strict=True):
+            told = 0
+            for place in hashes[start:end].tolist():
+                told = (told * int(shingles.MULTIPLIER) + place) % 2**64
+            assert value == told * int(shingles.MIXER) % 2**64
+    assert len(np.unique(values[:, 0])) > 50
+    assert near.band_values([]).shape == (0, len(near.bands))

@@ -1,11 +1,8 @@
 """Near-duplicate search: MinHash signatures propose pairs, the exact Jaccard index of word shingles decides.
 
-Used by `prepare`. Hashing whole shingles with a rolling numpy hash instead of SHA-1 per shingle makes a
-signature about ten times cheaper than datasketch's default.
+Used by `prepare`; `shingles` makes what is compared here.
 """
 
-import re
-import zlib
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -16,12 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from chameleon.data.corpora import shingles
 from chameleon.data.corpora.clean import normalise
 
-# Scripts without spaces between words: each character counts as a word.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_MIXER = np.uint64(0xBF58476D1CE4E5B9)
 # One in so many documents of a group must have a shingle for it to get a number: bits are cheap to compare,
 # lists are cheap while they are short.
 RARE = 16
@@ -46,17 +40,7 @@ class NearDuplicates:
 
         A text shorter than one shingle is a single shingle; an empty text has none.
         """
-        words = _WORD.findall(text)
-        codes = np.fromiter(map(_WORDS.__getitem__, words), dtype=np.uint64, count=len(words))
-        size = min(self.shingle_words, len(codes))
-        if size == 0:
-            return np.empty(0, np.uint32)
-        count = len(codes) - size + 1
-        total = np.zeros(count, np.uint64)
-        for offset in range(size):  # a polynomial in 2^64 arithmetic; overflow is the modulus
-            total = total * _MULTIPLIER + codes[offset : offset + count]
-        total = (total ^ (total >> np.uint64(31))) * _MIXER
-        return np.unique((total >> np.uint64(32)).astype(np.uint32))
+        return shingles.shingles(text, self.shingle_words)
 
     @cached_property
     def _blank(self) -> Any:
@@ -68,11 +52,11 @@ class NearDuplicates:
         """Return a text as the index takes it, with its signature where that is known."""
         return Document(self, text, signature)
 
-    def sign(self, shingles: np.ndarray) -> Any:
+    def sign(self, found: np.ndarray) -> Any:
         """Return the datasketch MinHash of a set of shingles."""
-        signature = self._blank.copy()
-        signature.update_batch(shingles.tolist())
-        return signature
+        signed = self._blank.copy()
+        signed.hashvalues = shingles.signature(found, self._blank.permutations)
+        return signed
 
     @cached_property
     def bands(self) -> list[tuple[int, int]]:
@@ -93,12 +77,12 @@ class NearDuplicates:
         Documents that agree in a band have the same number there; the reverse fails once in 2^64.
         """
         values = np.zeros((len(texts), len(self.bands)), np.uint64)
-        signatures = [self.document(text).signature.hashvalues for text in texts]
-        hashes = np.array(signatures, np.uint64).reshape(len(texts), self.permutations)
+        plain = [normalise(text) for text in texts]
+        hashes = shingles.signatures(plain, self.shingle_words, self._blank.permutations)
         for number, (start, end) in enumerate(self.bands):
             for place in range(start, end):
-                values[:, number] = values[:, number] * _MULTIPLIER + hashes[:, place]
-        values *= _MIXER
+                values[:, number] = values[:, number] * shingles.MULTIPLIER + hashes[:, place]
+        values *= shingles.MIXER
         return values
 
     def reached(self, shared: Any, total: Any) -> Any:
@@ -254,16 +238,3 @@ class Index:
         bands = self._split(document)
         groups = [self._groups[number] for number in self._colliding(bands)]
         return sorted(key for group in groups for key in group.matches(document.shingles, bands))
-
-
-class _WordCodes(dict[str, int]):
-    """CRC-32 of a word, remembered: text repeats its words."""
-
-    def __missing__(self, word: str) -> int:
-        if len(self) > 1_000_000:
-            self.clear()
-        code = self[word] = zlib.crc32(word.encode())
-        return code
-
-
-_WORDS = _WordCodes()
