@@ -95,7 +95,7 @@ def read_part(spec: Mapping[str, Any], part: int, parts: int, folder: Path) -> N
 
 def gather_part(spec: Mapping[str, Any], part: int, parts: int, reads: Sequence[Path], folder: Path) -> None:
     """Write what is gathered of the `part`-th of `parts` shares of the ids; `reads`: what all parts read."""
-    gather(spec, share(part, parts), reads, folder)
+    gather(spec, share(part, parts), ranges_of(parts), reads, folder)
 
 
 @contextmanager
@@ -179,6 +179,7 @@ def _refuse_empty(corpus: str, name: str, gathered: Gathered, kept: np.ndarray, 
 def _write(out: Path, name: str, gathered: Gathered, kept: np.ndarray) -> tuple[dict[str, Any], str]:
     """Write one domain's parquet file; return documents and bytes of its splits, and its ids' digest."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet
 
     splits = gathered.column(name, "split")
@@ -187,26 +188,30 @@ def _write(out: Path, name: str, gathered: Gathered, kept: np.ndarray) -> tuple[
     with atomic(out / f"{name}.parquet") as temporary:
         schema = pa.schema([(column, pa.string()) for column in ("doc_id", "split", "text")])
         with pa.parquet.ParquetWriter(temporary, schema, compression="zstd") as file:
-            rows: list[tuple[str, str, str]] = []
+            waiting: list[Any] = []
             held = 0
 
             def flush() -> None:
-                columns = [list(column) for column in zip(*rows, strict=True)]
-                file.write_table(pa.table(columns, schema))
-                rows.clear()
+                file.write_table(pa.concat_tables(waiting).combine_chunks())
+                waiting.clear()
 
             for split in sorted(PRIORITY):
-                for _, doc_id, text in gathered.texts(name, kept & (splits == PRIORITY.index(split))):
-                    size = len(text.encode())
-                    sizes[split]["documents"] += 1
-                    sizes[split]["bytes"] += size
-                    digest.update(f"{split} {doc_id}\n".encode())
-                    rows.append((doc_id, split, text))
-                    held += size
-                    if held > GROUP:
-                        flush()
-                        held = 0
-            if rows:
+                for _, table in gathered.documents(name, kept & (splits == PRIORITY.index(split))):
+                    digest.update("".join(f"{split} {i}\n" for i in table["doc_id"].to_pylist()).encode())
+                    lengths = pc.binary_length(table["text"]).to_numpy().astype(np.int64)
+                    sizes[split]["documents"] += len(table)
+                    sizes[split]["bytes"] += int(lengths.sum())
+                    table = table.add_column(1, "split", pa.array([split] * len(table))).cast(schema)
+                    while len(table):
+                        # With the document that makes it too much.
+                        full = int(np.searchsorted(held + np.cumsum(lengths), GROUP, "right")) + 1
+                        waiting.append(table.slice(0, full))
+                        held += int(lengths[:full].sum())
+                        if held > GROUP:
+                            flush()
+                            held = 0
+                        table, lengths = table.slice(full), lengths[full:]
+            if waiting:
                 flush()
     return sizes, digest.hexdigest()
 

@@ -25,9 +25,9 @@ def within(gathered: Gathered, data: Mapping[str, Any], domain: str) -> tuple[np
 
     Of two near duplicates in two splits the one further from test goes.
     """
-    kept = under_cap(
-        gathered.column(domain, "key"), gathered.column(domain, "bytes"), data["max_bytes_per_domain"]
-    )
+    kept = np.ones(gathered.rows(domain), bool)
+    if cap := data["max_bytes_per_domain"]:
+        kept = under_cap(gathered.column(domain, "key"), gathered.column(domain, "bytes"), cap)
     counts = Counter({"kept": int(kept.sum())})
     near = near_duplicates(data)
     if near is None:
@@ -37,7 +37,7 @@ def within(gathered: Gathered, data: Mapping[str, Any], domain: str) -> tuple[np
         suspects[rows[_shared(values)]] = True
     splits = gathered.column(domain, "split")
     index = near.index()
-    for row, _, text in gathered.texts(domain, suspects):
+    for row, text in gathered.texts(domain, suspects):
         document = near.document(text)
         if found := index.matches(document):
             kept[row] = False
@@ -65,7 +65,7 @@ def across(gathered: Gathered, data: Mapping[str, Any], kept: dict[str, np.ndarr
         held_out = []
         for domain in gathered.domains:
             chosen = suspects[domain] & kept[domain] & (splits[domain] == number)
-            for row, _, text in gathered.texts(domain, chosen):
+            for row, text in gathered.texts(domain, chosen):
                 document = near.document(text)
                 if index.matches(document):
                     kept[domain][row] = False

@@ -14,15 +14,17 @@ import numpy as np
 
 from chameleon.core.artifacts import atomic, read_json, write_json
 
-#: Ranges at least: what is held in memory at once is a range of a corpus.
-RANGES = 32
+#: Ranges at least, and at most unless there are more parts: what is held in memory at once is a range of a
+#: corpus, and a part that is read has a file of each open.
+RANGES, MOST_RANGES = 32, 512
 #: Bytes of text held before they are written.
 HELD = 32_000_000
 
 
 def ranges_of(parts: int) -> int:
     """Return the number of ranges of a corpus that is prepared in `parts` parts."""
-    return max(RANGES, parts)
+    # A quarter of what a part reads, where parts are many.
+    return max(RANGES, parts, min(4 * parts, MOST_RANGES))
 
 
 def share(part: int, parts: int) -> range:
@@ -39,6 +41,15 @@ def range_of(doc_id: str, count: int) -> int:
 def range_file(folder: Path, number: int) -> Path:
     """Return the file of a range."""
     return folder / f"range-{number:05d}.parquet"
+
+
+def _writer(path: Path, schema: Any) -> Any:
+    """Return a writer of a file that is read once or twice and then goes: quick rather than small."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet.ParquetWriter(
+        path, schema, compression="lz4", use_dictionary=False, write_statistics=False
+    )
 
 
 class RangeWriter:
@@ -70,12 +81,10 @@ class RangeWriter:
 
     def _flush(self) -> None:
         import pyarrow as pa
-        import pyarrow.parquet
 
         for number, rows in sorted(self._rows.items()):
             if number not in self._writers:
-                path = range_file(self._folder, number)
-                self._writers[number] = pa.parquet.ParquetWriter(path, self._schema, compression="zstd")
+                self._writers[number] = _writer(range_file(self._folder, number), self._schema)
             columns = [pa.array(column, field.type) for column, field in zip(zip(*rows), self._schema)]  # noqa: B905
             self._writers[number].write_table(pa.table(columns, self._schema))
         self._rows, self._held = {}, 0
@@ -143,18 +152,22 @@ class Gathered:
             found.append(np.stack([table[name].to_numpy() for name in names], axis=1))
         return np.concatenate(found[1:] or found)
 
-    def texts(self, domain: str, chosen: np.ndarray) -> Iterator[tuple[int, str, str]]:
-        """Yield row, id and text of the chosen documents (a mask); a range is in memory at a time."""
+    def documents(self, domain: str, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
+        """Yield rows and an Arrow table (doc_id, text) of the chosen documents (a mask), range by range."""
         import pyarrow.parquet as pq
 
         start = 0
         for path, group, rows in self._groups(domain):
             wanted = np.flatnonzero(chosen[start : start + rows])
             if len(wanted):
-                table = pq.ParquetFile(path).read_row_group(group, ["doc_id", "text"]).take(wanted)
-                for row, doc_id, text in zip(wanted, table["doc_id"], table["text"], strict=True):
-                    yield start + int(row), doc_id.as_py(), text.as_py()
+                table = pq.ParquetFile(path).read_row_group(group, ["doc_id", "text"])
+                yield start + wanted, table if len(wanted) == rows else table.take(wanted)
             start += rows
+
+    def texts(self, domain: str, chosen: np.ndarray) -> Iterator[tuple[int, str]]:
+        """Yield row and text of the chosen documents (a mask); a range is in memory at a time."""
+        for rows, table in self.documents(domain, chosen):
+            yield from zip(rows.tolist(), table["text"].to_pylist(), strict=True)
 
 
 class GatheredWriter:
@@ -176,17 +189,14 @@ class GatheredWriter:
     def write(self, number: int, by_domain: Mapping[str, Mapping[str, Any]]) -> None:
         """Write a range: for every domain that has any, its columns."""
         import pyarrow as pa
-        import pyarrow.parquet
 
         self._ranges[str(number)] = {}
         with (
             atomic(range_file(self._folder, number)) as temporary,
-            pa.parquet.ParquetWriter(
-                temporary, self._schema, compression="zstd", use_dictionary=False
-            ) as file,
+            _writer(temporary, self._schema) as file,
         ):
             for domain in self._domains:
-                if domain in by_domain and by_domain[domain]["doc_id"]:
+                if domain in by_domain and len(by_domain[domain]["doc_id"]):
                     table = pa.table(dict(by_domain[domain]), self._schema)
                     file.write_table(table, row_group_size=len(table))
                     self._ranges[str(number)][domain] = len(table)

@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from chameleon.core.artifacts import read_json
+from chameleon.core.errors import UserError
 from chameleon.data.corpora.clean import split_of
 from chameleon.data.corpora.dedup import NearDuplicates
 from chameleon.data.corpora.parts.cap import key_of, under_cap
@@ -21,11 +24,19 @@ def near_duplicates(data: Mapping[str, Any]) -> NearDuplicates | None:
     settings = data["dedup"]
     if not settings["near"]:
         return None
-    return NearDuplicates(settings["threshold"], settings["permutations"], settings["shingle_words"])
+    return _near(settings["threshold"], settings["permutations"], settings["shingle_words"])
 
 
-def gather(spec: Mapping[str, Any], ranges: Iterable[int], folders: Sequence[Path], out: Path) -> None:
-    """Write some ranges of a corpus as a part of a `Gathered`.
+@cache
+def _near(*settings: Any) -> NearDuplicates:
+    """Return the same search for the same settings: what its bands are takes a while to find."""
+    return NearDuplicates(*settings)
+
+
+def gather(
+    spec: Mapping[str, Any], ranges: Iterable[int], count: int, folders: Sequence[Path], out: Path
+) -> None:
+    """Write some of a corpus's `count` ranges as a part of a `Gathered`.
 
     Of equal documents of a domain the one that stands first in the source stays. Where there is a cap, what
     would be over it in these ranges alone is left out here.
@@ -35,8 +46,14 @@ def gather(spec: Mapping[str, Any], ranges: Iterable[int], folders: Sequence[Pat
         ranges: their numbers.
         folders: all that was read.
         out: folder to be written.
+
+    Raises:
+        UserError: what was read has other ranges, as an earlier version made them.
     """
     data, domains = spec["data"], list(spec["domains"])
+    for folder in folders:
+        if read_json(folder / "read.json").get("ranges") != count:
+            raise UserError(f"{folder}: written by another version; remove it, and it is read again")
     near = near_duplicates(data)
     writer = GatheredWriter(out, domains, len(near.bands) if near else 0)
     counts: dict[str, Counter[str]] = {domain: Counter() for domain in domains}
@@ -44,10 +61,7 @@ def gather(spec: Mapping[str, Any], ranges: Iterable[int], folders: Sequence[Pat
         table = _together(number, folders)
         if table is None:
             continue
-        owners = table["domain"].to_numpy()
-        ids = np.array(table["doc_id"].to_pylist())
-        first = np.ones(len(ids), bool)
-        first[1:] = (owners[1:] != owners[:-1]) | (ids[1:] != ids[:-1])
+        owners, first = table["domain"].to_numpy(), _first(table)
         by_domain = {}
         for place in np.unique(owners).tolist():
             mine = owners == place
@@ -56,8 +70,7 @@ def gather(spec: Mapping[str, Any], ranges: Iterable[int], folders: Sequence[Pat
             counts[domains[place]]["exact_duplicates"] += int(mine.sum()) - len(kept)
             # Without its text it is over the cap.
             kept = kept[table["text"].is_valid().to_numpy()[kept]]
-            texts = table["text"].take(kept).to_pylist()
-            by_domain[domains[place]] = _columns(ids[kept].tolist(), texts, data, near)
+            by_domain[domains[place]] = _columns(table.select(["doc_id", "text"]).take(kept), data, near)
         writer.write(number, by_domain)
     writer.close(counts)
 
@@ -70,23 +83,36 @@ def _together(number: int, folders: Sequence[Path]) -> Any:
     found = [path for folder in folders if (path := range_file(folder, number)).is_file()]
     if not found:
         return None
-    table = pa.concat_tables([pa.parquet.read_table(path) for path in found])
+    table = pa.concat_tables([pa.parquet.read_table(path) for path in found]).combine_chunks()
     return table.sort_by([(name, "ascending") for name in ("domain", "doc_id", "unit", "number")])
 
 
-def _columns(
-    ids: list[str], texts: list[str], data: Mapping[str, Any], near: NearDuplicates | None
-) -> dict[str, Any]:
+def _first(table: Any) -> np.ndarray:
+    """Return a mask of the rows of a sorted table before which there is no equal document of their domain."""
+    import pyarrow.compute as pc
+
+    first = np.ones(len(table), bool)
+    for name in ("domain", "doc_id"):
+        column = table[name]
+        found = pc.not_equal(column[1:], column[:-1]).to_numpy()
+        first[1:] = found if name == "domain" else first[1:] | found
+    return first
+
+
+def _columns(table: Any, data: Mapping[str, Any], near: NearDuplicates | None) -> dict[str, Any]:
     """Return the columns of a domain's documents of a range, those over the cap left out."""
-    sizes = np.array([len(text.encode()) for text in texts], np.int64)
-    keys = np.array([key_of(data["seed"], doc_id) for doc_id in ids], np.uint64)
-    kept = np.flatnonzero(under_cap(keys, sizes, data["max_bytes_per_domain"])).tolist()
-    splits = [PRIORITY.index(split_of(ids[i], data["split"])) for i in kept]
+    import pyarrow.compute as pc
+
+    sizes = pc.binary_length(table["text"]).to_numpy().astype(np.int64)
+    keys = np.array([key_of(data["seed"], doc_id) for doc_id in table["doc_id"].to_pylist()], np.uint64)
+    kept = np.flatnonzero(under_cap(keys, sizes, data["max_bytes_per_domain"]))
+    table = table.take(kept)
+    splits = [PRIORITY.index(split_of(doc_id, data["split"])) for doc_id in table["doc_id"].to_pylist()]
     columns: dict[str, Any] = {
-        "doc_id": [ids[i] for i in kept], "split": splits, "bytes": sizes[kept], "key": keys[kept],
-        "text": [texts[i] for i in kept],
+        "doc_id": table["doc_id"], "split": splits, "bytes": sizes[kept], "key": keys[kept],
+        "text": table["text"],
     }  # fmt: skip
     if near is not None:
-        values = near.band_values([texts[i] for i in kept])
+        values = near.band_values(table["text"].to_pylist())
         columns |= {f"band{i}": values[:, i] for i in range(values.shape[1])}
     return columns
