@@ -60,7 +60,6 @@ class Ado(Method):
     """Online; sees no validation loss, only those of the batches it trains on."""
 
     name = "ado"
-    version = 1
     kind = "online"
     sees = ("token counts", "training losses")
     online = True

@@ -56,7 +56,6 @@ class Climb(Method):
     """The mixture of lowest predicted loss after the last round."""
 
     name = "climb"
-    version = 1
     kind = "swarm"
     sees = ("validation losses",)
     cost = "6 K n_s d_s"

@@ -51,7 +51,6 @@ class DA2(Method):
     """The mean of the candidate mixtures whose token histogram is nearest to the target's."""
 
     name = "da2"
-    version = 1
     kind = "free"
     sees = ("token counts", "train text", "validation text")
     requires = frozenset({"histograms", "validation_histograms"})

@@ -28,7 +28,6 @@ class DataMixingLaw(LawMethod):
     """The minimum of the mean law."""
 
     name = "data_mixing_law"
-    version = 1
     kind = "swarm"
     sees = ("validation losses",)
     cost = "6 K n_s d_s"

@@ -57,7 +57,6 @@ class Datamodel(Method):
     """Weights from what is lost when a domain's steps are taken back."""
 
     name = "datamodel"
-    version = 1
     kind = "proxy"
     sees = ("train text", "validation losses")
     cost = "6 n d + 2 (k + 1) n v"

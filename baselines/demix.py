@@ -41,7 +41,6 @@ class DeMix(MergedSearch):
     """The mixture of the best merged proxies."""
 
     name = "demix"
-    version = 1
     parameters = {
         "general": number(0.5, least=0, below=1),  # β
         "steps": whole(100, 1, optional=True),  # of an expert; None: as many as the scenario's proxy

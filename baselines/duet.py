@@ -50,7 +50,6 @@ class Duet(Method):
     """The best merged proxy of a Gaussian process' proposals."""
 
     name = "duet"
-    version = 1
     kind = "experts"
     sees = ("validation losses",)
     cost = "6 n d + 6 k n d_s + 2 K n v"

@@ -36,7 +36,6 @@ class Fixed(Method):
     """The mixture in `weights`, `file` or `published`, scaled to sum to one."""
 
     name = "fixed"
-    version = 1
     parameters = {
         "weights": None,  # {domain: weight}
         "file": None,  # path of a JSON file

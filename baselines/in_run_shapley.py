@@ -66,7 +66,6 @@ class InRunDataShapley(Method):
     """Weights from the values of the domains in one proxy run."""
 
     name = "in_run_shapley"
-    version = 1
     kind = "proxy"
     sees = ("train text",)
     cost = "12 n d, and the inner products"

@@ -48,7 +48,6 @@ class Mde(Method):
     """RegMix's search with the experts' losses beside the weights."""
 
     name = "mde"
-    version = 1
     kind = "swarm"
     sees = ("validation losses",)
     cost = "6 K n_s d_s + 6 k n_s d_s"

@@ -19,7 +19,6 @@ class MeanMixture(Method):
     """The shares of the blocks that the base run of the method in `of` drew, same scenario and seed."""
 
     name = "mean_mixture"
-    version = 1
     kind = "control"
     cost = "the base run that it follows"
     parameters = {"of": weights_of()}  # a method of the same scenario

@@ -32,7 +32,6 @@ class Medu(Method):
     """The portfolio of domains of least distance from full rated utility."""
 
     name = "medu"
-    version = 1
     kind = "free"
     sees = ("token counts", "downstream tasks")
     where = "method_params.medu."

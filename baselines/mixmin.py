@@ -34,7 +34,6 @@ class MixMin(Method):
     """The shares of the experts in the likeliest mixture of them."""
 
     name = "mixmin"
-    version = 1
     kind = "experts"
     sees = ("validation losses",)
     cost = "6 k n_s d_s"

@@ -50,7 +50,6 @@ class MixtureReuse(Method):
     """Olmix over one virtual domain and those that are not kept."""
 
     name = "mixture_reuse"
-    version = 1
     kind = "swarm"
     sees = ("token counts", "validation losses")
     cost = "6 K n_s d_s, K = 3 (k - kept + 2)"

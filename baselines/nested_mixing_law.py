@@ -36,7 +36,6 @@ class NestedMixingLaw(LawMethod):
     """The minimum of the mean law at the length of the base run."""
 
     name = "nested_mixing_law"
-    version = 1
     kind = "swarm"
     sees = ("validation losses",)
     cost = "6 K n_s d_s, summed over the lengths"

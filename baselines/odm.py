@@ -45,7 +45,6 @@ class Odm(Method):
     """Online; sees no validation loss, only those of the batches it trains on."""
 
     name = "odm"
-    version = 1
     kind = "online"
     sees = ("training losses",)
     online = True

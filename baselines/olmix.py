@@ -30,7 +30,6 @@ class Olmix(LawMethod):
     """The minimum of the mean law and the divergence, below the caps."""
 
     name = "olmix"
-    version = 1
     kind = "swarm"
     sees = ("token counts", "validation losses")
     cost = "6 K n_s d_s"

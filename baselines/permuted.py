@@ -15,7 +15,6 @@ class Permuted(Method):
     """The weights of the method in `of`, under a permutation that moves at least one domain."""
 
     name = "permuted"
-    version = 1
     kind = "control"
     cost = "that of the method it permutes"
     parameters = {"of": weights_of()}  # a method of the same scenario

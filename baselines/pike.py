@@ -59,7 +59,6 @@ class Pike(Method):
     """Online; sees no validation loss, only gradients of the batches it trains on."""
 
     name = "pike"
-    version = 1
     kind = "online"
     sees = ("train text",)
     cost = "0, but for one layer's gradients"

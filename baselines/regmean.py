@@ -43,7 +43,6 @@ class RegMean(MergedSearch):
     """The mixture of the best proxies merged by RegMean."""
 
     name = "regmean"
-    version = 1
     parameters = {
         "experts": runs_of("demix"),  # the method whose models are merged
         "off_diagonal": number(0.1, least=0, most=1),  # factor on what is beside the diagonal of G_i

@@ -71,7 +71,6 @@ class RegMix(Method):
     """The mean of the mixtures of lowest predicted loss."""
 
     name = "regmix"
-    version = 1
     kind = "swarm"
     sees = ("validation losses",)
     cost = "6 K n_s d_s"

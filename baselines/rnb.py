@@ -47,7 +47,6 @@ class Rnb(Method):
     """Online; sees no validation loss, only gradients of the batches it trains on."""
 
     name = "rnb"
-    version = 1
     kind = "online"
     sees = ("train text",)
     cost = "0, but for one layer's gradients"

@@ -17,7 +17,6 @@ class SingleDomain(Method):
     """Weight one for a domain, zero for the others."""
 
     name = "single_domain"
-    version = 1
     kind = "control"
     sees = ("validation losses",)
     cost = "6 k n_s d_s"

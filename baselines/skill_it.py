@@ -58,7 +58,6 @@ class SkillIt(Method):
     """
 
     name = "skill_it"
-    version = 1
     kind = "online"
     sees = ("validation losses",)
     cost = "6 k n_s d_s, and 2 N v a round"

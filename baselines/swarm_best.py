@@ -14,7 +14,6 @@ class SwarmBest(Method):
     """The mixture of the lowest measured loss."""
 
     name = "swarm_best"
-    version = 1
     kind = "control"
     sees = ("validation losses",)
     cost = "6 K n_s d_s"

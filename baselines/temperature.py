@@ -19,7 +19,6 @@ class Temperature(Method):
     """Weights proportional to the 1/tau-th power of the token counts."""
 
     name = "temperature"
-    version = 1
     kind = "free"
     sees = ("token counts",)
     where = "method_params.temperature."

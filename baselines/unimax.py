@@ -37,7 +37,6 @@ class UniMax(Method):
     """Uniform up to a cap on the passes over a domain."""
 
     name = "unimax"
-    version = 1
     kind = "free"
     sees = ("token counts",)
     where = "method_params.unimax."

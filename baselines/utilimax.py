@@ -33,7 +33,6 @@ class UtiliMax(Method):
     """The portfolio of domains of least distance from full utility, with risk and caps on epochs."""
 
     name = "utilimax"
-    version = 1
     kind = "experts"
     sees = ("token counts", "validation losses")
     cost = "6 k n_s d_s"

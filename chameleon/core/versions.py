@@ -59,6 +59,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/stages/swarm.py",
         "chameleon/methods/reweighting/*.py",
         "chameleon/methods/gradients/*.py",
+        "chameleon/mixing/kept.py",
         # Losses of swarms, and what an online method sees while the base model trains.
         "chameleon/evaluation/perplexity.py",
     ),
@@ -71,6 +72,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "sentences": ("chameleon/embedding/sentences.py", "chameleon/embedding/encoders.py"),
     "weights": (
         "chameleon/krls.py",
+        "chameleon/mixture/settings.py",
         "chameleon/mixing/schedule.py",
         "chameleon/mixing/types.py",
         "chameleon/mixing/method.py",
@@ -89,6 +91,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         *_EXPERTS,
     ),
     "forecast": (
+        "chameleon/mixing/method.py",
         "chameleon/stages/inputs.py",
         "chameleon/stages/weighting.py",
         "chameleon/methods/regression/models.py",

@@ -87,14 +87,18 @@ def embed(model: Decoder, corpus: TokenCorpus, spec: dict[str, Any]) -> tuple[di
         tokens += len(starts) * length
         # Nine significant digits give a float32 back exactly.
         rows[domain] = [float(f"{x:.9g}") for x in domain_mean(means)]
+    return artefact(corpus, spec, rows, layer=layer, window_length=length), tokens
+
+
+def artefact(
+    corpus: TokenCorpus, spec: dict[str, Any], rows: dict[str, list[float]], **made: Any
+) -> dict[str, Any]:
+    """Return the embeddings artefact of rows by domain; `made`: how, beside what the spec says."""
     return {
-        "corpus": spec["corpus"],
+        **{key: spec[key] for key in ("corpus", "seed", "windows")},
         "domains": list(spec["domains"]),
-        "layer": layer,
         "rows": rows,
-        "seed": spec["seed"],
         "tokenizer_sha256": corpus.tokenizer_sha256,
         "corpus_sha256": corpus.sha256,
-        "window_length": length,
-        "windows": spec["windows"],
-    }, tokens
+        **made,
+    }

@@ -18,7 +18,7 @@ import numpy as np
 from chameleon.core.artifacts import sha256_file
 from chameleon.core.errors import UserError
 from chameleon.data.tokens import TokenCorpus
-from chameleon.embedding.embed import window_starts
+from chameleon.embedding.embed import artefact, window_starts
 from chameleon.embedding.encoders import FILES, unpacked
 
 #: Windows encoded at once, and the most tokens of one.
@@ -107,15 +107,5 @@ def embed(
         vectors, read = encoder.encode(texts)
         tokens += read
         rows[domain] = [float(f"{x:.9g}") for x in vectors.mean(axis=0)]
-    return {
-        "corpus": spec["corpus"],
-        "domains": list(spec["domains"]),
-        "layer": encoder.layers,
-        "rows": rows,
-        "seed": spec["seed"],
-        "tokenizer_sha256": corpus.tokenizer_sha256,
-        "corpus_sha256": corpus.sha256,
-        "proxy_sha256": encoder.sha256,
-        "window_length": length,
-        "windows": spec["windows"],
-    }, tokens
+    made = {"layer": encoder.layers, "proxy_sha256": encoder.sha256, "window_length": length}
+    return artefact(corpus, spec, rows, **made), tokens

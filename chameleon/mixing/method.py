@@ -128,7 +128,7 @@ class Method:
 
     Attributes:
         name: the registry key, the config key and the {method} wildcard.
-        version: raised when its weights change for the same inputs.
+        version: raised when its weights change for the same inputs; said where it is not the first.
         requires: see `chameleon.mixing.types.REQUIREMENTS`.
         kind, sees, cost: for a reader (`chameleon methods`, which explains the letters): one of KINDS, those
             of SEEN that the weights depend on, FLOPs beyond the base run.

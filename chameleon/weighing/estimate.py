@@ -184,18 +184,9 @@ def _finite(value: float) -> float | None:
 
 def described(embedder: Embedder, asked: Asked) -> dict[str, Any]:
     """Return what mix.json says of an embedder."""
-    return {
-        "model": embedder.name,
-        "sha256": embedder.sha256,
-        "layer": embedder.layer,
-        "layers": embedder.layers,
-        "width": embedder.width,
-        "window_length": embedder.window_length,
-        "windows": asked.windows,
-        "drawn": asked.drawn,
-        "precision": asked.precision,
-        "tokenizer": asked.tokenizer,
-    }
+    made = {key: getattr(embedder, key) for key in ("sha256", "layer", "layers", "width", "window_length")}
+    given = {key: getattr(asked, key) for key in ("windows", "drawn", "precision", "tokenizer")}
+    return {"model": embedder.name, **made, **given}
 
 
 def estimate(

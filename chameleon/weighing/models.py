@@ -55,23 +55,20 @@ def load(name: str, precision: str = "fp32") -> Loaded:
     """
     if name == "smollm2":
         folder, sha = _smollm2()
-        model, tokenizer = _load(str(folder), name, precision)
-        return Loaded(name, model, tokenizer, sha)
+        return Loaded(name, *_load(str(folder), name, precision), sha)
     if name == "minilm":
         with unpacked(name) as path:
-            model, tokenizer = _load(str(path), name, precision)
-            return Loaded(name, model, tokenizer, _digest(path))
+            return Loaded(name, *_load(str(path), name, precision), _digest(path))
     path = Path(name)
     if path.suffix == ".gguf" and path.is_file():
-        model, tokenizer = _load(str(path.parent), name, precision, gguf_file=path.name)
-        return Loaded(name, model, tokenizer, digest(path.parent, [path]))
+        found = _load(str(path.parent), name, precision, gguf_file=path.name)
+        return Loaded(name, *found, digest(path.parent, [path]))
     if path.is_dir():
         if not (path / "config.json").is_file():
             held = [p.name for p in sorted(path.glob("*.gguf"))]
             hint = f"; name the file: {path / held[0]}" if held else ""
             raise UserError(f"--model: {name!r} holds no config.json{hint}")
-        model, tokenizer = _load(name, name, precision)
-        return Loaded(name, model, tokenizer, _digest(path))
+        return Loaded(name, *_load(name, name, precision), _digest(path))
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or path.suffix == ".gguf":
         raise UserError(
             f"--model: no such folder or file: {name!r}; packaged models are {', '.join(PACKAGED)}"
