@@ -109,9 +109,10 @@ test-exports: $(READY)
 test-conda: $(READY)
 	PYTHONPATH=tests/workflow python tests/conda/run.py
 
-## make test-slurm  the workflow on a SLURM made here, while jobs, a node and Snakemake are killed (root; minutes)
+## make test-slurm  the workflow on a SLURM made here: jobs, a node, Snakemake are killed; the plan's seconds (root; minutes)
 test-slurm: $(READY)
 	PYTHONPATH=tests/workflow:tests/chaos python tests/slurm/through_slurm.py $(ARGS)
+	PYTHONPATH=tests/workflow:tests/chaos python tests/slurm/foretold.py $(ARGS)
 
 ## make check      formatters, linters, types, the layers of the imports (ARGS is not used)
 check: $(READY)

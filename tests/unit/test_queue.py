@@ -85,7 +85,7 @@ def test_snakemake_sees_that_a_job_is_done_when_it_looks():
 def test_a_job_that_runs_where_snakemake_does_is_seen_at_once():
     jobs = [replace(job("fetch"), here=True), job("a", "fetch"), replace(job("report", "a"), here=True)]
     assert makespan(jobs, [4, 3, 7], 1, queue=Queue(wait=2, look=10)) == 10 + 7
-    assert simulate(jobs, [4, 3, 7], 1, 0, Queue(wait=2, start=100))[0] == 4 + 2 + 103 + 7
+    assert simulate(jobs, [4, 3, 7], 1, 0, Queue(wait=2, start=100))[0] == 100 + 4 + 2 + 103 + 7
 
 
 def test_so_many_jobs_are_in_the_queue_at_once():
@@ -99,7 +99,7 @@ def test_so_many_jobs_are_in_the_queue_at_once():
 
 def test_a_start_on_a_node_is_paid_by_every_stretch():
     run = job("run", stage="base")
-    assert simulate([run], [100], 1, 0, Queue(start=20))[0] == 120
+    assert simulate([run], [100], 1, 0, Queue(start=20))[0] == 20 + 120
     often = Queue(preempted=1.0, saved=600.0)
     slow, quick = (simulate([run], [3600.0 * 200], 1, 0, replace(often, start=s))[0] for s in (300, 0))
     assert 1.05 < slow / quick < 1.2

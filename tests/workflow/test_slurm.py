@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import cluster as slurm_cluster
+import foretold
 import pytest
 import through_slurm as slurm_run
 from cluster import Cluster, NoSlurm, cluster
@@ -100,3 +101,19 @@ def test_where_a_job_went_on_is_read_from_its_log(tmp_path: Path) -> None:
     assert slurm_run.went_on(run, "rule_train_wildcards_pretrain_uniform_0") == "goes on at step 40"
     with pytest.raises(slurm_run.Failed, match="Snakemake ended before rule_train_wildcards_pretrain_doge_0"):
         slurm_run.went_on(run, "rule_train_wildcards_pretrain_doge_0")
+
+
+def test_how_long_jobs_were_on_their_nodes_is_read_from_what_slurm_and_snakemake_say(tmp_path: Path) -> None:
+    day = "2026-01-01T00"
+    line = f"JobId={{}} JobState=COMPLETED StartTime={day}:00:{{}} EndTime={day}:01:00 SubmitTime={day}:00:00"
+    jobs = [line.format(job, start) for job, start in ((7, "10"), (8, "20"), (9, "40"))]
+    (tmp_path / "jobs.txt").write_text("\n".join(jobs) + "\n", encoding="utf-8")
+    said = [
+        "Job 6 has been submitted with SLURM jobid 7 (log: /w/.snakemake/slurm_logs/rule_tokenizer/7.log).",
+        "Job 3 has been submitted with SLURM jobid 8 (log: /w/.snakemake/slurm_logs/rule_train/a_b_0/8.log).",
+        "Job 4 has been submitted with SLURM jobid 9 (log: /w/.snakemake/slurm_logs/rule_train/a_c_0/9.log).",
+    ]
+    (tmp_path / "said.log").write_text("\n".join(said), encoding="utf-8")
+    up, run = Cluster(tmp_path), slurm_run.Run(tmp_path, {}, until=0)
+    assert foretold.on_nodes(run, up) == {"tokenizer": [50.0], "base": [40.0, 20.0]}
+    assert (foretold.over(up)["7"]["start"] - foretold.over(up)["7"]["submitted"]).total_seconds() == 10
