@@ -60,7 +60,10 @@ class Tidy:
             same = str.__eq__ if exact else rows.close
             found = list(rows.compare(name, text, list(self._rows[name]), list(self._gaps), same, bad))
             if found and (path in bad or path not in self._recorded or any(not d.sources for d in found)):
-                yield _one(path, found)
+                known = frozenset((one.scenario, one.kind) for one in found)
+                yield Finding(
+                    path, _said(found), sources=known if all(one.scenario for one in found) else None
+                )
             elif found:
                 yield from _culprits(path, found)
 
@@ -88,12 +91,6 @@ def _said(found: Sequence[Difference]) -> str:
     first = found[0]
     more = f" ({len(found)} rows in all)" if len(found) > 1 else ""
     return f"{'' if first.line is None else f'line {first.line}: '}{first.text}{more}"
-
-
-def _one(path: Path, found: Sequence[Difference]) -> Finding:
-    """Return the finding on a tidy file with wrong rows."""
-    known = frozenset((one.scenario, one.kind) for one in found)
-    return Finding(path, _said(found), sources=known if all(one.scenario for one in found) else None)
 
 
 def _culprits(path: Path, found: Sequence[Difference]) -> Iterator[Finding]:

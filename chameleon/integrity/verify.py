@@ -172,11 +172,9 @@ def _once(found: Sequence[Finding]) -> list[Finding]:
     by_file: dict[tuple[Path, bool], Finding] = {}
     for one in found:
         key = one.path, one.wrong
-        first = by_file.get(key)
+        if (first := by_file.get(key)) is not None:
+            one = one._replace(text=f"{first.text}; {one.text}", files=one.files or first.files)
         by_file[key] = one
-        if first is not None:
-            text = f"{first.text}; {one.text}"
-            by_file[key] = one._replace(text=text, files=one.files or first.files)
     return list(by_file.values())
 
 

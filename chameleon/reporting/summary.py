@@ -137,15 +137,13 @@ def _best(frames: Mapping[str, Frames]) -> str:
         means = {m: sum(values[s] for s in shared) / len(shared) for m, values in known.items() if values}
         best = min(means, key=lambda m: means[m])
         against = None if best == YARDSTICK else to_uniform(metrics, best, "mean", "mean_perplexity")
+        facts = [f"{means[best]:.1f}"]
         if against is not None:
-            sure = "" if against.excludes_zero else ", undecided"
-            sure += f", over {gaps.fewer(against.n)}" if gaps.fewer(against.n) else ""
-            parts.append(
-                f"{best} in `{scenario}` ({means[best]:.1f}, {signed(against, 1, '%')} against uniform{sure})"
-            )
-        else:
-            over = f", over {gaps.fewer(len(shared))}" if gaps.fewer(len(shared)) else ""
-            parts.append(f"{best} in `{scenario}` ({means[best]:.1f}{over})")
+            facts.append(f"{signed(against, 1, '%')} against uniform")
+            facts += [] if against.excludes_zero else ["undecided"]
+        if over := gaps.fewer(len(shared) if against is None else against.n):
+            facts.append(f"over {over}")
+        parts.append(f"{best} in `{scenario}` ({', '.join(facts)})")
     left = f"in {listed(unsure)} the methods have no seed in common" if unsure else ""
     best = f"the lowest mean perplexity was that of {listed(parts)}" if parts else ""
     said = "; ".join(filter(None, [best, left]))
@@ -165,9 +163,10 @@ def _verdicts(by_verdict: Mapping[str, Sequence[str]], count: int) -> str:
 def _undecided(by_verdict: Mapping[str, Sequence[str]], frames: Mapping[str, Frames]) -> str:
     undecided, absent = by_verdict[OPEN], by_verdict[ABSENT]
     widths = _resolution(frames)
-    span = f"{min(widths):.1f} to {max(widths):.1f} %" if widths else ""
-    limits = f"half an interval of a difference to uniform in mean perplexity is {span}"
-    limits = limits if widths else "no interval can be given"
+    limits = "no interval can be given"
+    if widths:
+        span = f"{min(widths):.1f} to {max(widths):.1f} %"
+        limits = f"half an interval of a difference to uniform in mean perplexity is {span}"
     left = f" and {len(absent)} were not measured" if absent else ""
     return (
         f"**What stays open:** {len(undecided)} claims are undecided{_colon(undecided)}{left}; with "

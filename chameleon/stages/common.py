@@ -1,7 +1,6 @@
 """What the jobs that run a model have in common: setting a run up, measuring it, writing it down."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +99,6 @@ def states_of(recorder: Recorder, folder: Path, every: str) -> States:
 def clock(recorder: Recorder) -> Carried:
     """Make the seconds that a job has taken part of its run's state."""
     return Carried(recorder.elapsed, recorder.go_on_from)
-
-
-def counted(cost: Cost) -> Carried:
-    """Make a cost part of a run's state."""
-    return Carried(lambda: asdict(cost), lambda state: cost.__init__(**state))  # type: ignore[misc]
 
 
 def finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: int) -> None:

@@ -92,7 +92,7 @@ def _measure(
         name: {k: v for k, v in summary({d: losses[d] for d in members}).items() if k.startswith("mean")}
         for name, members in spec["groups"].items()
     }
-    measured: dict[str, Any] = {
+    return recorder, {
         **{k: spec[k] for k in kept},
         **summary({d: losses[d] for d in spec["domains"]}),
         "groups": groups,
@@ -102,4 +102,3 @@ def _measure(
             for part in ("kept", "unseen")
         },
     }
-    return recorder, measured

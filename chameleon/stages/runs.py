@@ -26,7 +26,6 @@ from chameleon.mixing.types import OBJECTIVE_TENSORS, REFERENCE, RunInputs, RunR
 from chameleon.stages.common import (
     Spec,
     clock,
-    counted,
     finish,
     load_model,
     split_losses,
@@ -240,13 +239,14 @@ def train(
     if model is not None and "checkpoint" in spec["start"] and spec["curve"]["steps"]:
         curve.measure(model, 0)
     kept = states_of(recorder, out, states)
+    paid = Carried(lambda: asdict(ordered), lambda state: ordered.__init__(**state))  # type: ignore[misc]
     run.play(
         schedule,
         controller,
         validate,
         watch=dict.fromkeys(spec["curve"]["steps"], curve.measure),
         states=kept,
-        carried={"clock": clock(recorder), "curve": curve.carried(), "ordered": counted(ordered)},
+        carried={"clock": clock(recorder), "curve": curve.carried(), "ordered": paid},
     )
     if not run.ranks.main:
         return

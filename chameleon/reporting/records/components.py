@@ -15,11 +15,10 @@ def principal_components(embeddings: np.ndarray, count: int = 2) -> tuple[np.nda
     """
     centred = embeddings - embeddings.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    points = np.zeros((len(embeddings), count))
-    shares = np.zeros(count)
-    total = float((s**2).sum())
-    for axis in range(min(count, len(s))):
-        column = u[:, axis] * s[axis]
-        points[:, axis] = column * (np.sign(column[np.abs(column).argmax()]) or 1.0)
-        shares[axis] = s[axis] ** 2 / total if total > 0 else 0.0
+    points, shares, found = np.zeros((len(embeddings), count)), np.zeros(count), min(count, len(s))
+    points[:, :found] = u[:, :found] * s[:found]
+    furthest = points[np.abs(points).argmax(axis=0), range(count)]
+    points *= np.where(furthest < 0, -1.0, 1.0)
+    if (total := float((s**2).sum())) > 0:
+        shares[:found] = s[:found] ** 2 / total
     return np.round(points, 9), np.round(shares, 9)

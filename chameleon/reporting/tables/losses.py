@@ -65,9 +65,10 @@ def robust(scenario: str, frames: Frames) -> Table:
              **estimate._asdict(), "unit": "nats/token", "excludes_zero": estimate.excludes_zero}
             for quantity, estimates in found for domain, estimate in estimates.items()
         ]  # fmt: skip
+        shown = [gaps.apart(method) if whole is None else NONE] * 2
         if text is not None and whole is not None:
             rows += _of_text(scenario, method, text, whole.n)
-        shown = [gaps.apart(method)] * 2 if whole is None else _text(text)
+            shown = [number(text.error, DECIMALS), str(text.documents[text.thinnest])]
         body.append([gaps.label(method), against(whole, DECIMALS, gaps, method), *shown,
                      _worst(worst, gaps, method), _range(others, gaps, method)])  # fmt: skip
     caption = (
@@ -129,13 +130,6 @@ def _of_text(scenario: str, method: str, text: TextError, n: int) -> list[dict[s
          "n": n, "unit": unit}
         for quantity, domain, value, unit in found if value is not None
     ]  # fmt: skip
-
-
-def _text(text: TextError | None) -> list[str]:
-    """Return the text's error, and how many documents the thinnest domain has."""
-    if text is None:
-        return [NONE, NONE]
-    return [number(text.error, DECIMALS), str(text.documents[text.thinnest])]
 
 
 def _worst(worst: dict[str, Estimate], gaps: Gaps, method: str) -> str:
