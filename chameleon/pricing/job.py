@@ -20,7 +20,8 @@ class Job:
         train_flops, forward_flops: operations in training and in passes without gradients.
         ordered_flops: those of the passes that an online method orders: part of the price of its weights.
         objective: key of `Speed.objectives` for a run under a method's objective.
-        disk: bytes that stay.
+        disk: bytes that stay; passing: that go once the next step is done.
+        memory: bytes of its largest moment, of the jobs that read text.
         text: (kind, megabytes) for the jobs that read text; see `text.SECONDS_PER_MB`.
         fixed: kind of start-up and other work that no token pays; see `text.FIXED_SECONDS`.
         threads, gpus: what it occupies.
@@ -40,6 +41,8 @@ class Job:
     ordered_flops: float = 0.0
     objective: str = ""
     disk: float = 0.0
+    passing: float = 0.0
+    memory: float = 0.0
     text: tuple[str, float] = ("", 0.0)
     fixed: str = "light"
     threads: int = 1

@@ -74,6 +74,7 @@ def render(
     ]  # fmt: skip
     lines += ["", _longest(critical_path(jobs, durations))]
     lines += ["", "Memory of a training job at its peak:", _memory(cfg, jobs)]
+    lines += ["", "From text to tokens: disk, and memory of a job at its peak:", _text(jobs)]
     if speed.train and speed.origin.startswith("measured"):
         shown = ", ".join(f"{n} {speed.train[n] / 1e9:.1f}/{speed.forward[n] / 1e9:.1f}" for n in speed.train)
         start = f"{speed.start or 0:.1f} s to start a job"
@@ -124,6 +125,19 @@ def _memory(cfg: Config, jobs: Sequence[Job]) -> str:
         for n in memory.needs(cfg, jobs, text.vocabulary(cfg.raw["tokenizer"]))
     ]
     return _table(["scale", "objective", "parameters", "blocks at once", "memory"], rows, left=2)
+
+
+def _text(jobs: Sequence[Job]) -> str:
+    steps: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.memory:
+            steps.setdefault(job.name.split()[0], []).append(job)
+    rows = [
+        [step, str(len(mine)), _bytes(sum(j.disk for j in mine)), _bytes(sum(j.passing for j in mine)),
+         _bytes(max(j.memory for j in mine))]
+        for step, mine in steps.items()
+    ]  # fmt: skip
+    return _table(["step", "jobs", "disk", "for a while", "memory"], rows)
 
 
 def _by_method(cfg: Config, jobs: Sequence[Job], durations: Sequence[float], speed: Speed) -> list[list[str]]:

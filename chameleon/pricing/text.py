@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chameleon.data.corpora.parts.files import ranges_of
 from chameleon.experiment import checkpoints
 from chameleon.experiment.config import Config
 from chameleon.pricing.job import Job
@@ -26,6 +27,13 @@ SECONDS_PER_MB = {
 FIXED_SECONDS = {"light": 1.0, "torch": 3.0, "regression": 8.0, "fewshot": 20.0, "report": 60.0}
 #: Parquet bytes per byte of text.
 PARQUET = 0.5
+#: Megabytes of a process by kind of job: without text, for each of text that it holds, and the most that it
+#: holds: of its own part (read, prepare), of a range of ids (gather), of a domain (the others). Measured at 8
+#: and 80 MB of text in benchmarks/corpora.py's layout; threads of `prepare` are processes.
+MEMORY = {
+    "read": (180, 8, 32), "gather": (200, 5, math.inf), "choose": (190, 5, 64), "prepare": (220, 6, 32),
+    "tokenizer": (160, 2, 64), "tokens": (420, 4, 64), "assemble": (45, 2, 64),
+}  # fmt: skip
 #: Bytes of a synthetic document.
 SYNTHETIC_BYTES = 600
 
@@ -78,18 +86,28 @@ def download(cfg: Config, corpus: str) -> float:
 def prepared(cfg: Config, corpus: str) -> list[Job]:
     """Return the jobs that prepare a corpus, in parts where the config says so."""
     size, parts, end = megabytes(cfg, corpus), _parts(cfg), f"prepare {corpus}"
+    threads, disk = cfg.raw["threads"]["prepare"], size * 1e6 * PARQUET
     fetch = Job(f"fetch {corpus}", "fetch", text=("fetch", download(cfg, corpus)), here=True)
-    last = Job(end, "prepare", text=("prepare", size), disk=size * 1e6 * PARQUET,
-               threads=cfg.raw["threads"]["prepare"], needs=(fetch.name,))  # fmt: skip
+    last = Job(end, "prepare", text=("prepare", size), disk=disk, passing=2 * disk, threads=threads,
+               memory=threads * _memory("prepare", size), needs=(fetch.name,))  # fmt: skip
     if parts == 1:
         return [fetch, last]
-    reads = [Job(f"read {corpus} {i}", "prepare", text=("read", size / parts), needs=(fetch.name,))
-             for i in range(parts)]  # fmt: skip
+
+    def part(step: str, i: int, memory: float, needs: tuple[str, ...]) -> Job:
+        return Job(f"{step} {corpus} {i}", "prepare", text=(step, size / parts), passing=disk / parts,
+                   memory=memory, needs=needs)  # fmt: skip
+
+    reads = [part("read", i, _memory("read", size / parts), (fetch.name,)) for i in range(parts)]
     names = tuple(job.name for job in reads)
-    gathers = [Job(f"gather {corpus} {i}", "prepare", text=("gather", size / parts), needs=names)
-               for i in range(parts)]  # fmt: skip
+    gathers = [part("gather", i, _memory("gather", size / ranges_of(parts)), names) for i in range(parts)]
     needs = (fetch.name, *names, *(job.name for job in gathers))
-    return [fetch, *reads, *gathers, replace(last, text=("choose", size), needs=needs)]
+    memory = threads * _memory("choose", size / len(cfg.domains_of(corpus)))
+    return [
+        fetch,
+        *reads,
+        *gathers,
+        replace(last, text=("choose", size), passing=0, memory=memory, needs=needs),
+    ]
 
 
 def tokenizer(cfg: Config) -> Job:
@@ -97,25 +115,38 @@ def tokenizer(cfg: Config) -> Job:
     learnt = cfg.tokenizer_corpora
     domains = sum(len(cfg.domains_of(corpus)) for corpus in learnt)
     size = cfg.raw["tokenizer"].get("bytes_per_domain", 0) * domains / 1e6
-    needs = tuple(f"prepare {corpus}" for corpus in learnt)
-    threads = cfg.raw["threads"]["tokenize"]
-    return Job("tokenizer", "tokenizer", text=("tokenizer", size), threads=threads, needs=needs)
+    # The rule waits for all corpora.
+    needs = tuple(f"prepare {corpus}" for corpus in dict.fromkeys((*cfg.corpora, *learnt)))
+    held = max((megabytes(cfg, corpus) / len(cfg.domains_of(corpus)) for corpus in learnt), default=0.0)
+    return Job("tokenizer", "tokenizer", text=("tokenizer", size), threads=cfg.raw["threads"]["tokenize"],
+               memory=_memory("tokenizer", held), needs=needs)  # fmt: skip
 
 
 def tokens(cfg: Config, corpus: str, vocab: int) -> list[Job]:
     """Return the jobs that write a corpus's token shards, in parts where the config says so."""
     size, parts, threads = megabytes(cfg, corpus), _parts(cfg), cfg.raw["threads"]["tokenize"]
-    needs = (f"prepare {corpus}", "tokenizer")
+    needs, held = (f"prepare {corpus}", "tokenizer"), size / len(cfg.domains_of(corpus))
     disk = size * 1e6 / bytes_per_token(vocab) * (2 if vocab <= 2**16 else 4)
-    last = Job(f"tokens {corpus}", "tokens", text=("tokens", size), threads=threads, disk=disk, needs=needs)
+    # Both import transformers, which takes as long as torch.
+    last = Job(f"tokens {corpus}", "tokens", text=("tokens", size), fixed="torch", threads=threads,
+               disk=disk, passing=disk, memory=_memory("tokens", held), needs=needs)  # fmt: skip
     if parts == 1:
         return [last]
-    kind = ("tokens", size / parts)
     encoded = [
-        Job(f"encode {corpus} {i}", "tokens", text=kind, threads=threads, needs=needs) for i in range(parts)
+        replace(
+            last, name=f"encode {corpus} {i}", text=("tokens", size / parts), disk=0, passing=disk / parts
+        )
+        for i in range(parts)
     ]
     after = (*needs, *(job.name for job in encoded))
-    return [*encoded, replace(last, text=("assemble", size), needs=after)]
+    memory = _memory("assemble", held)
+    return [*encoded, replace(last, text=("assemble", size), passing=0, memory=memory, needs=after)]
+
+
+def _memory(kind: str, held: float) -> float:
+    """Return the bytes of a process that holds so many megabytes of text, at most as many as it ever does."""
+    alone, times, most = MEMORY[kind]
+    return (alone + times * min(held, most)) * 1e6
 
 
 def _parts(cfg: Config) -> int:
