@@ -77,8 +77,14 @@ class NestedMixingLaw(LawMethod):
         ]
 
     def rows(self, inputs: MethodInputs, names: list[str]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-        """Return mixtures and the losses foretold at the base run's length; `exponent` and `step_error`."""
+        """Return mixtures and the losses foretold at the base run's length; `exponent` and `step_error`.
+
+        Raises:
+            UserError: runs that were not made for this method, as those of `score-method`: all of one length.
+        """
         params, lengths = inputs.params, np.array(inputs.params["steps"], dtype=np.float64)
+        if _id(params["steps"][0], 0) not in inputs.runs:
+            raise UserError(f"method {self.name}: needs runs of several lengths; these are all of one")
         found = []
         for steps in params["steps"]:
             runs = {_id(steps, i): inputs.runs[_id(steps, i)] for i in range(params["mixtures"])}

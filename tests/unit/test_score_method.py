@@ -121,6 +121,8 @@ def test_bad_input():
             scoring.score(planted(), name, {})
     with pytest.raises(UserError, match="it foretells nothing with these parameters"):
         scoring.score(planted(), "data_mixing_law", {"target": "code"})
+    with pytest.raises(UserError, match="method nested_mixing_law: needs runs of several lengths"):
+        scoring.score(planted(), "nested_mixing_law", {})
     with pytest.raises(UserError, match="--folds: 1"):
         scoring.score(planted(), "data_mixing_law", {}, folds=1)
 
