@@ -19,8 +19,9 @@ import numpy as np
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 PLAIN = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 
-#: Stretches that are remembered; when there are more, all are forgotten.
-REMEMBERED = 500_000
+#: Stretches that are remembered, of so many ids each on average; when there are more, all are forgotten.
+#: Scripts without spaces have long ones, which do not come again.
+REMEMBERED, EACH = 500_000, 8
 
 #: White space as Unicode has it; Python takes four separators for it as well.
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -97,7 +98,7 @@ class _Stretches:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if len(self._ends) > REMEMBERED:
+        if max(len(self._ends), len(self._ids) // EACH) > REMEMBERED:
             for known in (self._spaced, self._whole):
                 known.clear()
             self._ids, self._ends = array("I"), array("q", [0])

@@ -84,8 +84,10 @@ def test_ids_are_the_tokenizers_own_among_blanks(both, texts):
     assert fast(texts) == own(texts), "and once the stretches are known"
 
 
-def test_what_is_forgotten_is_encoded_again(both, folder, monkeypatch):
-    monkeypatch.setattr(bpe, "REMEMBERED", 50)
+@pytest.mark.parametrize(("stretches", "each"), [(50, 8), (10**6, 1e-4)])
+def test_what_is_forgotten_is_encoded_again(both, folder, monkeypatch, stretches, each):
+    monkeypatch.setattr(bpe, "REMEMBERED", stretches)
+    monkeypatch.setattr(bpe, "EACH", each)
     own, fast = both
     texts = pd.read_parquet(folder / "whale.parquet")["text"].tolist()
     assert [ids for i in range(0, 60, 7) for ids in fast(texts[i : i + 7])] == own(texts[:63])

@@ -118,12 +118,14 @@ def _spaced(text: str) -> str:
 
 
 class _WordCodes(dict[str, int]):
-    """CRC-32 of a word, remembered: text repeats its words."""
+    """CRC-32 of a word, remembered unless it is long: text repeats its words."""
 
     def __missing__(self, word: str) -> int:
         if len(self) > 1_000_000:
             self.clear()
-        code = self[word] = zlib.crc32(word.encode())
+        code = zlib.crc32(word.encode())
+        if len(word) <= 64:
+            self[word] = code
         return code
 
 
