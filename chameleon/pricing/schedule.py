@@ -14,9 +14,9 @@ from chameleon.pricing.text import FIXED_SECONDS, SECONDS_PER_MB
 
 #: What the workflow starts first when several jobs are ready (the rules' `priority`).
 EARLY = ("proxy", "embed", "extra", "swarm", "weights")
-#: What `Queue` says of a cluster unless it is told: seconds of a job's start as measured here
-#: (docs/PERFORMANCE.md), and two lines of profiles/slurm/profile.yaml.
-START, LOOK, LIMIT = 10.0, 10.0, 20
+#: What `Queue` says of a cluster unless it is told: two starts of Snakemake of 2.9 core-seconds each (on an
+#: EPYC; docs/PERFORMANCE.md), and two lines of profiles/slurm/profile.yaml.
+START, LOOK, LIMIT = 6.0, 10.0, 20
 #: By so many seconds more Snakemake waits after every look that finds no job done, up to so many; both are
 #: the executor's (snakemake-executor-plugin-slurm 2.8, `check_active_jobs`).
 SLOWER, SLOWEST = 10.0, 180.0

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean as mean
@@ -62,6 +63,19 @@ def on_nodes(run: Run, up: Cluster) -> dict[str, list[float]]:
     return found
 
 
+def started(run: Run, up: Cluster, seconds: Sequence[float]) -> float:
+    """Return the seconds on a node before a job's command, by a run that prepares text alone.
+
+    Args:
+        run: a checkout of its own.
+        up: the cluster.
+        seconds: of each of these jobs, by the plan.
+    """
+    run.start(*PROFILE, "--until", "prepare")
+    run.end()
+    return mean(on_nodes(run, up)["prepare"]) - mean(seconds)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=45, help="everything is ended after so many")
@@ -69,7 +83,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: ended from outside"))
     configs = ("configs/smoke.yaml", "overlay.yaml")
     with tempfile.TemporaryDirectory(prefix="slurm-") as name:
-        runs = [Run(Path(name, kind), dict(os.environ), until) for kind in ("first", "whole")]
+        runs = [Run(Path(name, kind), dict(os.environ), until) for kind in ("first", "whole", "last")]
         try:
             install()
             for run in runs:
@@ -83,15 +97,12 @@ def main() -> int:
                 stages[job.stage].append(spent)
             with cluster(Path(name, "cluster")) as up:
                 wait = waited(up)
-                first, whole = runs
+                first, whole, last = runs
                 for run in runs:
                     run.env.update(up.env)
-                first.start(*PROFILE, "--until", "prepare")
-                first.end()
-                start = mean(on_nodes(first, up)["prepare"]) - mean(stages["prepare"])
-                print(
-                    f"plan --measure --wait {wait / 60:.3f} --start {start:.1f}: {speed.origin}", flush=True
-                )
+                start = started(first, up, stages["prepare"])
+                said = f"plan --measure --wait {wait / 60:.3f} --start {start:.1f}"
+                print(f"{said}: {speed.origin}", flush=True)
                 queue = Queue(wait, start=start, look=LOOK, limit=LIMIT)
                 foretold, *_ = simulate(jobs, seconds, CORES, 0, queue)
                 began = time.monotonic()
@@ -99,6 +110,7 @@ def main() -> int:
                 whole.end()
                 took = time.monotonic() - began
                 found = on_nodes(whole, up)
+                after = started(last, up, stages["prepare"])
         except (Failed, NoSlurm) as error:
             for run in runs:
                 if (run.root / "said.log").exists():
@@ -116,6 +128,9 @@ def main() -> int:
     real = [mean(found[j.stage]) if j.stage in found else s for j, s in zip(jobs, seconds, strict=True)]
     again = start + makespan(jobs, real, CORES, 0, queue)
     print(f"given what the jobs of every stage really took the plan would have said {again:.0f} s")
+    print(
+        f"a job's start took {start:.1f} s before and {after:.1f} s after: apart where others use the machine"
+    )
     off = foretold / took - 1
     print(f"start to end: plan {foretold:.0f} s, real {took:.0f} s; {off:+.0%}, {APART:.0%} allowed")
     return int(abs(off) > APART)
