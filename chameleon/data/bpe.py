@@ -25,10 +25,10 @@ REMEMBERED, EACH = 500_000, 8
 
 #: White space as Unicode has it; Python takes four separators for it as well.
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-# Cut before every run of blanks, and before its last one where that is a space that a word follows.
-_STRETCH = re.compile(f" [^{BLANKS}]+|[{BLANKS}]+(?= [^{BLANKS}])|[{BLANKS}]*[^{BLANKS}]+|[{BLANKS}]+")
-# Where cutting before every space would cut a run of blanks elsewhere.
-_IN_A_RUN = f" (?:[{BLANKS}]|$)"
+# Runs of blanks but for their last one, if a word follows; words with that one; runs at the end.
+_STRETCH = re.compile(f"[{BLANKS}]+(?=[{BLANKS}][^{BLANKS}])|[{BLANKS}]?[^{BLANKS}]+|[{BLANKS}]+")
+# Where a cut before every space and every line's end would be in the midst of a run, and some more places.
+_IN_A_RUN = f" (?:[{BLANKS}]|$)|[{BLANKS}]\n(?:[{BLANKS}]|$)"
 
 # From an Arrow array of texts to one of lists of ids (uint32).
 Encode = Callable[[Any], Any]
@@ -79,16 +79,16 @@ def fast(tokenizer: Any) -> Encode | None:
 class _Stretches:
     """Encodes texts by their stretches, which are remembered.
 
-    GPT-2's words begin with one space at most and hold no other blank, and what a run of blanks falls into
-    depends on nothing but itself and what it ends before. So the ids of a text are those of its stretches, if
-    each of them begins where a run of blanks begins, or with the space between such a run and a word.
+    GPT-2's words begin with one space at most and hold no other blank, and of a run of blanks before a word
+    the last one is apart from the others, which are together. So a text has the ids of its stretches one by one,
+    if each begins with the first blank of a run or with the last one before a word.
     """
 
     def __init__(self, encoding: Any, ranks: dict[bytes, int]) -> None:
         self._encoding = encoding
         self._bytes = np.zeros(max(ranks.values()) + 1, np.int64)
         self._bytes[list(ranks.values())] = [len(token) for token in ranks]
-        # From a stretch without its space in front, if it has one, to its number; whole ones apart.
+        # From a stretch to its number: those that begin with a space without it, or whole.
         self._spaced: dict[str, int] = {}
         self._whole: dict[str, int] = {}
         self._ids, self._ends = array("I"), array("q", [0])
@@ -111,10 +111,11 @@ class _Stretches:
         return pa.concat_arrays([plain, others]).take(pa.array(order))
 
     def _between_spaces(self, texts: Any) -> Any:
-        """Encode texts that may be cut before every space."""
+        """Encode texts that may be cut before every space and every line's end."""
         import pyarrow.compute as pc
 
-        cut = pc.split_pattern(texts, " ")
+        # A space is never before a line's end here.
+        cut = pc.split_pattern(pc.replace_substring(texts, "\n", " \n"), " ")
         firsts = cut.offsets.to_numpy()
         stretches = cut.values.dictionary_encode()
         numbers = self._numbers(stretches.dictionary.to_pylist(), self._spaced, " ")
@@ -126,7 +127,7 @@ class _Stretches:
         return self._together(numbers, places, firsts)
 
     def _in_runs(self, texts: Sequence[str]) -> Any:
-        """Encode texts of which some spaces stand among other blanks."""
+        """Encode any texts."""
         import pyarrow as pa
 
         cut = [_STRETCH.findall(text) for text in texts]
@@ -136,7 +137,10 @@ class _Stretches:
         return self._together(numbers, stretches.indices.to_numpy(), firsts)
 
     def _numbers(self, stretches: list[str], known: dict[str, int], before: str) -> np.ndarray:
-        """Return the numbers of different stretches, each with `before` in front; encode the new ones."""
+        """Return the numbers of different stretches; encode the new ones.
+
+        Those that begin with no blank have `before` in front.
+        """
         numbers = np.fromiter(map(known.get, stretches, repeat(-1)), np.int64, len(stretches))
         new = np.flatnonzero(numbers < 0)
         if len(new):
@@ -147,7 +151,8 @@ class _Stretches:
             # What ends in a blank would make one run with what follows.
             for word in words:
                 if word not in known:
-                    ids = np.array(self._encoding.encode_ordinary(before + word), np.uint32)
+                    told = word if word[:1] == "\n" else before + word
+                    ids = np.array(self._encoding.encode_ordinary(told), np.uint32)
                     self._remember([word], known, ids, np.array([len(ids)]))
             numbers[new] = [known[word] for word in words]
         return numbers
@@ -158,12 +163,12 @@ class _Stretches:
         self._ids.frombytes(ids.tobytes())
 
     def _as_one(self, words: list[str], before: str) -> tuple[np.ndarray, np.ndarray]:
-        """Encode words, each with `before` in front, as one text; return the ids and where those of each end.
+        """Encode words as one text; return the ids and where those of each end.
 
-        None of them ends in a blank. So one may follow another if it begins with a blank; if not, it gets a
-        line's end in front, which is a token of its own there.
+        None of them ends in a blank. So one may follow another if it begins with a blank, as those with
+        `before` in front do; if not, it gets a line's end in front, which is a token of its own there.
         """
-        fronts = [before or ("" if word[0] in BLANKS else "\n") for word in words]
+        fronts = ["" if word[0] in BLANKS else before or "\n" for word in words]
         text = "".join(chain.from_iterable(zip(fronts, words, strict=True)))
         ids = self._encoding.encode_to_numpy(text, disallowed_special=())
         own = np.fromiter(map(bool, fronts), bool, len(words))
