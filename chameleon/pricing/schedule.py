@@ -49,8 +49,11 @@ class Queue:
 def seconds(job: Job, speed: Speed) -> float:
     """Return the wall-clock seconds of a job on its threads; on n GPUs it trains n times as fast, at best."""
     kind, size = job.text
-    total = SECONDS_PER_MB[kind] * size / job.threads if kind else 0.0
-    total += speed.start if job.fixed == "torch" and speed.start is not None else FIXED_SECONDS[job.fixed]
+    total = FIXED_SECONDS[job.fixed] + (SECONDS_PER_MB[kind] * size / job.threads if kind else 0.0)
+    if (
+        speed.start is not None
+    ):  # a machine that starts sooner than that of the constants does this sooner too
+        total *= speed.start / FIXED_SECONDS["torch"]
     # Measured by time where it was: an objective's operations run at another speed than a plain step's.
     train = job.train_flops / speed.train.get(job.scale, DEFAULT_FLOPS)
     if job.objective in speed.objectives:

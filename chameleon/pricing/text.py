@@ -1,8 +1,8 @@
 """The jobs from text to tokens, and what the plan assumes about text and about work that no token pays.
 
-The seconds were measured on one core of the machine that docs/DECISIONS.md names; `--measure` replaces the
-start-up of a process only. Corpora dominate nothing in a default run: factors of two here move the total by
-minutes.
+The seconds were measured on one core of the machine that docs/DECISIONS.md names; `--measure` scales them by
+how long a process takes to start here. Corpora dominate nothing in a default run: factors of two here move
+the total by minutes.
 """
 
 import math

@@ -193,9 +193,11 @@ def test_seconds_of_a_job():
     )
     own = Job("a", "extra", scale="s", train_flops=20, objective="k", fixed="torch")
     assert seconds(own, found) == 1 + 2 * 3 / 2, "timed: three plain steps for the operations of two"
-    assert seconds(Job("a", "prepare", text=("prepare", 10), threads=2), found) == pytest.approx(
-        text.FIXED_SECONDS["light"] + text.SECONDS_PER_MB["prepare"] * 5
-    )
+    read = Job("a", "prepare", text=("prepare", 10), threads=2)
+    as_assumed = text.FIXED_SECONDS["light"] + text.SECONDS_PER_MB["prepare"] * 5
+    assert seconds(read, replace(found, start=None)) == pytest.approx(as_assumed)
+    # Here a process starts in a second, not three.
+    assert seconds(read, found) == pytest.approx(as_assumed / text.FIXED_SECONDS["torch"])
 
 
 def test_the_plan_is_printed_for_files_laid_over_each_other(raw, tmp_path, monkeypatch, capsys):
