@@ -80,8 +80,8 @@ class _Stretches:
     """Encodes texts by their stretches, which are remembered.
 
     GPT-2's words begin with one space at most and hold no other blank, and of a run of blanks before a word
-    the last one is apart from the others, which are together. So a text has the ids of its stretches one by one,
-    if each begins with the first blank of a run or with the last one before a word.
+    the last one is apart from the others, which are together. So a text has the ids of its stretches, if each
+    of them begins with the first blank of a run or with the last one before a word.
     """
 
     def __init__(self, encoding: Any, ranks: dict[bytes, int]) -> None:
