@@ -11,7 +11,7 @@ from chameleon.reporting import catalogue
 from chameleon.reporting.catalogue import CORPUS_TABLES, FIGURES, OVERALL_TABLES, TABLES
 
 REPORT = Path(__file__).parents[2] / "workflow" / "report"
-NAMES = ["workflow", "summary", *(f"table_{t}" for t in (*TABLES, *OVERALL_TABLES, *CORPUS_TABLES)),
+NAMES = ["workflow", "summary", "page", *(f"table_{t}" for t in (*TABLES, *OVERALL_TABLES, *CORPUS_TABLES)),
          *(f"figure_{f}" for f in FIGURES)]  # fmt: skip
 KINDS = {"a": "pretrain", "b": "transfer", "c": "finetune", "d": "finetune"}
 
