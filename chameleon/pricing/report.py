@@ -1,7 +1,6 @@
 """Prints the plan: what runs, per stage and per method, and how long it takes on this many cores."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from chameleon.experiment import specs
 from chameleon.experiment.config import Config
@@ -251,15 +250,3 @@ def _short(number: float) -> str:
 
 def _bytes(number: float) -> str:
     return "0" if number == 0 else f"{_short(number)}B"
-
-
-def summary(cfg: Config, jobs: Sequence[Job], durations: Sequence[float], cores: int) -> Mapping[str, Any]:
-    """Return the totals as numbers: jobs, tokens, flops, disk (bytes), job_hours, hours."""
-    return {
-        "jobs": len(jobs),
-        "tokens": sum(j.tokens for j in jobs),
-        "flops": sum(j.flops for j in jobs),
-        "disk": sum(j.disk for j in jobs),
-        "job_hours": sum(durations) / 3600,
-        "hours": makespan(jobs, durations, cores) / 3600,
-    }

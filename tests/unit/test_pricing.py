@@ -212,11 +212,10 @@ def test_the_plan_is_printed_for_files_laid_over_each_other(raw, tmp_path, monke
     cfg = load_files(["config.yaml", "over.yaml", "more.yaml"])
     assert cfg.seeds == [7] and cfg.raw["scenarios"]["toy"]["base"] == {"scale": "tiny", "steps": 16}
     assert cfg.raw["scenarios"]["toy"]["proxy"] == raw["scenarios"]["toy"]["proxy"], "mappings are merged"
-    jobs, durations, _ = report.make(cfg, 2, flops=1e9)
-    numbers = report.summary(cfg, jobs, durations, 2)
-    assert numbers["jobs"] == 11 and f"{numbers['flops']:.2e}" in printed
+    jobs, _, _ = report.make(cfg, 2, flops=1e9)
+    assert len(jobs) == 11 and f"{sum(job.flops for job in jobs):.2e}" in printed
     # The base run's 16 steps of 4 blocks, and the test of three domains.
-    assert numbers["tokens"] == 16 * 4 * 16 + 3 * 320
+    assert sum(job.tokens for job in jobs) == 16 * 4 * 16 + 3 * 320
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys):
