@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given["argv"] = sys.argv[1:] if argv is None else argv
     try:
         code = handler(**given)
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

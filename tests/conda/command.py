@@ -112,4 +112,7 @@ def attempt(file: Path, prefix: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    # Not by the interpreter's own end: py-rattler's threads have been seen to end it by a signal, all work done.
+    os._exit(code)
