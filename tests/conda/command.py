@@ -114,5 +114,5 @@ def attempt(file: Path, prefix: Path) -> int:
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     sys.stdout.flush()
-    # Not by the interpreter's own end: py-rattler's threads have been seen to end it by a signal, all work done.
+    # Not by the interpreter's own end: py-rattler's threads have been seen to end that by a signal.
     os._exit(code)
