@@ -197,17 +197,27 @@ def _load(source: str, where: str) -> Any:
     Raises:
         UserError: it cannot be loaded, has no fast form, or ids far beyond the number of its tokens.
     """
-    from transformers import AutoTokenizer
-
     _check_ids(source, where)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = _reader(source).from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # whatever a library makes of a folder that holds something else
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{where}: cannot load {source!r}: {reason}") from error
     if not tokenizer.is_fast:
         raise UserError(f"{where}: {source!r} has no fast form (tokenizer.json)")
     return tokenizer
+
+
+def _reader(source: str) -> Any:
+    """Return the class that reads a tokenizer, of one that `train_tokenizer` made without importing torch."""
+    from transformers import PreTrainedTokenizerFast
+
+    settings = Path(source) / "tokenizer_config.json"
+    if settings.is_file() and read_json(settings).get("tokenizer_class") == PreTrainedTokenizerFast.__name__:
+        return PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
 
 
 def _load_gpt2(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Any:
