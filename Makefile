@@ -22,6 +22,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Nothing of the user's other installations may leak in.
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH
+# A machine that is set not to keep compiled modules would compile ours anew in every job.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Snakemake and other libraries keep a cache in the home. Where that cannot be written (containers, nodes of a
 # cluster), theirs goes where our downloads go.

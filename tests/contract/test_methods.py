@@ -49,12 +49,14 @@ EXAMPLES = {
     # Their own defaults fit and simulate for seconds.
     "climb": lambda domains: {"rounds": [6, 3, 2], "candidates": 1000, "folds": 3},
     "medu": lambda domains: {"ratings": str(RATINGS), "scale": [1, 5]},
-    "mixture_reuse": lambda domains: {"kept": sorted(domains)[:2], "folds": 3},
+    "mixture_reuse": lambda domains: {"kept": sorted(domains)[:2], "folds": 2},
+    "data_mixing_law": lambda domains: {"folds": 2},
+    "olmix": lambda domains: {"folds": 2},
     "mde": lambda domains: {"candidates": 500, "folds": 3},
     "demix": lambda domains: {"rounds": [6, 3], "candidates": 500, "steps": 4},
     "regmean": lambda domains: {"rounds": [6, 3], "candidates": 500},
     "duet": lambda domains: {"initial": 3, "iterations": 3, "candidates": 300},
-    "nested_mixing_law": lambda domains: {"mixtures": 8, "folds": 3},
+    "nested_mixing_law": lambda domains: {"mixtures": 8, "folds": 2},
     "da2": lambda domains: {"candidates": 500},
     "regmix": lambda domains: {"num_proxies": 12, "candidates": 1000, "folds": 3},
 }  # fmt: skip
