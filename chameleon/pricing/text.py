@@ -32,8 +32,10 @@ PARQUET = 0.5
 #: and 80 MB of text in benchmarks/corpora.py's layout; threads of `prepare` are processes.
 MEMORY = {
     "read": (180, 8, 32), "gather": (200, 5, math.inf), "choose": (190, 5, 64), "prepare": (220, 6, 32),
-    "tokenizer": (160, 2, 64), "tokens": (420, 4, 64), "assemble": (45, 2, 64),
+    "tokenizer": (160, 2, 64), "tokens": (250, 4, 64), "assemble": (45, 2, 64),
 }  # fmt: skip
+#: More of them where the tokenizer is not one of ours: what reads it imports torch.
+OTHERS = 170
 #: Bytes of a synthetic document.
 SYNTHETIC_BYTES = 600
 
@@ -127,9 +129,10 @@ def tokens(cfg: Config, corpus: str, vocab: int) -> list[Job]:
     size, parts, threads = megabytes(cfg, corpus), _parts(cfg), cfg.raw["threads"]["tokenize"]
     needs, held = (f"prepare {corpus}", "tokenizer"), size / len(cfg.domains_of(corpus))
     disk = size * 1e6 / bytes_per_token(vocab) * (2 if vocab <= 2**16 else 4)
+    memory = _memory("tokens", held) + 1e6 * OTHERS * (cfg.raw["tokenizer"]["kind"] != "bpe")
     # Both import transformers, which takes as long as torch.
     last = Job(f"tokens {corpus}", "tokens", text=("tokens", size), fixed="torch", threads=threads,
-               disk=disk, passing=disk, memory=_memory("tokens", held), needs=needs)  # fmt: skip
+               disk=disk, passing=disk, memory=memory, needs=needs)  # fmt: skip
     if parts == 1:
         return [last]
     encoded = [
