@@ -205,6 +205,14 @@ def test_the_console_script_is_the_module():
     assert one.stdout == other.stdout and "data_mixing_law" in one.stdout
 
 
+def test_nothing_that_a_library_leaves_changes_how_a_command_ended():
+    """What dies at the interpreter's end comes after the work: the exit code is what the command returned."""
+    code = "import atexit, os, runpy, sys; atexit.register(os.abort); sys.argv = ['chameleon', 'methods']; "
+    code += "runpy.run_module('chameleon', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "data_mixing_law" in done.stdout and "Cost beyond" in done.stdout
+
+
 def test_a_reader_that_has_seen_enough_is_no_mistake():
     """`chameleon methods | head -1` ends in silence."""
     command = [sys.executable, "-u", "-m", "chameleon", "methods"]
