@@ -209,7 +209,7 @@ def _load(source: str, where: str) -> Any:
 
 
 def _reader(source: str) -> Any:
-    """Return the class that reads a tokenizer; one that we trained ourselves is read without importing torch."""
+    """Return the class that reads a tokenizer; one of ours is read without importing torch."""
     from transformers import PreTrainedTokenizerFast
 
     settings = Path(source) / "tokenizer_config.json"
