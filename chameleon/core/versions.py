@@ -19,7 +19,7 @@ STAGES: dict[str, int] = {
     "fewshot": 1,
     "collect": 4,
     "tables": 5,
-    "figures": 6,
+    "figures": 7,
     "page": 1,
     "sensitivity": 1,
 }

@@ -34,7 +34,8 @@ TABLES = {"main": "tested documents unseen fewshot costs weights", "details": "t
           "forecast": "foretold tested", "krls": "krls", "epochs": "epochs", "fewshot": "fewshot",
           "costs": "costs tests", "transfer_cost": "costs",
           "published": "tested fewshot costs"}  # fmt: skip
-FIGURES = {"ranks": "tested weights", "relative_perplexity": "tested", "learning_curves": "curves",
+FIGURES = {"ranks": "tested weights", "distance": "tested weights curves",
+           "relative_perplexity": "tested", "learning_curves": "curves",
            "learning_curves_domains": "curves", "forgetting": "tested kept", "weights": "weights curves",
            "weights_over_time": "weights trajectory curves",
            "affinity": "affinity", "krls": "krls", "pca": "pca", "fewshot": "fewshot",

@@ -42,6 +42,7 @@ CORPUS_TABLES: tuple[str, ...] = ("corpora", "licences")
 #: Figures of every scenario, in reading order, with the kinds of scenarios that have them.
 FIGURES: dict[str, tuple[str, ...]] = {
     "ranks": KINDS,
+    "distance": ("pretrain", "transfer"),
     "relative_perplexity": KINDS,
     "learning_curves": KINDS,
     "learning_curves_domains": KINDS,
@@ -79,7 +80,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "1 Results": ("main", "details", "ranks", "relative_perplexity", "difference", "perplexity", "robust",
                   "forgetting", "published"),
     "2 Along training, noise": ("learning_curves", "learning_curves_domains", "noise"),
-    "3 Weights": ("weights", "agreement", "weights_over_time", "epochs"),
+    "3 Weights": ("weights", "agreement", "distance", "weights_over_time", "epochs"),
     "4 Why these weights": ("affinity", "krls", "pca", "proxies", "forecast"),
     # Of its own: scenarios that share a part must have the same things in it.
     "5 Unseen domains": (UNSEEN,),

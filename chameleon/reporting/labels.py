@@ -12,7 +12,13 @@ ALIGN = {1: "left", 0: "center", -1: "right"}, {1: "bottom", 0: "center", -1: "t
 
 
 def place_labels(
-    figure: Figure, axes: Axes, points: np.ndarray, labels: list[str], colour: str, avoid: list[np.ndarray]
+    figure: Figure,
+    axes: Axes,
+    points: np.ndarray,
+    labels: list[str],
+    colour: str,
+    avoid: list[np.ndarray],
+    size: float | None = None,
 ) -> None:
     """Write one label beside each point, in the direction that overlaps least.
 
@@ -25,6 +31,7 @@ def place_labels(
         labels: k texts.
         colour: of the text.
         avoid: further points not to be covered, each n x 2.
+        size: of the letters, points; None: as all text.
     """
     figure.draw_without_rendering()  # settles the layout, so that data units have their final place
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -37,7 +44,8 @@ def place_labels(
         for dx, dy in DIRECTIONS:
             distance = 9 if 0 in (dx, dy) else 6
             text = axes.annotate(label, point, xytext=(distance * dx, distance * dy), zorder=4, color=colour,
-                                 textcoords="offset points", ha=ALIGN[0][dx], va=ALIGN[1][dy])  # fmt: skip
+                                 size=size, textcoords="offset points", ha=ALIGN[0][dx],
+                                 va=ALIGN[1][dy])  # fmt: skip
             box = text.get_window_extent(renderer)
             outside = box.width * box.height - _overlap(box, inside)
             cost = outside + sum(_overlap(box, other) for other in taken)

@@ -12,6 +12,7 @@ from tidy_results import DOMAINS, POINTS, frames, perplexity, write
 
 from chameleon.core.errors import UserError
 from chameleon.reporting import catalogue, figures
+from chameleon.reporting.figures.distance import order
 from chameleon.reporting.figures.domains import align
 from chameleon.reporting.figures.style import SPARE, beyond
 from chameleon.reporting.labels import place_labels
@@ -197,6 +198,26 @@ def test_weights_over_time_shows_how_proxies_found_them(tmp_path):
     assert line.get_ydata()[0] == pytest.approx(0.309), "in the order of the file"
 
 
+def test_distance_shows_whether_it_alone_orders_the_methods(tmp_path):
+    axes = draw("distance", tmp_path, moving(frames())).axes[0]
+    assert [t.get_text() for t in axes.texts[1:]] == ["natural", "chameleon"]
+    assert "rank correlation" not in axes.texts[0].get_text(), "of two methods"
+    means = [line for line in axes.lines if len(line.get_xdata()) == 1]
+    # Natural's mixture as it was played: half of the time as written, half of it the first domain alone.
+    rows = tidy.of_scenario(tmp_path, "toy")["weights"]
+    first = rows[(rows["method"] == "natural") & (rows["step"] == 0)].groupby("domain")["weight"].mean()
+    played = np.array([0.5 * first[d] + 0.5 * (d == DOMAINS[0]) for d in DOMAINS])
+    assert means[0].get_xdata()[0] == pytest.approx(np.abs(played - 1 / len(DOMAINS)).sum() / 2)
+    assert means[0].get_ydata()[0] == pytest.approx(
+        np.mean([100 * (sum(perplexity("natural", d, s) for d in DOMAINS)
+                        / sum(perplexity("uniform", d, s) for d in DOMAINS) - 1) for s in (0, 1, 2)])
+    )  # fmt: skip
+    far = {m: {0: 0.1 * i, 1: 0.2 * i, 2: 0.3} for i, m in enumerate("abcde")}
+    moved = {m: {0: 10.0 * i, 1: -1.0 * i} for i, m in enumerate("abcde")}
+    assert order(far, moved) == pytest.approx([1, -1]), "by seed, those that all have"
+    assert order({**far, "e": {2: 0.3}}, moved) == [] == order({m: far[m] for m in "abcd"}, moved)
+
+
 def test_quality_cost_separates_what_is_free(tmp_path):
     free, paid = draw("quality_cost", tmp_path).axes
     assert free.get_xlabel() == "free" and {t.get_text() for t in free.texts} == {"uniform", "natural"}
@@ -287,7 +308,7 @@ def test_nothing_to_draw_is_said(tmp_path):
         figure = draw(name, tmp_path, methods=("uniform", "natural"))
         assert not figure.axes and "No method of scenario toy computes" in texts(figure)
     for methods in (("uniform",), ("natural", "chameleon")):
-        for name in ("relative_perplexity", "quality_cost"):
+        for name in ("distance", "relative_perplexity", "quality_cost"):
             figure = draw(name, tmp_path, methods=methods)
             assert not figure.axes and "no method to compare with uniform" in texts(figure)
     assert "moves its weights" in texts(draw("weights_over_time", tmp_path))

@@ -33,7 +33,7 @@ CHANGED = {
     "metrics/transfer/uniform/seed1.json": pages(
         "transfer",
         "main details perplexity difference robust noise",
-        "ranks relative_perplexity quality_cost",
+        "ranks distance relative_perplexity quality_cost",
     )
     | OVERALL,
     # RegMix's weights come from it, and what it foretells.
@@ -41,8 +41,8 @@ CHANGED = {
         "pretrain",
         "main details perplexity difference robust unseen noise weights agreement epochs forecast fewshot "
         "costs",
-        "ranks relative_perplexity learning_curves learning_curves_domains weights weights_over_time fewshot "
-        "quality_cost",
+        "ranks distance relative_perplexity learning_curves learning_curves_domains weights "
+        "weights_over_time fewshot quality_cost",
     )
     | OVERALL,
     "sensitivity/embeddings/steps_30/seed0.json": STUDY,

@@ -15,7 +15,7 @@ from checkout import Checkout
 
 from chameleon.core.artifacts import sha256_file
 
-PARTS = 4
+PARTS = 3
 OVERLAY = """
 results_dir: {results}
 run: [pretrain]
@@ -58,7 +58,8 @@ class Run:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         self._said = open(checkout.root / "said.txt", "a+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            ["snakemake", "--cores", "1", target, "--configfile", *overlay[1:]],
+            # Killed, it would leave its lock behind.
+            ["snakemake", "--cores", "1", "--nolock", target, "--configfile", *overlay[1:]],
             cwd=checkout.root,
             env={**os.environ, "PATH": path, "PYTHONPATH": str(checkout.root)},
             stdout=self._said,
@@ -110,8 +111,6 @@ def test_killed_in_mid_part_and_run_again_no_part_is_repeated(checkout: Checkout
         finished = [p for p in parts if p.exists()]
         assert 0 < len(finished) < PARTS
         kept |= state([*finished, *results.glob("corpora/mine/*.parquet")])
-        unlocked = checkout.snakemake("--unlock", "--configfile", *overlay[1:])
-        assert unlocked.returncode == 0, unlocked.stderr
     run = Run(checkout, overlay, target)
     run.until(lambda: all(p.exists() for p in parts))
     assert state([p for p in kept if p.exists()]).items() <= kept.items()

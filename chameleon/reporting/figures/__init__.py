@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from chameleon.reporting import catalogue
 from chameleon.reporting.figures.costs import quality_cost
 from chameleon.reporting.figures.curves import learning_curves, learning_curves_domains
+from chameleon.reporting.figures.distance import distance
 from chameleon.reporting.figures.domains import affinity, krls, pca
 from chameleon.reporting.figures.fewshot import fewshot
 from chameleon.reporting.figures.perplexity import forgetting, relative_perplexity
@@ -28,8 +29,8 @@ __all__ = ["DRAWINGS", "make_figures", "method_style"]
 #: Figure -> what draws it from the scenario's name and tidy frames.
 DRAWINGS: dict[str, Callable[[str, Frames], Figure]] = {
     drawing.__name__: drawing
-    for drawing in (ranks, relative_perplexity, learning_curves, learning_curves_domains, forgetting, weights,
-                    weights_over_time, affinity, krls, pca, fewshot, quality_cost)
+    for drawing in (ranks, distance, relative_perplexity, learning_curves, learning_curves_domains,
+                    forgetting, weights, weights_over_time, affinity, krls, pca, fewshot, quality_cost)
 }  # fmt: skip
 
 

@@ -46,6 +46,7 @@ STYLES = {
     "datamodel": ("#44AA99", "^"), "nested_mixing_law": ("#AA4488", "*"), "modular_merge": ("#332288", "D"),
     "regmean": ("#332288", "8"), "duet": ("#332288", "s"), "medu": ("#56B4E9", "p"), "da2": ("#56B4E9", "h"),
     "chameleon_lexical": ("#8A8A8A", "2"), "chameleon_sentence": ("#8A8A8A", "4"),
+    "chameleon_lexical_scaled": ("#B4B4B4", "2"), "chameleon_sentence_scaled": ("#B4B4B4", "4"),
     "swarm_best": ("#C8C8C8", "3"),
 }  # fmt: skip
 #: For methods that are not named above and are no variant of one; which one is a function of the name.

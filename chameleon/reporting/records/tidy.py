@@ -32,8 +32,8 @@ METHODS = ("uniform", "natural", "temperature", "unimax", "medu", "da2", "fixed"
            "olmix", "mixture_reuse", "utilimax", "mixmin", "demix", "modular_merge", "regmean", "duet",
            "aioli", "aioli_mean", "aioli_regmix", "skill_it", "odm", "ado", "rnb", "pike", "chameleon",
            "chameleon_scaled", "chameleon_retrained", "chameleon_pt", "chameleon_ft",
-           "chameleon_permuted", "chameleon_untrained", "chameleon_lexical", "chameleon_sentence",
-           "single_domain", "swarm_best")  # fmt: skip
+           "chameleon_permuted", "chameleon_untrained", "chameleon_lexical", "chameleon_lexical_scaled",
+           "chameleon_sentence", "chameleon_sentence_scaled", "single_domain", "swarm_best")  # fmt: skip
 YARDSTICK = "uniform"
 #: What `domain_or_task` says of a mean over several domains: all, and in a transfer those kept and those new.
 GROUPS = {"mean": "", "mean_old": ", old domains", "mean_new": ", new domains"}
