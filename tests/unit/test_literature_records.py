@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from chameleon.reporting.figures.distance import from_uniform, order
 from chameleon.reporting.records import tidy
+from chameleon.reporting.statistics.comparisons import differences
 from chameleon.reporting.tables.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,3 +47,23 @@ def test_the_table_in_the_documents_follows_from_the_records(frames, scenario, h
     for method, cells in printed.items():
         # Mean perplexity and its difference to uniform.
         assert cells[:2] == made[method][:2], method
+
+
+@pytest.mark.parametrize(
+    ("scenario", "methods", "perplexity", "log"),
+    [("pretrain", 32, "0.93", "0.85"), ("transfer", 37, "0.95", "0.92")],
+)
+def test_how_distance_from_uniform_orders_the_methods_is_as_printed(
+    frames, scenario, methods, perplexity, log
+):
+    far = from_uniform(frames[scenario])
+    del far["uniform"]
+    assert len(far) == methods
+    said = []
+    for metric in ("mean_perplexity", "mean_log_perplexity"):
+        moved = {m: differences(frames[scenario]["metrics"], m, "uniform", "mean", metric) for m in far}
+        said.append(f"{sum(order(far, moved)) / 3:.2f}")
+    assert said == [perplexity, log]
+    for page in ("docs/RESULTS.md", "README.md"):
+        assert perplexity in (ROOT / page).read_text(encoding="utf-8")
+    assert log in (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from chameleon.reporting.figures.style import (
     BAND,
@@ -14,6 +14,7 @@ from chameleon.reporting.figures.style import (
     beyond,
     is_control,
     method_style,
+    percent_scale,
     seeds,
     statement,
     stripes,
@@ -36,8 +37,8 @@ from chameleon.reporting.statistics.stats import Estimate
 FREE = 1e-3
 #: More methods than this are listed, one a row: points with names beside them run into each other.
 MOST = 14
-#: Height of a row of the list and of what stands around the rows, inches; up to here (%) the scale is linear.
-ROW, REST, LINEAR = 0.25, 1.5, 5.0
+#: Height of a row of the list and of what stands around the rows, inches.
+ROW, REST = 0.25, 1.5
 
 
 def quality_cost(scenario: str, frames: Frames) -> Figure:
@@ -178,11 +179,7 @@ def cost_list(known: Mapping[str, Estimate], price: Mapping[str, float], apart: 
         colour, marker = method_style(method)
         x = price[method] if price[method] >= free else least / 10
         cost.plot(x, y, marker=marker, color=colour, markersize=7, linestyle="none")
-    quality.set_xscale("symlog", linthresh=LINEAR)
-    ends = [x for e in known.values() for x in (e.mean, e.low, e.high) if x is not None]
-    ticks = [t for t in (-100, -30, -10, -5, 0, 5, 10, 30, 100, 300) if min(ends) <= t <= max(ends) or t == 0]
-    quality.set_xticks(ticks, [f"{t:+d}".replace("-", "−") if t else "0" for t in ticks])
-    quality.xaxis.set_minor_locator(NullLocator())
+    percent_scale(quality, [x for e in known.values() for x in (e.mean, e.low, e.high) if x is not None])
     quality.set_xlabel("← better     mean perplexity against uniform (%)     worse →")
     cost.set_xscale("log")
     decades = 10.0 ** np.arange(

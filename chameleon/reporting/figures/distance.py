@@ -5,9 +5,16 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.stats
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
-from chameleon.reporting.figures.style import INK, method_style, point, seeds, statement, zero_line
+from chameleon.reporting.figures.style import (
+    INK,
+    method_style,
+    percent_scale,
+    point,
+    seeds,
+    statement,
+    zero_line,
+)
 from chameleon.reporting.labels import place_labels
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, method_order
 from chameleon.reporting.statistics.comparisons import average_weights, differences, to_uniform
@@ -17,8 +24,6 @@ from chameleon.reporting.statistics.stats import total_variation
 LEAST = 5
 #: Size of the methods' names, points: three dozen find room.
 NAMES = 7.5
-#: Up to here (%) the scale of the quality is linear.
-LINEAR = 5.0
 
 #: By seed.
 Values = dict[int, float]
@@ -46,11 +51,7 @@ def distance(scenario: str, frames: Frames) -> Figure:
         axes.plot([far[m][s] for s in seed], [moved[m][s] for s in seed], linestyle="none", marker=".",
                   markersize=3.5, color=method_style(m)[0], zorder=2)  # fmt: skip
         point(axes, x[m], known[m].mean, m, size=7, filled=known[m].excludes_zero)
-    axes.set_yscale("symlog", linthresh=LINEAR)
-    ends = [y for one in moved.values() for y in one.values()]
-    ticks = [t for t in (-100, -30, -10, -5, 0, 5, 10, 30, 100, 300) if min(ends) <= t <= max(ends) or t == 0]
-    axes.set_yticks(ticks, [f"{t:+d}".replace("-", "−") if t else "0" for t in ticks])
-    axes.yaxis.set_minor_locator(NullLocator())
+    percent_scale(axes, [y for one in moved.values() for y in one.values()], vertical=True)
     # Room for the names at the ends.
     axes.margins(x=0.16, y=0.06)
     axes.set_xlabel("distance of the weights from uniform (total variation: share of the tokens that moved)")

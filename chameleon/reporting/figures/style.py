@@ -7,7 +7,7 @@ says, no pyplot state.
 import colorsys
 import hashlib
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 
 from chameleon.core.artifacts import atomic
@@ -165,6 +166,27 @@ def title(figure: Figure, text: str) -> None:
 def zero_line(axes: Axes, colour: str, vertical: bool = False) -> None:
     """Draw the line of no difference to uniform, in uniform's colour."""
     (axes.axvline if vertical else axes.axhline)(0, color=colour, linewidth=1.5, zorder=1)
+
+
+#: Differences in percent are drawn to a linear scale up to here, and to a logarithmic one beyond.
+LINEAR = 5.0
+
+
+def percent_scale(axes: Axes, values: Iterable[float], vertical: bool = False) -> None:
+    """Give an axis the scale of differences in percent, with ticks where their labels have room.
+
+    Args:
+        axes: whose axis, y if `vertical` and x otherwise.
+        values: what is drawn, percent.
+    """
+    ends = list(values)
+    (axes.set_yscale if vertical else axes.set_xscale)("symlog", linthresh=LINEAR)
+    # With decades on both sides of zero, the numbers between them run into each other.
+    steps = (10, 100) if min(ends) < -100 else (5, 10, 30, 100, 300)
+    ticks = [t for t in sorted((0, *steps, *(-s for s in steps))) if min(ends) <= t <= max(ends) or t == 0]
+    axis = axes.yaxis if vertical else axes.xaxis
+    axis.set_ticks(ticks, [f"{t:+d}".replace("-", "−") if t else "0" for t in ticks])
+    axis.set_minor_locator(NullLocator())
 
 
 def stripes(axes: Axes, rows: int, colour: str = BAND) -> None:
