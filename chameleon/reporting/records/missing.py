@@ -37,8 +37,9 @@ class Gaps:
     def __init__(self, frames: Mapping[str, pd.DataFrame]) -> None:
         metrics = frames["metrics"]
         self.rows = frames.get("missing", pd.DataFrame(columns=list(MISSING)))
-        self.methods = method_order([*metrics["method"], *self.rows["method"]])
-        self.seeds = sorted({*metrics["seed"], *self.rows["seed"]})
+        # `unique`, as it is asked thousands of times.
+        self.methods = method_order([*metrics["method"].unique(), *self.rows["method"]])
+        self.seeds = sorted({*metrics["seed"].unique().tolist(), *self.rows["seed"]})
         self.planned = len(self.seeds)
         self._lost: dict[tuple[str, str], dict[int, str]] = {}
         for _, method, seed, part, state, _ in self.rows[list(MISSING)].itertuples(index=False):
