@@ -17,8 +17,7 @@ from chameleon.reporting.figures.style import (
 )
 from chameleon.reporting.labels import place_labels
 from chameleon.reporting.records.tidy import YARDSTICK, Frames, method_order
-from chameleon.reporting.statistics.comparisons import average_weights, differences, to_uniform
-from chameleon.reporting.statistics.stats import total_variation
+from chameleon.reporting.statistics.comparisons import differences, from_uniform, to_uniform
 
 #: A rank correlation over fewer methods than this says nothing.
 LEAST = 5
@@ -82,13 +81,3 @@ def order(far: Mapping[str, Values], moved: Mapping[str, Values]) -> list[float]
     shared = set.intersection(*(set(far[m]) & set(moved[m]) for m in far)) if len(far) >= LEAST else set()
     both = [([far[m][s] for m in far], [moved[m][s] for m in far]) for s in sorted(shared)]
     return [float(scipy.stats.spearmanr(a, b).statistic) for a, b in both if len(set(a)) > 1 < len(set(b))]
-
-
-def from_uniform(frames: Frames) -> dict[str, Values]:
-    """Return {method: {seed: total variation between its weights, averaged over training, and uniform}}."""
-    found: dict[str, Values] = {}
-    for (method, seed), part in average_weights(frames).groupby(["method", "seed"], sort=False):
-        weights = part["weight"].to_numpy()
-        distance = total_variation(weights, np.full(len(weights), 1 / len(weights)))
-        found.setdefault(str(method), {})[int(seed)] = distance
-    return found

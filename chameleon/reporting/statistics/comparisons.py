@@ -209,6 +209,16 @@ def average_weights(frames: Frames) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "seed", "domain", "weight"])
 
 
+def from_uniform(frames: Frames) -> dict[str, dict[int, float]]:
+    """Return {method: {seed: total variation between its weights, averaged over training, and uniform}}."""
+    found: dict[str, dict[int, float]] = {}
+    for (method, seed), part in average_weights(frames).groupby(["method", "seed"]):
+        weights = part.sort_values("domain")["weight"].to_numpy()
+        distance = stats.total_variation(weights, np.full(len(weights), 1 / len(weights)))
+        found.setdefault(str(method), {})[int(seed)] = distance
+    return found
+
+
 def accuracy(frames: Frames, method: str, task: str, metric: str, number_of_shots: int) -> Estimate | None:
     """Return the accuracy of a method with an interval for other seeds and other items; None without it."""
     values = series(frames["metrics"], method, task, f"{metric}_{number_of_shots}shot")

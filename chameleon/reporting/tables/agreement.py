@@ -10,7 +10,7 @@ import scipy.stats
 from chameleon.reporting.records.missing import Gaps
 from chameleon.reporting.records.tidy import NO_CORPUS, Frames, diagnostic, first_seen, markdown, method_order
 from chameleon.reporting.statistics import stats
-from chameleon.reporting.statistics.comparisons import average_weights, mean_over_seeds
+from chameleon.reporting.statistics.comparisons import average_weights, from_uniform, mean_over_seeds
 from chameleon.reporting.statistics.ranking import foretold_order
 from chameleon.reporting.statistics.stats import total_variation
 from chameleon.reporting.tables.parts import Table, empty, frame, number, ranged, seeds
@@ -42,20 +42,19 @@ class _Rows:
 def agreement(scenario: str, frames: Frames) -> Table:
     """Distance of a method's weights between seeds, and to uniform."""
     average, gaps, rows = average_weights(frames), Gaps(frames), _Rows(scenario)
-    tables = _by_method(average, "weight")
+    tables, far = _by_method(average, "weight"), from_uniform(frames)
     body = []
     for method in method_order([*tables, *gaps.gone()]):
         if method not in tables:
             body.append([method, *[gaps.word(method)] * 3])
             continue
-        table = tables[method].to_numpy()
-        from_uniform = [total_variation(row, np.full(len(row), 1 / len(row))) for row in table]
+        table, distances = tables[method].to_numpy(), list(far[method].values())
         between = [total_variation(a, b) for a, b in combinations(table, 2)]
-        if max([*from_uniform, *between]) < SHOWN:
+        if max([*distances, *between]) < SHOWN:
             repeats = "uniform"
         else:
-            repeats = "–" if not between else "yes" if np.mean(between) < np.mean(from_uniform) else "no"
-        cells = [rows.add(method, "from_uniform", from_uniform), rows.add(method, "between_seeds", between)]
+            repeats = "–" if not between else "yes" if np.mean(between) < np.mean(distances) else "no"
+        cells = [rows.add(method, "from_uniform", distances), rows.add(method, "between_seeds", between)]
         body.append([gaps.label(method, len(table)), *cells, repeats])
     caption = (
         f"How far weights repeat in scenario `{scenario}` (average over training): distance to uniform and "
