@@ -181,7 +181,7 @@ class Walk:
                   threads=self.threads["evaluate"])  # fmt: skip
         if passes:
             job.scale = self.cfg.proxy_role(scenario)["scale"]
-            read = len(self.cfg.domains(scenario)) * self.cfg.evaluation(scenario)["validation_tokens"]
+            read = len(self.cfg.domains(scenario)) * specs.ordered_tokens(self.cfg, scenario)
             self._pass(job, passes * read)
         return self._add(job)
 

@@ -31,6 +31,10 @@ def test_what_is_asked_is_what_a_pass_reads(raw: dict[str, Any]) -> None:
     assert asked["validation"] == (97, "scenarios.toy.evaluation.validation_tokens")
     raw["scenarios"]["toy"]["methods"] = ["uniform", "aioli"]
     assert specs.asked(load(raw), "left")["validation"] == (33, "evaluation.controller_tokens")
+    raw["scenarios"]["toy"]["methods"] = ["uniform", "demix"]
+    raw["method_params"] = {"demix": {"general": 0.5}}
+    assert specs.weights(load(raw), "toy", "demix", 0)["validation_tokens"] == 40
+    assert specs.asked(load(raw), "left")["validation"] == (97, "scenarios.toy.evaluation.validation_tokens")
     raw["evaluation"] |= {"curve_tokens": 640}
     assert specs.asked(load(raw), "left")["test"][0] == 321, "no curve is measured"
     raw["evaluation"] |= {"curve_points": [0.5]}

@@ -30,6 +30,7 @@ from chameleon.experiment.specs.training import (
     curve_steps,
     extra_run,
     extra_runs,
+    ordered_tokens,
     proxy,
     single_runs,
     start_of,

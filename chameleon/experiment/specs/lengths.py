@@ -61,7 +61,8 @@ def _trained(cfg: Config, scenario: str) -> Iterator[Need]:
         for spec in extra:
             yield _need(cfg, scenario, "validation", "validation_tokens", spec)
         models += extra
-        if cfg.method(label)[0].online:
+        method, _ = cfg.method(label)
+        if method.online or "validation" in method.requires:
             given = "controller_tokens" in cfg.evaluation(scenario)
             yield _need(
                 cfg, scenario, "validation", f"{'controller' if given else 'validation'}_tokens", base

@@ -166,6 +166,12 @@ def reads(cfg: Config, label: str) -> Spec:
     return {"reads": found} if found else {}
 
 
+def ordered_tokens(cfg: Config, scenario: str) -> int:
+    """Return what a validation pass that a method orders reads of a domain."""
+    evaluation = cfg.evaluation(scenario)
+    return int(evaluation.get("controller_tokens", evaluation["validation_tokens"]))
+
+
 def curve_steps(cfg: Config, scenario: str, steps: int) -> list[int]:
     """Steps after which a base run is evaluated, from `evaluation.curve_points` (fractions of the run)."""
     points = cfg.evaluation(scenario).get("curve_points", [])
@@ -181,7 +187,7 @@ def train(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "method_version": method.version,
         "params": params,
         "method_seed": method_seed(scenario, label, seed),
-        "validation_tokens": evaluation.get("controller_tokens", evaluation["validation_tokens"]),
+        "validation_tokens": ordered_tokens(cfg, scenario),
         **reads(cfg, label),
     }
     base = training(cfg, scenario, seed, "base")

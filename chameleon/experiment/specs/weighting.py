@@ -4,7 +4,7 @@ from chameleon.core.seeds import derive
 from chameleon.core.versions import STAGES
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs.base import Spec
-from chameleon.experiment.specs.training import method_seed, reads, training
+from chameleon.experiment.specs.training import method_seed, ordered_tokens, reads, training
 
 
 def embedders(cfg: Config) -> dict[str, tuple[str, str, str]]:
@@ -64,11 +64,7 @@ def weights(cfg: Config, scenario: str, label: str, seed: int) -> Spec:
         "version": STAGES["weights"],
         **reads(cfg, label),
         **{key: True for key in ("histograms", "validation_histograms") if key in method.requires},
-        **(
-            {"validation_tokens": cfg.evaluation(scenario)["validation_tokens"]}
-            if "validation" in method.requires
-            else {}
-        ),
+        **({"validation_tokens": ordered_tokens(cfg, scenario)} if "validation" in method.requires else {}),
     }
 
 
