@@ -1,8 +1,8 @@
 """What a job of every rule costs before it works: the process, and all that it imports on its way.
 
 Takes one job of each rule of the smoke experiment (`make smoke` first; the jobs run again in a temporary copy
-of its results), notes which modules it imports, and times a process that imports them and does nothing else.
-`whole job` is that job's wall time at toy size.
+of its results), notes which modules it imports, and times a process that imports them and does nothing else,
+as jobs do it (without looking for garbage) and as Python would. `whole job` is that job's wall time at toy size.
 Run: `make bench`, or `python benchmarks/startup.py [--rounds N]`.
 """
 
@@ -75,13 +75,18 @@ def main() -> None:
             if entry.name not in ("results", ".snakemake", ".git"):
                 (folder / entry.name).symlink_to(entry)
         shutil.copytree(args.root / "results/smoke", folder / "results/smoke")
-        print(f"{'rule':<20} {'start-up, s':>12} {'whole job, s':>13}")
+        print(f"{'rule':<20} {'start-up, s':>12} {'collecting, s':>14} {'whole job, s':>13}")
         for rule, command in commands(folder).items():
             modules = imported(command, folder)
-            program = [sys.executable, "-c", "".join(f"import {module}\n" for module in modules)]
-            start = statistics.median(seconds(program, folder) for _ in range(args.rounds))
+            loading = "".join(f"import {module}\n" for module in modules)
+            forms = {"used": "import gc\ngc.disable()\n" + loading, "plain": loading}
+            taken: dict[str, list[float]] = {form: [] for form in forms}
+            for _ in range(args.rounds):  # in turns
+                for form, program in forms.items():
+                    taken[form].append(seconds([sys.executable, "-c", program], folder))
+            used, plain = (statistics.median(taken[form]) for form in forms)
             whole = seconds(command, folder)
-            print(f"{rule:<20} {start:>12.2f} {whole:>13.2f}", flush=True)
+            print(f"{rule:<20} {used:>12.2f} {plain:>14.2f} {whole:>13.2f}", flush=True)
 
 
 if __name__ == "__main__":

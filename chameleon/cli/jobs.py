@@ -4,6 +4,7 @@ A job takes its spec as JSON (`chameleon.experiment.specs` makes it; Snakemake p
 files. Its options are the parameters of the function that does it, whose module is imported only then.
 """
 
+import gc
 import importlib
 import json
 from collections.abc import Sequence
@@ -116,9 +117,19 @@ JOBS: dict[str, Job] = {
 
 
 def find(name: str) -> Any:
-    """Return the function that does a job."""
+    """Return the function that does a job.
+
+    Loading torch makes half a million objects and no garbage. Looking for some on the way takes an eighth of a
+    job's start (benchmarks/startup.py); later searches leave out what was loaded.
+    """
     module, _, function = JOBS[name].function.partition(":")
-    return getattr(importlib.import_module(f"chameleon.{module}"), function)
+    gc.disable()
+    try:
+        loaded = importlib.import_module(f"chameleon.{module}")
+    finally:
+        gc.freeze()
+        gc.enable()
+    return getattr(loaded, function)
 
 
 def run(job: str, argv: Sequence[str], processes: int = 1, **given: Any) -> None:

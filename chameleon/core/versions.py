@@ -136,5 +136,12 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "chameleon/reporting/verdicts/*.py",
         "chameleon/reporting/summary.py",
     ),
-    "sensitivity": ("chameleon/sensitivity/**/*.py",),
+    "sensitivity": (
+        *_SHOWN,
+        "chameleon/sensitivity/**/*.py",
+        "chameleon/krls.py",
+        "chameleon/embedding/layers.py",
+        "chameleon/reporting/tables/parts.py",
+        "chameleon/reporting/figures/style.py",
+    ),
 }

@@ -23,7 +23,7 @@ def rows(text):
     found = {}
     for line in text.splitlines():
         cells = [cell.strip().replace("**", "") for cell in line.strip("|").split("|")]
-        if len(cells) > 4 and re.fullmatch(r"[a-z_]+", cells[0]):
+        if len(cells) > 4 and re.fullmatch(r"[a-z0-9_]+", cells[0]):
             found[cells[0]] = cells[1:]
     return found
 

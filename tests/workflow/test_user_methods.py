@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, Checkout
+from checkout import ROOT, Checkout, make_checkout
 
 pytestmark = pytest.mark.slow
 CONFIG = """
@@ -19,6 +19,12 @@ corpora: {toy: {documents: 200, domains: [twin_one, unique]}}
 scales: {smoke: {train: {steps: 7}}}
 evaluation: {test_tokens: 256, validation_tokens: 256}
 """
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """One for both tests, whose text and tokenizer are the same."""
+    return make_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture
