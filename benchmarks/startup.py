@@ -2,7 +2,8 @@
 
 Takes one job of each rule of the smoke experiment (`make smoke` first; the jobs run again in a temporary copy
 of its results), notes which modules it imports, and times a process that imports them and does nothing else,
-as jobs do it (without looking for garbage) and as Python would. `whole job` is that job's wall time at toy size.
+as jobs do it (without looking for garbage) and as Python would. `whole job` is that job's wall time at
+toy size.
 Run: `make bench`, or `python benchmarks/startup.py [--rounds N]`.
 """
 

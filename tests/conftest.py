@@ -111,7 +111,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: where files run side by side, the last ones are then short.
 
-    The first of all makes the smoke run; whoever else looks at it comes when it is there, and waits for nothing.
+    The first of all makes the smoke run; whoever else looks at it comes when it is there.
     """
     order = {"workflow": 1, "contract": 2, "fuzz": 4}
     users = dict.fromkeys(item.path for item in items if "smoke" in getattr(item, "fixturenames", ()))

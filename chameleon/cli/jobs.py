@@ -119,8 +119,8 @@ JOBS: dict[str, Job] = {
 def find(name: str) -> Any:
     """Return the function that does a job.
 
-    Loading torch makes half a million objects and no garbage. Looking for some on the way takes an eighth of a
-    job's start (benchmarks/startup.py); later searches leave out what was loaded.
+    Loading torch makes many objects and no garbage. Looking for some on the way takes an eighth of a job's
+    start (benchmarks/startup.py); later searches leave out what was loaded.
     """
     module, _, function = JOBS[name].function.partition(":")
     gc.disable()

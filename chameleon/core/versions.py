@@ -19,7 +19,7 @@ STAGES: dict[str, int] = {
     "fewshot": 1,
     "collect": 4,
     "tables": 5,
-    "figures": 7,
+    "figures": 8,
     "page": 1,
     "sensitivity": 1,
 }

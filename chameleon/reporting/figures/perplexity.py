@@ -13,6 +13,7 @@ from chameleon.reporting.figures.style import (
     handle,
     legend_below,
     method_style,
+    percent_scale,
     rounded,
     seeds,
     statement,
@@ -28,6 +29,8 @@ from chameleon.reporting.statistics.stats import Estimate
 
 #: With more methods than this, whiskers side by side are too many: the domains become a table of colours.
 WHISKERS = 4
+#: Beyond so many points from the lowest to the highest, a linear scale shows the extremes alone.
+WIDE = 200
 #: Size of a mean's marker.
 DOT = 6.5
 
@@ -109,7 +112,9 @@ def _table(
     # One scale for all means, so that lengths compare.
     ends = [axes.get_xlim() for axes in panels[:-1]]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
-    for axes in panels[:-1]:
+    for number, axes in enumerate(panels[:-1]):
+        if high - low > WIDE:
+            percent_scale(axes, (low, high), steps=(100,) if number or high > 300 else (10, 100))
         axes.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
     cells = [[cell(to_uniform(metrics, method, d, m)) for d, m in domains] for method in methods]
     heat(panels[-1], cells, methods, [d for d, _ in domains])

@@ -172,17 +172,21 @@ def zero_line(axes: Axes, colour: str, vertical: bool = False) -> None:
 LINEAR = 5.0
 
 
-def percent_scale(axes: Axes, values: Iterable[float], vertical: bool = False) -> None:
+def percent_scale(
+    axes: Axes, values: Iterable[float], vertical: bool = False, steps: Iterable[int] | None = None
+) -> None:
     """Give an axis the scale of differences in percent, with ticks where their labels have room.
 
     Args:
         axes: whose axis, y if `vertical` and x otherwise.
         values: what is drawn, percent.
+        steps: ticks on both sides of zero; None: as many as a wide axis holds.
     """
     ends = list(values)
     (axes.set_yscale if vertical else axes.set_xscale)("symlog", linthresh=LINEAR)
-    # With decades on both sides of zero, the numbers between them run into each other.
-    steps = (10, 100) if min(ends) < -100 else (5, 10, 30, 100, 300)
+    if steps is None:
+        # With decades on both sides of zero, the numbers between them run into each other.
+        steps = (10, 100) if min(ends) < -100 else (5, 10, 30, 100, 300)
     ticks = [t for t in sorted((0, *steps, *(-s for s in steps))) if min(ends) <= t <= max(ends) or t == 0]
     axis = axes.yaxis if vertical else axes.xaxis
     axis.set_ticks(ticks, [f"{t:+d}".replace("-", "−") if t else "0" for t in ticks])
