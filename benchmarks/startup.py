@@ -2,7 +2,7 @@
 
 Takes one job of each rule of the smoke experiment (`make smoke` first; the jobs run again in a temporary copy
 of its results), notes which modules it imports, and times a process that imports them and does nothing else,
-as jobs do it (without looking for garbage) and as Python would. `whole job` is that job's wall time at
+as jobs do it (`chameleon.cli.jobs.find`) and as Python would. `whole job` is that job's wall time at
 toy size.
 Run: `make bench`, or `python benchmarks/startup.py [--rounds N]`.
 """
@@ -16,10 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
+
+from chameleon.core.provenance import cpu_name
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "configs/smoke.yaml"
+AUTOLOAD = "TORCH_DEVICE_BACKEND_AUTOLOAD"
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -76,18 +80,19 @@ def main() -> None:
             if entry.name not in ("results", ".snakemake", ".git"):
                 (folder / entry.name).symlink_to(entry)
         shutil.copytree(args.root / "results/smoke", folder / "results/smoke")
-        print(f"{'rule':<20} {'start-up, s':>12} {'collecting, s':>14} {'whole job, s':>13}")
+        print(f"{cpu_name()}; medians of {args.rounds} rounds in turns; torch {version('torch')}")
+        print(f"{'rule':<20} {'start-up, s':>12} {'plain, s':>14} {'whole job, s':>13}")
         for rule, command in commands(folder).items():
             modules = imported(command, folder)
             loading = "".join(f"import {module}\n" for module in modules)
-            forms = {"used": "import gc\ngc.disable()\n" + loading, "plain": loading}
+            used = f"import gc, os\ngc.disable()\nos.environ['{AUTOLOAD}'] = '0'\n{loading}"
+            forms = {"used": used, "plain": loading}
             taken: dict[str, list[float]] = {form: [] for form in forms}
             for _ in range(args.rounds):  # in turns
                 for form, program in forms.items():
                     taken[form].append(seconds([sys.executable, "-c", program], folder))
-            used, plain = (statistics.median(taken[form]) for form in forms)
-            whole = seconds(command, folder)
-            print(f"{rule:<20} {used:>12.2f} {plain:>14.2f} {whole:>13.2f}", flush=True)
+            found = [statistics.median(taken[form]) for form in forms] + [seconds(command, folder)]
+            print(f"{rule:<20} {found[0]:>12.2f} {found[1]:>14.2f} {found[2]:>13.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ files. Its options are the parameters of the function that does it, whose module
 import gc
 import importlib
 import json
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -119,10 +120,12 @@ JOBS: dict[str, Job] = {
 def find(name: str) -> Any:
     """Return the function that does a job.
 
-    Loading torch makes many objects and no garbage. Looking for some on the way takes an eighth of a job's
-    start (benchmarks/startup.py); later searches leave out what was loaded.
+    Loading torch makes many objects and no garbage: none is looked for on the way, and later searches leave
+    out what was loaded. Nor does torch search all installed packages for devices that the suite cannot use.
+    benchmarks/startup.py says what both save.
     """
     module, _, function = JOBS[name].function.partition(":")
+    os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
     gc.disable()
     try:
         loaded = importlib.import_module(f"chameleon.{module}")

@@ -3,7 +3,7 @@
     python tests/slurm/cluster.py FOLDER       # up until Ctrl-C
 
 Partition `cpu` has node n1, partition `gpu` nodes n2 and n3 with an accelerator each that only the scheduler
-believes in. Nothing outside the folder is written or read, so that a SLURM of the machine's own is not
+believes in. Nothing outside the folder is written or read but sockets, so that a SLURM of the machine is not
 disturbed; commands find this one by SLURM_CONF. Needs Debian's `slurm-wlm` and `munge`, and to be root, since
 a node daemon starts jobs as whoever sent them.
 """
@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=5
+AuthInfo=socket={short}/munge,cred_expire=5
 CredType=cred/munge
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -46,7 +47,7 @@ MinJobAge=300
 SlurmdTimeout=15
 KillWait=20
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/%n
+SlurmdSpoolDir={short}/%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -106,7 +107,6 @@ class Cluster:
 
     def node(self, name: str) -> None:
         """Start a node's daemon."""
-        (self.folder / name).mkdir(exist_ok=True)
         self.start(name, "slurmd", "-D", "-N", name)
 
 
@@ -122,11 +122,13 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "state").mkdir()
     made = Cluster(folder)
-    _write(folder)
+    # The path of a socket (munge's, a job step's) may have 108 bytes; the folder of a test can have as many.
+    short = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    _write(folder, short)
     try:
         files = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
-        made.start("munged", "munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *files)
-        _until(lambda: (folder / "munge.socket").exists(), made, "munged")
+        made.start("munged", "munged", "--foreground", "--force", f"--socket={short}/munge", *files)
+        _until((short / "munge").exists, made, "munged")
         made.start("slurmctld", "slurmctld", "-D")
         for name in NODES:
             made.node(name)
@@ -134,6 +136,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         yield made
     finally:
         _down(made)
+        shutil.rmtree(short)
 
 
 def check() -> None:
@@ -144,15 +147,15 @@ def check() -> None:
         raise NoSlurm("must be root: a node's daemon starts jobs as whoever sent them")
 
 
-def _write(folder: Path) -> None:
-    """Write the configuration, with a port for each daemon that is free now."""
+def _write(folder: Path, short: Path) -> None:
+    """Write the configuration, with a port for each daemon that is free now; sockets are in `short`."""
     host = socket.gethostname().split(".")[0]
     ports = _free_ports(len(NODES) + 1)
     nodes = "\n".join(
         f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} RealMemory=1000000 {what}"
         for (name, what), port in zip(NODES.items(), ports[1:], strict=True)
     )
-    config = CONFIG.format(host=host, port=ports[0], folder=folder, nodes=nodes)
+    config = CONFIG.format(host=host, port=ports[0], folder=folder, short=short, nodes=nodes)
     for name, text in (("slurm", config), ("gres", GRES), ("cgroup", CGROUP)):
         (folder / f"{name}.conf").write_text(text, encoding="utf-8")
     # Snakemake's executor takes SLURM_CONF from the jobs that it starts in a job.

@@ -6,9 +6,9 @@ from test_figures import draw, moving, texts
 from tidy_results import DOMAINS, frames, perplexity
 
 
-def many(rows, **given):
-    """Give natural twelve more names, a to l, in the tidy files named (default: all)."""
-    for file in given.get("files", tuple(rows)):
+def many(rows, files=None):
+    """Give natural twelve more names, a to l, in the tidy files named (None: all)."""
+    for file in files or tuple(rows):
         natural = [r for r in rows[file] if r["method"] == "natural"]
         rows[file] += [{**r, "method": label} for label in "abcdefghijkl" for r in natural]
     return rows
