@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chameleon.core import forks
 from chameleon.stages.failures import reported
 
 _PATHS: dict[str, Any] = {"type": Path, "nargs": "*", "default": []}
@@ -135,8 +136,31 @@ def find(name: str) -> Any:
     return getattr(loaded, function)
 
 
-def run(job: str, argv: Sequence[str], processes: int = 1, **given: Any) -> None:
+#: Jobs that begin with torch; of one thread and process, each is a fork of one that has it.
+FORKED = ("proxy", "embed", "extra", "swarm", "weights", "train", "evaluate", "start")
+
+
+def keep() -> None:
+    """Be the process of which jobs are forks."""
+    from chameleon.cli import main
+
+    def load() -> bool:
+        for job in FORKED:
+            find(job)
+        import torch
+
+        # A driver's library does not survive a fork.
+        return not (torch.version.cuda or torch.version.hip)
+
+    forks.keep(main, load)
+
+
+def run(job: str, argv: Sequence[str], processes: int = 1, **given: Any) -> int | None:
     """Do one job; if it fails, say so beside its results."""
+    if job in FORKED and processes <= 1 == given["threads"]:
+        code = forks.ask(argv, ["-c", "from chameleon.cli import jobs; jobs.keep()"])
+        if code is not None:
+            return code
     if processes > 1:
         from chameleon.training import launch
 
@@ -144,12 +168,13 @@ def run(job: str, argv: Sequence[str], processes: int = 1, **given: Any) -> None
             # Its errors are told by the process that started it.
             with launch.joined(processes) as on_node:
                 find(job)(**given | {"threads": max(1, given["threads"] // on_node)})
-            return
+            return None
     with reported(job, given["out"]) if "out" in given else nullcontext():
         if processes > 1:
             launch.start(argv, processes)
         else:
             find(job)(**given)
+    return None
 
 
 def add_to(commands: Any) -> None:

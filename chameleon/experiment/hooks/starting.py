@@ -8,6 +8,8 @@ starts a hundred jobs in a second; without the limit the scheduler wakes up when
 Results dated in the future, as after a jump of the clock, are dated now: Snakemake fails every job whose
 output is older than its input, again and again until that day has come.
 
+Jobs that run on this machine are forks of one that has loaded torch (`chameleon.core.forks`).
+
 On SLURM, jobs that a killed run left in the queue are ended (`slurm`).
 """
 
@@ -17,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from chameleon.core import forks
 from chameleon.experiment.hooks import slurm
 
 #: Snakemake's own limit, (jobs, seconds). Another one was asked for, and stays.
@@ -26,8 +29,10 @@ SKEW = 60.0
 
 
 def began(results: Path, workflow: Any) -> None:
-    """Remove the default limit, end jobs of a killed run and mend dates, before the first job is chosen."""
+    """Do what precedes the first job, before it is chosen."""
     unlimited(workflow)
+    if workflow.is_main_process and workflow.local_exec:
+        forks.announce()
     slurm.began(workflow)
     if found := date_now(results):
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
