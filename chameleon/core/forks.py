@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import secrets
+import select
 import selectors
 import signal
 import socket
@@ -69,8 +70,7 @@ def ask(argv: Sequence[str], start: Sequence[str]) -> int | None:
             fork = None
         if fork is None:
             return None
-        for number in _SENT_ON:
-            signal.signal(number, lambda received, frame: _send(fork, received))
+        _send_on(fork, until=connection)
         code = _number(connection)
     if code is None:
         print("error: the process that this job was forked from was ended, and so the job", file=sys.stderr)
@@ -206,6 +206,21 @@ def _received(connection: socket.socket, size: int) -> bytes | None:
             return None
         found += part
     return found
+
+
+def _send_on(fork: int, until: socket.socket) -> None:
+    """Send every signal that comes on to a fork, until the keeper speaks or is gone."""
+    came, woken = socket.socketpair()
+    woken.setblocking(False)
+    # Python's own handlers wait for a system call to return that may have begun after the signal came.
+    signal.set_wakeup_fd(woken.fileno())
+    for number in _SENT_ON:
+        signal.signal(number, lambda *_: None)
+    with came, woken:
+        while came in select.select([came, until], [], [])[0]:
+            for received in came.recv(64):
+                _send(fork, received)
+        signal.set_wakeup_fd(-1)
 
 
 def _number(connection: socket.socket) -> int | None:
