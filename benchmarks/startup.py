@@ -2,8 +2,9 @@
 
 Takes one job of each rule of the smoke experiment (`make smoke` first; the jobs run again in a temporary copy
 of its results), notes which modules it imports, and times a process that imports them and does nothing else,
-as jobs do it (`chameleon.cli.jobs.find`) and as Python would. `whole job` is that job's wall time at
-toy size.
+as jobs do it (`chameleon.cli.jobs.find`) and as Python would. `whole job` is that job's wall time at toy
+size, in a process of its own and, where jobs are forks of one that has loaded torch
+(`chameleon.core.forks`), so.
 Run: `make bench`, or `python benchmarks/startup.py [--rounds N]`.
 """
 
@@ -19,12 +20,15 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from chameleon.cli.jobs import FORKED
+from chameleon.core import forks
 from chameleon.core.provenance import cpu_name
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "configs/smoke.yaml"
 AUTOLOAD = "TORCH_DEVICE_BACKEND_AUTOLOAD"
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
 
 
 def commands(folder: Path) -> dict[str, str]:
@@ -53,7 +57,7 @@ def imported(command: str, folder: Path) -> list[str]:
     return [name for indent, name in lines if len(indent) == 1 and name not in ("site", "__main__")]
 
 
-def seconds(command: list[str] | str, folder: Path) -> float:
+def seconds(command: list[str] | str, folder: Path, keeper: str = "") -> float:
     start = time.perf_counter()
     subprocess.run(
         command,
@@ -61,7 +65,7 @@ def seconds(command: list[str] | str, folder: Path) -> float:
         cwd=folder,
         capture_output=True,
         check=True,
-        env={**os.environ, "PATH": PATH},
+        env={**os.environ, **THREADS, "PATH": PATH, forks.NAME: keeper},
     )
     return time.perf_counter() - start
 
@@ -81,18 +85,26 @@ def main() -> None:
                 (folder / entry.name).symlink_to(entry)
         shutil.copytree(args.root / "results/smoke", folder / "results/smoke")
         print(f"{cpu_name()}; medians of {args.rounds} rounds in turns; torch {version('torch')}")
-        print(f"{'rule':<20} {'start-up, s':>12} {'plain, s':>14} {'whole job, s':>13}")
+        print(f"{'rule':<18}{'start-up, s':>14}{'plain, s':>14}{'whole job, s':>14}{'as a fork, s':>14}")
+        keeper, started = f"{os.getpid()}.benchmark", False
         for rule, command in commands(folder).items():
             modules = imported(command, folder)
             loading = "".join(f"import {module}\n" for module in modules)
             used = f"import gc, os\ngc.disable()\nos.environ['{AUTOLOAD}'] = '0'\n{loading}"
             forms = {"used": used, "plain": loading}
-            taken: dict[str, list[float]] = {form: [] for form in forms}
+            runs = {form: ([sys.executable, "-c", program], "") for form, program in forms.items()}
+            runs["whole job"] = command, ""
+            if command.split()[4] in FORKED:
+                runs["fork"] = command, keeper
+                for _ in range(0 if started else 2):  # the first starts the keeper, the next waits for it
+                    seconds(command, folder, keeper)
+                started = True
+            taken: dict[str, list[float]] = {form: [] for form in runs}
             for _ in range(args.rounds):  # in turns
-                for form, program in forms.items():
-                    taken[form].append(seconds([sys.executable, "-c", program], folder))
-            found = [statistics.median(taken[form]) for form in forms] + [seconds(command, folder)]
-            print(f"{rule:<20} {found[0]:>12.2f} {found[1]:>14.2f} {found[2]:>13.2f}", flush=True)
+                for form, (what, keeps) in runs.items():
+                    taken[form].append(seconds(what, folder, keeps))
+            found = [f"{statistics.median(times):>14.2f}" for times in taken.values()]
+            print(f"{rule:<18}{''.join(found)}", flush=True)
 
 
 if __name__ == "__main__":

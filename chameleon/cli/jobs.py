@@ -137,7 +137,8 @@ def find(name: str) -> Any:
 
 
 #: Jobs that begin with torch; of one thread and process, each is a fork of one that has it.
-FORKED = ("proxy", "embed", "extra", "swarm", "weights", "train", "evaluate", "start")
+FORKED = ("proxy", "embed", "extra", "swarm", "weights", "train", "evaluate", "start", "sensitivity_proxy",
+          "sensitivity_embed")  # fmt: skip
 
 
 def keep() -> None:

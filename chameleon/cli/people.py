@@ -71,11 +71,11 @@ def plan(
 
     cfg = load_over(configfile)
     cores = cores or os.cpu_count() or 1
-    jobs, durations, speed = report.make(cfg, cores, devices, device_flops, measure)
     saved = 60 * ((cfg.raw.get("states") or {}).get("minutes") or Queue.saved / 60)
     taken = START if start is None else start
     asked = wait or preempted or start is not None
     queue = Queue(60 * wait, preempted, saved, taken, LOOK, LIMIT) if asked else None
+    jobs, durations, speed = report.make(cfg, cores, devices, device_flops, measure, here=queue is None)
     print(report.render(cfg, jobs, durations, speed, cores, devices, queue))
 
 

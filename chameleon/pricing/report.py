@@ -18,7 +18,12 @@ WEIGHTING = ("proxy", "embed", "extra", "swarm", "weights")
 
 
 def make(
-    cfg: Config, cores: int, devices: int = 1, flops: float | None = None, measured: bool = False
+    cfg: Config,
+    cores: int,
+    devices: int = 1,
+    flops: float | None = None,
+    measured: bool = False,
+    here: bool = True,
 ) -> tuple[list[Job], list[float], Speed]:
     """Return a config's jobs, the seconds of each, and the speeds assumed.
 
@@ -27,6 +32,7 @@ def make(
         cores, devices: what the jobs run on.
         flops: operations per second of one job; None: measured or a documented default.
         measured: try real training steps on this machine.
+        here: jobs run where Snakemake does, not on a cluster.
     """
     first = Walk(cfg).all()
     scales = {name: cfg.raw["scales"][name] for name in sorted({j.scale for j in first if j.scale})}
@@ -43,7 +49,7 @@ def make(
             speed.origin = (
                 f"assumed {speed.origin}; --measure tries this machine, --device-flops names another"
             )
-    return first, [seconds(job, speed) for job in first], speed
+    return first, [seconds(job, speed, here) for job in first], speed
 
 
 def render(

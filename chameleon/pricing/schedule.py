@@ -46,10 +46,18 @@ class Queue:
     limit: int = 1_000_000
 
 
-def seconds(job: Job, speed: Speed) -> float:
-    """Return the wall-clock seconds of a job on its threads; on n GPUs it trains n times as fast, at best."""
+def seconds(job: Job, speed: Speed, here: bool = True) -> float:
+    """Return the wall-clock seconds of a job on its threads; on n GPUs it trains n times as fast, at best.
+
+    Args:
+        job: of the plan.
+        speed: of this machine, or as assumed.
+        here: jobs run where Snakemake does: those of one thread are forks of a process that has loaded torch.
+    """
     kind, size = job.text
-    total = FIXED_SECONDS[job.fixed] + (SECONDS_PER_MB[kind] * size / job.threads if kind else 0.0)
+    forked = here and job.fixed == "torch" and job.threads == 1 and not job.gpus and not kind
+    total = FIXED_SECONDS["fork" if forked else job.fixed]
+    total += SECONDS_PER_MB[kind] * size / job.threads if kind else 0.0
     if (
         speed.start is not None
     ):  # a machine that starts sooner than that of the constants does this sooner too

@@ -24,7 +24,7 @@ SECONDS_PER_MB = {
     "read": 0.12, "gather": 0.23, "choose": 0.04, "assemble": 0.01,
 }  # fmt: skip
 #: Seconds of a job before and after its real work, by kind of job.
-FIXED_SECONDS = {"light": 1.0, "torch": 3.0, "regression": 8.0, "fewshot": 20.0, "report": 60.0}
+FIXED_SECONDS = {"light": 1.0, "fork": 0.6, "torch": 3.0, "regression": 8.0, "fewshot": 20.0, "report": 60.0}
 #: Parquet bytes per byte of text.
 PARQUET = 0.5
 #: Megabytes of a process by kind of job: without text, for each of text that it holds, and the most that it

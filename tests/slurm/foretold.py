@@ -91,7 +91,7 @@ def main() -> int:
                 make_checkout(run.root)
                 (run.root / "overlay.yaml").write_bytes((HERE / "foretold.yaml").read_bytes())
             cfg = load_files([run.root / file for file in ("config.yaml", *configs)])
-            jobs, seconds, speed = report.make(cfg, CORES, measured=True)
+            jobs, seconds, speed = report.make(cfg, CORES, measured=True, here=False)
             stages = defaultdict(list)
             for job, spent in zip(jobs, seconds, strict=True):
                 stages[job.stage].append(spent)

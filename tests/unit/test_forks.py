@@ -125,6 +125,7 @@ def test_a_signal_reaches_the_fork(run: Run) -> None:
     run.keeper()
     job = run.start("wait")
     assert job.stdout is not None and job.stdout.readline()
+    time.sleep(0.5)  # before it knows its fork, a signal ends it as any process that has just begun
     job.send_signal(signal.SIGTERM)
     assert job.wait(30) == 75
 
@@ -190,3 +191,18 @@ def test_a_run_that_wants_none_has_none(run: Run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv(forks.NAME)
     forks.announce()
     assert os.environ[forks.NAME].startswith(f"{os.getpid()}.")
+
+
+def test_the_workflow_s_jobs_of_one_thread_are_forks(run: Run) -> None:
+    # A job that fails at once, by its traceback.
+    files = ["--spec", "{}", "--tokens", "none", "--tokenizer", "none", "--out", "out", "--processes", "0"]
+
+    def failed(*more: str) -> str:
+        command = [sys.executable, "-m", "chameleon", "job", "proxy", *files, *more]
+        done = subprocess.run(command, cwd=run.folder, env=run.env, capture_output=True, text=True)
+        assert done.returncode == 1 and done.stderr.endswith("KeyError: 'seeds'\n")
+        return done.stderr
+
+    assert "forks.py" not in failed()
+    until(lambda: "forks.py" in failed())
+    assert "forks.py" not in failed("--threads", "2")

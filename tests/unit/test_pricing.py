@@ -187,12 +187,13 @@ def test_a_job_that_cannot_start_is_a_mistake():
 
 def test_seconds_of_a_job():
     found = speed.Speed({"s": 10.0}, {"s": 40.0}, {"k": 3.0}, {"k": 2.0}, start=1.0)
-    assert (
-        seconds(Job("a", "base", scale="s", train_flops=20, forward_flops=80, fixed="torch"), found)
-        == 1 + 2 + 2
-    )
+    base = Job("a", "base", scale="s", train_flops=20, forward_flops=80, fixed="torch")
+    assert seconds(base, found, here=False) == 1 + 2 + 2
+    forked = text.FIXED_SECONDS["fork"] / text.FIXED_SECONDS["torch"]
+    assert seconds(base, found) == pytest.approx(forked + 2 + 2)
+    assert seconds(replace(base, threads=2), found) == 1 + 2 + 2, "of several threads none is a fork"
     own = Job("a", "extra", scale="s", train_flops=20, objective="k", fixed="torch")
-    assert seconds(own, found) == 1 + 2 * 3 / 2, "timed: three plain steps for the operations of two"
+    assert seconds(own, found, here=False) == 1 + 2 * 3 / 2, "three plain steps for the operations of two"
     read = Job("a", "prepare", text=("prepare", 10), threads=2)
     as_assumed = text.FIXED_SECONDS["light"] + text.SECONDS_PER_MB["prepare"] * 5
     assert seconds(read, replace(found, start=None)) == pytest.approx(as_assumed)
