@@ -93,6 +93,18 @@ def gone(process: int) -> bool:
         return True
 
 
+def keepers(run: Run) -> list[str]:
+    """Return the process ids of a run's keepers."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cwd").resolve() == run.folder and b"jobs.keep" in (folder / "cmdline").read_bytes():
+                found.append(folder.name)
+        except OSError:  # it has ended
+            continue
+    return found
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     found = Run(tmp_path)
@@ -175,12 +187,11 @@ def test_another_environment_gets_another_keeper(run: Run) -> None:
 def test_where_forks_will_not_do_jobs_work_alone_and_start_no_more_keepers(tmp_path: Path) -> None:
     run = Run(tmp_path, able=False)
     jobs = [run.call("say").stdout for _ in range(3)]
-    keepers = lambda: subprocess.run(["pgrep", "-f", "jobs.keep.False"], capture_output=True).stdout.split()  # noqa: E731
-    until(lambda: len(keepers()) == 1)
+    until(lambda: len(keepers(run)) == 1)
     jobs += [run.call("say").stdout for _ in range(3)]
-    assert set(jobs) == {"alone\n"} and len(keepers()) == 1
+    assert set(jobs) == {"alone\n"} and len(keepers(run)) == 1
     run.end()
-    until(lambda: not keepers())
+    until(lambda: not keepers(run))
 
 
 def test_a_run_that_wants_none_has_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
