@@ -24,6 +24,8 @@ ENV = {
     "PATH": os.pathsep.join([str(HERE / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
     "STANDIN_PYTHON": sys.executable,
     "CHAMELEON_METHOD_PATH": str(HERE / "methods"),
+    # Forks are of the real package, not of the stand-ins.
+    "CHAMELEON_KEEPER": "",
 }
 #: Tidy file -> columns that name a row, columns that are compared.
 TIDY = {

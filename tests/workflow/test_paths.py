@@ -14,6 +14,7 @@ PLAYED = {
     "PATH": os.pathsep.join([str(HERE / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
     "STANDIN_PYTHON": sys.executable,
     "CHAMELEON_METHOD_PATH": str(HERE / "methods"),
+    "CHAMELEON_KEEPER": "",
 }
 NAME = "results/my run (v1), \u00e9t\u00e9"
 

@@ -31,7 +31,7 @@ SKEW = 60.0
 def began(results: Path, workflow: Any) -> None:
     """Do what precedes the first job, before it is chosen."""
     unlimited(workflow)
-    if workflow.is_main_process and workflow.local_exec:
+    if getattr(workflow, "is_main_process", False) and getattr(workflow, "local_exec", False):
         forks.announce()
     slurm.began(workflow)
     if found := date_now(results):
