@@ -10,6 +10,7 @@ then. Where there is no keeper, or it must not fork (other threads, a GPU's libr
 itself. `CHAMELEON_KEEPER=` (empty) in the environment has all of them do so. Linux only.
 """
 
+import atexit
 import ctypes
 import hashlib
 import json
@@ -180,6 +181,7 @@ def _be(
         traceback.print_exc()
     finally:
         with suppress(OSError):
+            atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)

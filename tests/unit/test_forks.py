@@ -15,13 +15,14 @@ from chameleon.core import forks
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux")
 JOBS = """
-import os, signal, sys, time
+import atexit, os, signal, sys, time
 from chameleon.core import forks
 
 def main(argv):
     if argv[0] == "fail":
         raise ValueError("a bug")
     if argv[0] == "leave":
+        atexit.register(print, "what libraries do at the end")
         sys.exit(int(argv[1]))
     if argv[0] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -127,7 +128,8 @@ def test_all_jobs_after_the_first_are_forks_of_one_process(run: Run) -> None:
 def test_a_fork_reads_and_ends_as_a_process_of_its_own(run: Run) -> None:
     run.keeper()
     assert run.call("read", "x" * 100_000, given="abc").stdout.startswith("ABC 100000\n")
-    assert run.call("leave", "7").returncode == 7
+    left = run.call("leave", "7")
+    assert (left.returncode, left.stdout) == (7, "what libraries do at the end\n")
     failed = run.call("fail")
     assert failed.returncode == 1 and failed.stderr.endswith("ValueError: a bug\n")
     assert run.call("die").returncode == -signal.SIGKILL

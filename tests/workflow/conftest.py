@@ -27,6 +27,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Checkout:
             return Checkout(root)
         root.mkdir()
         made = make_checkout(root)
-        done = made.snakemake()
+        (root / "temporary").mkdir()
+        done = made.snakemake(TMPDIR=str(root / "temporary"))
     assert done.returncode == 0, done.stdout + done.stderr
     return made

@@ -44,6 +44,10 @@ def test_run_leaves_every_file(smoke: Checkout) -> None:
     assert not list(results.rglob("*.tmp")), "temporary files were left behind"
 
 
+def test_jobs_leave_nothing_in_the_temporary_folder(smoke: Checkout) -> None:
+    assert not list((smoke.root / "temporary").iterdir())
+
+
 def test_second_run_has_nothing_to_do(smoke: Checkout) -> None:
     assert smoke.plan() == {}
 
