@@ -84,21 +84,19 @@ class _Clock:
     def elapsed(self) -> float:
         return self.before + time.perf_counter() - self.start
 
-    def carried(self) -> Carried:
-        def restore(seconds: float) -> None:
-            self.before = seconds
-
-        return Carried(self.elapsed, restore)
+    def go_on_from(self, seconds: float) -> None:
+        self.before = seconds
 
 
 def _trained(
     spec: Spec, corpora: Mapping[str, TokenCorpus], names: Sequence[str], states: States, clock: _Clock
 ) -> Iterator[tuple[str, Decoder, Cost, Engine]]:
     """Train runs of a swarm, as one batched model if there are several; yield each, its cost and its form."""
+    carried = {"clock": Carried(clock.elapsed, clock.go_on_from)}
     if len(names) == 1:
         run = training(spec, corpora, quiet=True)
         schedule = MixtureSchedule.static(spec["runs"][names[0]])
-        run.play(schedule, states=states, carried={"clock": clock.carried()})
+        run.play(schedule, states=states, carried=carried)
         yield names[0], run.model, run.cost, run.engine
         return
     vocab = next(iter(corpora.values())).vocab_size
@@ -111,6 +109,6 @@ def _trained(
         mixtures=[spec["runs"][name] for name in names],
         max_epochs=spec["max_epochs"],
     )
-    stack.play(states, {"clock": clock.carried()})
+    stack.play(states, carried)
     for number, name in enumerate(names):
         yield name, stack.model(number), stack.costs[number], stack.engine
