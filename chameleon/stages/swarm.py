@@ -69,9 +69,7 @@ def swarm(
     for part in found.values():
         recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
     runs = {name: {k: v for k, v in found[name].items() if k not in ("key", "cost")} for name in keys}
-    write_json(out, {"runs": runs})
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    recorder.deliver(out, {"runs": runs})
 
 
 @dataclass

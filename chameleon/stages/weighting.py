@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.artifacts import write_json
 from chameleon.core.provenance import Recorder, cpu_name
 from chameleon.data.tokens import TokenCorpus
 from chameleon.mixing import registry
@@ -43,7 +42,7 @@ def weights(
         )
     first = next(iter(corpora.values()))
     about = ("scenario", "method", "registered", "method_version", "params", "seed")
-    write_json(
+    recorder.deliver(
         out,
         {
             **{key: spec[key] for key in about},
@@ -57,8 +56,6 @@ def weights(
         },
         schema="weights",
     )
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
 
 
 def measuring(
@@ -91,6 +88,4 @@ def forecast(
     inputs = measuring(inputs, spec, corpora, recorder, threads)
     found = registry.get(spec["registered"]).foretell(inputs, inputs.others)
     about = {key: spec[key] for key in ("scenario", "method", "seed")}
-    write_json(out, {**about, "loss": found}, schema="forecast")
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    recorder.deliver(out, {**about, "loss": found}, "forecast")
