@@ -6,7 +6,6 @@ Of several processes that train one model, all do the same up to its end, and th
 
 import copy
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -228,10 +227,7 @@ def train(
         controller = registry.get(online["registered"]).controller(inputs)
 
         def validate(model: Decoder) -> dict[str, float]:
-            clock = time.perf_counter()
-            losses = split_losses(model, corpora, "validation", online["validation_tokens"], ordered)
-            ordered.seconds += time.perf_counter() - clock
-            return losses
+            return split_losses(model, corpora, "validation", online["validation_tokens"], ordered)
 
     curve = Curve(corpora, spec["curve"]["tokens"])
     if model is not None and "checkpoint" in spec["start"] and spec["curve"]["steps"]:
@@ -274,9 +270,7 @@ class Curve:
     points: list[dict[str, Any]] = field(default_factory=list)
 
     def measure(self, model: Decoder, trained: int) -> None:
-        clock = time.perf_counter()
         losses = split_losses(model, self.corpora, "test", self.tokens, self.cost)
-        self.cost.seconds += time.perf_counter() - clock
         self.points.append({"tokens": trained, "loss": {d: round(x, 9) for d, x in losses.items()}})
 
     def state(self) -> dict[str, Any]:

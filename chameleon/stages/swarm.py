@@ -6,19 +6,20 @@ runs that are missing.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chameleon.core.artifacts import fingerprint, read_json, write_json
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.data.tokens import TokenCorpus
 from chameleon.mixing.schedule import MixtureSchedule
-from chameleon.stages.common import Spec, recipe_of, states_of, training, validated
+from chameleon.stages.common import Spec, states_of, training, validated
 from chameleon.stages.inputs import open_corpora, streams
 from chameleon.training.device import setup_torch
 from chameleon.training.engine import Engine
 from chameleon.training.model import Decoder, ModelShape
 from chameleon.training.progress import Progress
+from chameleon.training.recipe import Recipe
 from chameleon.training.resume.states import Carried, States
 from chameleon.training.stacked import Stack
 
@@ -55,7 +56,7 @@ def swarm(
         clock = _Clock()
         saved = states_of(recorder, out.parent / "parts" / "-".join(names[:: max(1, len(names) - 1)]), states)
         for name, model, cost, form in _trained(spec, corpora, names, saved, clock):
-            recorder.extra["engine"] = {**form.record(), "stack": stack}
+            recorder.extra["engine"] = {**asdict(form), "stack": stack}
             result = validated(model, corpora, spec, cost)
             found[name] = {"key": keys[name], "weights": spec["runs"][name], **result}
             found[name]["cost"] = {"tokens": cost.tokens, "flops": cost.flops}
@@ -100,7 +101,7 @@ def _trained(
     vocab = next(iter(corpora.values())).vocab_size
     stack = Stack(
         shape=ModelShape(**spec["model"], vocab_size=vocab),
-        recipe=recipe_of(spec["train"]),
+        recipe=Recipe(**spec["train"]),
         streams=streams(corpora, "train"),
         init_seed=spec["seeds"]["init"],
         data_seed=spec["seeds"]["data"],

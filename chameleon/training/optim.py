@@ -9,7 +9,7 @@ step on processors without bfloat16 units, so the iteration here takes its dtype
 bfloat16 it is torch's algorithm (the tests compare them).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -105,7 +105,7 @@ class AdamW(Optimizer):
         self,
         groups: Iterable[Mapping[str, Any]],
         lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
