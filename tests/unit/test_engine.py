@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from chameleon.embedding.embed import window_means
-from chameleon.embedding.low_precision import MeanStates
 from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.training import engine
 from chameleon.training.loop import Training
@@ -233,5 +232,3 @@ def test_first_and_last_states_are_float32_always(layer):
     model, starts = Decoder(DEEP).initialise(0).eval(), np.arange(5)
     exact, low = (window_means(model, Numbers(0), starts, 32, layer, p) for p in ("fp32", "bf16"))
     assert np.array_equal(exact, low)
-    with pytest.raises(ValueError, match="layers must be from 1 to 3"):
-        MeanStates(model, layer)
