@@ -183,7 +183,7 @@ class HfDecoder(Decoder):
     def logits(self, tokens: Tensor, rows: Tensor, columns: Tensor, **seen: Tensor) -> Tensor:
         """Return the logits (n x vocabulary, float32) after the chosen tokens; see `Decoder.logits`."""
         if self._plain:
-            return F.linear(self.hidden(tokens)[rows, columns], self._matrix).float()
+            return super().logits(tokens, rows, columns)
         logits: Tensor = self.lm(input_ids=tokens, use_cache=False).logits[rows, columns].float()
         return logits
 
