@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.provenance import Recorder, cpu_name
+from chameleon.core.provenance import Recorder
 from chameleon.data.tokens import TokenCorpus
 from chameleon.mixing import registry
 from chameleon.mixing.method import Method
@@ -31,7 +31,6 @@ def weights(
     given = [Path(file) for file in registry.get(spec["registered"]).files(spec["params"])]
     inputs_read = [*manifests, *embeddings, *result_files(runs), *others, *played, *given]
     recorder = Recorder("weights", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
-    recorder.device = cpu_name()
     corpora = open_corpora(manifests, spec["domains"])
     method: Method = registry.get(spec["registered"])
     inputs = method_inputs(spec, corpora, embeddings, runs, others, played)
@@ -81,8 +80,8 @@ def forecast(
     spec: Spec, manifests: list[Path], runs: list[Path], out: Path, threads: int, others: Sequence[Path]
 ) -> None:
     """Ask a method what base models on other mixtures will come to; `others` are their weights files."""
-    recorder = Recorder("forecast", spec, [*manifests, *result_files(runs), *others], threads=threads)
-    recorder.seeds, recorder.device = dict(spec["seeds"]), cpu_name()
+    read = [*manifests, *result_files(runs), *others]
+    recorder = Recorder("forecast", spec, read, threads=threads, seeds=dict(spec["seeds"]))
     corpora = open_corpora(manifests, spec["domains"])
     inputs = method_inputs(spec, corpora, [], runs, others)
     inputs = measuring(inputs, spec, corpora, recorder, threads)
