@@ -16,7 +16,7 @@ import torch
 from chameleon.core.provenance import cpu_name
 from chameleon.experiment.load import load_files
 from chameleon.training.device import keep_pages
-from chameleon.training.model import Decoder, ModelShape, parameter_count
+from chameleon.training.model import Decoder, ModelShape
 from chameleon.training.recipe import Recipe, optimizers
 from chameleon.training.resume.states import Every, States
 
@@ -55,7 +55,7 @@ def main() -> None:
             assert path is not None
             size, median = path.stat().st_size / 1e6, statistics.median(seconds)
         share = f"{median / INTERVAL:.4%}"
-        print(f"{name:<12} {parameter_count(shape):>12,} {size:>10.1f} {median:>9.3f} {share:>9}", flush=True)
+        print(f"{name:<12} {shape.parameters:>12,} {size:>10.1f} {median:>9.3f} {share:>9}", flush=True)
 
 
 if __name__ == "__main__":

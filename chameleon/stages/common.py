@@ -18,7 +18,7 @@ from chameleon.training.distributed import replicas
 from chameleon.training.hf.checkpoint import load
 from chameleon.training.hf.scratch import shape
 from chameleon.training.loop import Training
-from chameleon.training.model import Decoder, flops_per_token, parameter_count
+from chameleon.training.model import Decoder, flops_per_token
 from chameleon.training.output import save_run
 from chameleon.training.recipe import Recipe
 from chameleon.training.resume.states import Carried, Every, States
@@ -106,6 +106,6 @@ def finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: i
     save_run(run, out, tokenizer, eot)
     recorder.outputs += [out / name for name in ("model", "training.csv", "mixture.json")]
     recorder.cost.add(run.cost.tokens, run.cost.flops)
-    recorder.extra["parameters"] = parameter_count(run.shape)
+    recorder.extra["parameters"] = run.shape.parameters
     recorder.extra["engine"] = asdict(run.engine) | run.model.form | run.spread
     recorder.extra["effective_epochs"] = {d: round(x, 6) for d, x in run.sampler.effective_epochs().items()}

@@ -190,11 +190,6 @@ class Decoder(nn.Module):
         return x, weight
 
 
-def parameter_count(shape: ModelShape) -> int:
-    """Return the number of parameters, embeddings included."""
-    return shape.parameters
-
-
 def flops_per_token(
     shape: ModelShape, training: bool = True, layers: int | None = None, length: int | None = None
 ) -> float:
