@@ -147,9 +147,6 @@ class Muon(Optimizer):
         steps: int = 5,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        params = list(params)
-        if any(p.ndim not in (2, 3) for p in params):
-            raise ValueError("Muon takes matrices and stacks of matrices only")
         settings = {"momentum": momentum, "weight_decay": weight_decay, "steps": steps, "dtype": dtype}
         super().__init__([{"params": params}], lr=lr, **settings)
 

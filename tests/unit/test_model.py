@@ -154,11 +154,6 @@ def test_initial_weights_are_gpt2s():
             assert abs(value.mean().item()) < 5 * expected / math.sqrt(value.numel()), name
 
 
-def test_indivisible_heads_are_refused():
-    with pytest.raises(ValueError, match="d_model 30 is not divisible by n_head 4"):
-        ModelShape(1, 4, 30, 8, 10)
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -89,11 +89,6 @@ def test_wide_matrices_take_the_short_way_to_the_same_result(shape, decades):
     assert (found - expected).norm() < 3e-3 * expected.norm()
 
 
-def test_only_matrices_are_taken():
-    with pytest.raises(ValueError, match="matrices and stacks"):
-        Muon([torch.nn.Parameter(torch.ones(3, 3)), torch.nn.Parameter(torch.ones(3))], lr=0.1)
-
-
 def test_adamw_is_torchs_adamw():
     """To the bit, with groups of other rates and decays, and a parameter that gets its gradient late."""
     ours, theirs = ([torch.nn.Parameter(m.clone()) for m in matrices(5)] for _ in range(2))
