@@ -23,7 +23,7 @@ from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.mixing.types import StepInfo
 from chameleon.training.device import keep_pages
 from chameleon.training.loop import Training
-from chameleon.training.model import Decoder, ModelShape, parameter_count
+from chameleon.training.model import Decoder, ModelShape
 from chameleon.training.recipe import Recipe
 
 CONTEXT, VOCAB = 128, 2048
@@ -96,7 +96,7 @@ SWEEPS: dict[str, tuple[str, dict[float, Callable[[], None]]]] = {
     "training, tokens": ("tokens", {n * 1024.0: trained(of_width(96), n) for n in (5, 10, 20, 40, 80)}),
     "training, parameters": (
         "parameters",
-        {float(parameter_count(of_width(w))): trained(of_width(w), 5) for w in (64, 128, 256, 512)},
+        {float(of_width(w).parameters): trained(of_width(w), 5) for w in (64, 128, 256, 512)},
     ),
     "DoGE step, domains": ("domains", {float(k): doge(k) for k in (4, 8, 16, 32, 64)}),
     "embedding, domains": ("domains", {float(k): embedded(k) for k in (4, 8, 16, 32)}),

@@ -32,10 +32,10 @@ def effects(results: str, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]
     from chameleon.methods.gradients.reversal import Movements
     from chameleon.mixing import MixtureSchedule
     from chameleon.mixing.types import OBJECTIVE_TENSORS
-    from chameleon.stages.common import recipe_of
     from chameleon.training.device import setup_torch
     from chameleon.training.loop import Training
     from chameleon.training.model import Decoder, ModelShape, save_pretrained
+    from chameleon.training.recipe import Recipe
 
     setup_torch(1)
     cfg = load_files([ROOT / "config.yaml"])
@@ -53,7 +53,7 @@ def effects(results: str, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]
 
     def trained(weights: dict[str, float], objective: Movements | None = None) -> Decoder:
         seeds = spec["seeds"]
-        run = Training(shape, recipe_of(spec["train"]), streams, seeds["init"], seeds["data"], label="")
+        run = Training(shape, Recipe(**spec["train"]), streams, seeds["init"], seeds["data"], label="")
         return run.play(MixtureSchedule.static(weights), objective=objective)
 
     k, objective = len(names), Movements(names)

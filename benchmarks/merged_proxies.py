@@ -34,10 +34,10 @@ def merged_losses(results: str, seed: int) -> dict[str, tuple[float, np.ndarray]
     from chameleon.methods import frozen, gram
     from chameleon.methods.merging import average
     from chameleon.mixing import MixtureSchedule
-    from chameleon.stages.common import recipe_of
     from chameleon.training.device import setup_torch
     from chameleon.training.loop import Training
     from chameleon.training.model import Decoder, ModelShape
+    from chameleon.training.recipe import Recipe
 
     setup_torch(1)
     swarm, about = frozen.shipped(), read_json(frozen.HERE / f"{frozen.NAME}.json")
@@ -57,7 +57,7 @@ def merged_losses(results: str, seed: int) -> dict[str, tuple[float, np.ndarray]
         if start is not None:
             kept = Decoder(shape)
             kept.load_state_dict(start.state_dict())
-        run = Training(shape, recipe_of(about["train"] | recipe), streams, init, data, label="", start=kept)
+        run = Training(shape, Recipe(**about["train"] | recipe), streams, init, data, label="", start=kept)
         return run.play(MixtureSchedule.static(weights))
 
     k = len(swarm.domains)

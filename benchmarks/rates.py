@@ -27,10 +27,10 @@ def validation_loss(results: str, mixture: str, rates: tuple[float, float]) -> f
     from chameleon.data.tokens import TokenCorpus
     from chameleon.evaluation.perplexity import block_losses, blocks
     from chameleon.mixing import MixtureSchedule
-    from chameleon.stages.common import recipe_of
     from chameleon.training.device import setup_torch
     from chameleon.training.loop import Training
     from chameleon.training.model import ModelShape
+    from chameleon.training.recipe import Recipe
 
     setup_torch(1)
     config: dict[str, Any] = yaml.safe_load(Path("config.yaml").read_text())
@@ -39,7 +39,7 @@ def validation_loss(results: str, mixture: str, rates: tuple[float, float]) -> f
     answer = json.loads((Path(results) / "weights" / SCENARIO / mixture / "seed0.json").read_text())
     (stage,) = answer["stages"]
     shape = ModelShape(**scale["model"], vocab_size=tokens.vocab_size)
-    recipe = recipe_of(scale["train"] | {"lr": rates[0], "adam_lr": rates[1]})
+    recipe = Recipe(**scale["train"] | {"lr": rates[0], "adam_lr": rates[1]})
     streams = {d: tokens.stream(d, "train") for d in tokens.domains}
     run = Training(
         shape, recipe, streams, derive(SEED, "init", "rates"), derive(SEED, "data", "rates"), label=""

@@ -15,10 +15,9 @@ import torch
 
 from chameleon.core.provenance import cpu_name
 from chameleon.experiment.load import load_files
-from chameleon.stages.common import recipe_of
 from chameleon.training.device import keep_pages
-from chameleon.training.model import Decoder, ModelShape, parameter_count
-from chameleon.training.recipe import optimizers
+from chameleon.training.model import Decoder, ModelShape
+from chameleon.training.recipe import Recipe, optimizers
 from chameleon.training.resume.states import Every, States
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +39,7 @@ def main() -> None:
         given = scales[name]
         shape = ModelShape(**given["model"], vocab_size=VOCABULARY.get(name, 2048))
         model = Decoder(shape).initialise(0)
-        both = optimizers(dict(model.named_parameters()), recipe_of(given["train"]), "fp32")
+        both = optimizers(dict(model.named_parameters()), Recipe(**given["train"]), "fp32")
         for p in model.parameters():
             p.grad = torch.zeros_like(p)
         for optimizer in both:
@@ -56,7 +55,7 @@ def main() -> None:
             assert path is not None
             size, median = path.stat().st_size / 1e6, statistics.median(seconds)
         share = f"{median / INTERVAL:.4%}"
-        print(f"{name:<12} {parameter_count(shape):>12,} {size:>10.1f} {median:>9.3f} {share:>9}", flush=True)
+        print(f"{name:<12} {shape.parameters:>12,} {size:>10.1f} {median:>9.3f} {share:>9}", flush=True)
 
 
 if __name__ == "__main__":

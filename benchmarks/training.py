@@ -21,7 +21,7 @@ from memory import objective
 from chameleon.mixing.schedule import MixtureSchedule
 from chameleon.training.device import keep_pages, pick_device
 from chameleon.training.loop import Training
-from chameleon.training.model import ModelShape, flops_per_token, parameter_count
+from chameleon.training.model import ModelShape, flops_per_token
 from chameleon.training.recipe import Recipe
 
 CORES = os.cpu_count() or 1
@@ -210,7 +210,7 @@ def main() -> None:
         per_token = flops_per_token(shape)
         print(
             f"\n{scale}: {shape.n_layer} blocks of width {shape.d_model}, {batch} x {shape.context} tokens, "
-            f"{parameter_count(shape) / 1e6:.2f}M parameters"
+            f"{shape.parameters / 1e6:.2f}M parameters"
         )
         columns = ("tokens/s", "GFLOP/s", "x Trainer fp32", "x Trainer bf16", "of products")
         print(f"{'form':30}" + "".join(f" {column:>15}" for column in columns))

@@ -114,6 +114,12 @@ class Recorder:
         """Count the seconds of an earlier process, which was cut off."""
         self.earlier_seconds = seconds
 
+    def deliver(self, out: Path, value: Any, schema: str | None = None) -> None:
+        """Write the job's only artefact, as JSON, and the record beside it."""
+        write_json(out, value, schema)
+        self.outputs = [out]
+        self.write(out.with_suffix(".run.json"))
+
     def write(self, path: Path) -> None:
         """Write the record; the clock stops here."""
         self.cost.seconds = self.elapsed()

@@ -1,20 +1,15 @@
-"""Embedding files: written by the embedding stage, read by the weights stage, which needs no torch."""
+"""Embedding files, as the weights stage reads them, which needs no torch."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chameleon.core.artifacts import read_json, write_json
+from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
 
 #: What all files that are read together must share.
 MAKE = ("tokenizer_sha256", "proxy_sha256", "layer")
-
-
-def save(path: Path, artefact: dict[str, Any]) -> None:
-    """Write an embeddings file."""
-    write_json(path, artefact, "embeddings")
 
 
 def load(paths: list[Path], domains: tuple[str, ...]) -> np.ndarray:

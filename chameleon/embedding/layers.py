@@ -17,16 +17,15 @@ def middle(n_layer: int) -> int:
     return (n_layer + 1) // 2
 
 
-def domain_mean(rows: ArrayLike, unique: bool = True) -> NDArray[np.float64]:
-    """Return x̄ = (1/n) Σ_j h_j over the windows of one domain.
+def domain_mean(rows: ArrayLike) -> NDArray[np.float64]:
+    """Return x̄ = (1/n) Σ_j h_j over the different windows of one domain.
 
-    Exactly equal rows count once by default, as in the reference code: text that a corpus repeats word for
+    Exactly equal rows count once, as in the reference code: text that a corpus repeats word for
     word (licence headers, templates) would otherwise pull the embedding towards itself. The sum is exact up
     to its last rounding, so the result does not depend on the order of the windows.
 
     Args:
         rows: n x d, one embedding per window, in units of the hidden state.
-        unique: drop rows exactly equal to another one first.
 
     Returns:
         d values, in the same units.
@@ -39,6 +38,5 @@ def domain_mean(rows: ArrayLike, unique: bool = True) -> NDArray[np.float64]:
         raise ValueError(f"rows must be a matrix that is not empty, got shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"rows hold {np.count_nonzero(~np.isfinite(array))} NaN or infinite values")
-    if unique:
-        array = np.unique(array, axis=0)
+    array = np.unique(array, axis=0)
     return np.array([math.fsum(column) for column in array.T]) / len(array)

@@ -23,8 +23,6 @@ class MeanStates:
     """
 
     def __init__(self, model: Decoder, layers: int) -> None:
-        if not 0 < layers < len(model.blocks):
-            raise ValueError(f"layers must be from 1 to {len(model.blocks) - 1}, got {layers}")
         self.model = model
         self.blocks = [block for block in model.blocks[:layers] if isinstance(block, Block)]
         self._parts: dict[int, tuple[Tensor, Tensor, Tensor]] = {}

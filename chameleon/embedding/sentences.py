@@ -53,7 +53,7 @@ class Encoder:
         config = self._model.config
         self.layers, self.width = int(config.num_hidden_layers), int(config.hidden_size)
         self._most = min(MOST, int(getattr(config, "max_position_embeddings", MOST)))
-        self._tokenizer.no_padding()
+        self._tokenizer.enable_padding()  # with 0, to the longest of a batch
         self._tokenizer.enable_truncation(self._most)
 
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
@@ -63,10 +63,9 @@ class Encoder:
         rows, tokens = [], 0
         with torch.no_grad():
             for i in range(0, len(texts), BATCH):
-                ids = [encoded.ids for encoded in self._tokenizer.encode_batch(list(texts[i : i + BATCH]))]
-                longest = max(map(len, ids))
-                mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
-                batch = torch.tensor([row + [0] * (longest - len(row)) for row in ids])
+                read = self._tokenizer.encode_batch(list(texts[i : i + BATCH]))
+                mask = torch.tensor([encoded.attention_mask for encoded in read])
+                batch = torch.tensor([encoded.ids for encoded in read])
                 states = self._model(input_ids=batch, attention_mask=mask).last_hidden_state
                 seen = mask.unsqueeze(-1).to(states.dtype)
                 means = (states * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)

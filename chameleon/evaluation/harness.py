@@ -53,12 +53,9 @@ class Harness:
         names: lm-eval task names.
         folder: generated task folder; None: lm-eval's own tasks.
         limit: items per task, from the front; None: all.
-        seed: of the draw of examples.
     """
 
-    def __init__(
-        self, names: Sequence[str], folder: Path | None, limit: int | None, seed: int = FEWSHOT_SEED
-    ) -> None:
+    def __init__(self, names: Sequence[str], folder: Path | None, limit: int | None) -> None:
         from lm_eval.tasks import TaskManager
 
         manager = TaskManager(include_path=str(folder) if folder else None, include_defaults=folder is None)
@@ -67,7 +64,7 @@ class Harness:
         self.loaded: Any = manager.load(list(names))
         #: lm-eval's task objects by name; a group's tasks stand for the group.
         self.tasks: dict[str, Any] = self.loaded["tasks"]
-        self.limit, self.seed = limit, seed
+        self.limit = limit
         #: What a reader needs to judge a task's scores: `item_facts`, and `prompt_facts` by shots.
         self.facts: dict[str, dict[str, Any]] = {}
         for name, task in self.tasks.items():
@@ -87,7 +84,7 @@ class Harness:
         for task in self.tasks.values():
             # Also starts the draw of examples anew: every model gets the same ones.
             task.set_config(key="num_fewshot", value=shots)
-            task.set_fewshot_seed(seed=self.seed)
+            task.set_fewshot_seed(seed=FEWSHOT_SEED)
         try:
             found = evaluate(scorer, self.loaded, limit=self.limit, bootstrap_iters=0, log_samples=True)
         except AnswerTooLong as error:

@@ -19,7 +19,7 @@ from chameleon.pricing.objectives import objective_key
 from chameleon.pricing.shapes import shape as shape_of
 from chameleon.training.hf.decoder import HfShape
 from chameleon.training.losses import chunk_rows
-from chameleon.training.model import ModelShape, parameter_count
+from chameleon.training.model import ModelShape
 
 #: What a process holds before it has a model: the interpreter, torch and this package (resident, CPU build).
 PROCESS = 0.28e9
@@ -51,7 +51,7 @@ def step_size(
     blocks = shape.n_layer * 4 * shape.d_model + block if again else shape.n_layer * block
     return StepSize(
         blocks=int(train["batch_size"]), length=shape.context, parts=int(train.get("grad_accumulation", 1)),
-        domains=domains, parameters=parameter_count(shape), vocabulary=shape.vocab_size, number=number,
+        domains=domains, parameters=shape.parameters, vocabulary=shape.vocab_size, number=number,
         token_bytes=blocks + last, width=shape.d_model,
     )  # fmt: skip
 

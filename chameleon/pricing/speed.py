@@ -149,8 +149,8 @@ def _timed(scale: Spec, vocab: int, domains: list[str], make: Callable[[], Any] 
     even = MixtureSchedule.static(dict.fromkeys(domains, 1 / len(domains)))
 
     def run(steps: int) -> Timed:
-        recipe = {"betas": (0.9, 0.95), **scale["train"], "steps": steps + WARM}
-        training = Training(shape(scale["model"], vocab), Recipe(**recipe), streams, 0, 0, label="")
+        recipe = Recipe(**{**scale["train"], "steps": steps + WARM})
+        training = Training(shape(scale["model"], vocab), recipe, streams, 0, 0, label="")
         objective = None if make is None else make()
         began: list[float] = []
         training.play(even, objective=objective, watch={WARM: lambda *_: began.append(clock())})

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from chameleon.core.artifacts import write_json
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.core.seeds import generator
 from chameleon.data.tokens import TokenStream
@@ -151,7 +150,7 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
     model = load_model(model_dir)
     corpora = open_corpora(manifests, spec["domains"])
     entries = embed_all(model, streams(corpora, "train"), spec, recorder.cost)
-    write_json(
+    recorder.deliver(
         out,
         {
             **{key: spec[key] for key in ("scenario", "variant", "seed")},
@@ -164,5 +163,3 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
         },
         schema="sensitivity_embeddings",
     )
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))

@@ -40,8 +40,8 @@ def sensitivity(spec: Spec, results: Path) -> None:
 def embedding_files(spec: Spec, results: Path) -> list[Path]:
     """Return the embedding files that the study's numbers come from."""
     folder = results / "sensitivity" / "embeddings"
-    seeds = {variant: about["seeds"] for variant, about in spec["variants"].items()}
-    return [folder / variant / f"seed{seed}.json" for variant in seeds for seed in seeds[variant]]
+    variants = spec["variants"].items()
+    return [folder / variant / f"seed{seed}.json" for variant, about in variants for seed in about["seeds"]]
 
 
 def measure(spec: Spec, results: Path) -> None:

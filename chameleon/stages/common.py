@@ -1,6 +1,8 @@
 """What the jobs that run a model have in common: setting a run up, measuring it, writing it down."""
 
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from chameleon.training.distributed import replicas
 from chameleon.training.hf.checkpoint import load
 from chameleon.training.hf.scratch import shape
 from chameleon.training.loop import Training
-from chameleon.training.model import Decoder, flops_per_token, parameter_count
+from chameleon.training.model import Decoder, flops_per_token
 from chameleon.training.output import save_run
 from chameleon.training.recipe import Recipe
 from chameleon.training.resume.states import Carried, Every, States
@@ -29,11 +31,6 @@ def load_model(model_dir: Path) -> Decoder:
     return load(model_dir).to(pick_device()).eval()
 
 
-def recipe_of(train: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of a spec's `train` block."""
-    return Recipe(**{**train, "betas": tuple(train.get("betas", (0.9, 0.95)))})
-
-
 def training(
     spec: Spec, corpora: Mapping[str, TokenCorpus], start: Decoder | None = None, quiet: bool = False
 ) -> Training:
@@ -43,7 +40,7 @@ def training(
     return Training(
         # A checkpoint knows its own sizes; its vocabulary may be larger than its tokenizer's.
         shape=shape(spec["model"], vocab) if start is None else start.shape,
-        recipe=recipe_of(spec["train"]),
+        recipe=Recipe(**spec["train"]),
         streams=streams(corpora, "train"),
         init_seed=spec["seeds"]["init"],
         data_seed=spec["seeds"]["data"],
@@ -75,9 +72,12 @@ def measured_blocks(
 def split_losses(
     model: Decoder, corpora: Mapping[str, TokenCorpus], split: str, tokens: int, cost: Cost
 ) -> dict[str, float]:
-    """Return nats/token per domain on a split, and count the passes' cost."""
+    """Return nats/token per domain on a split, and count the passes' cost, seconds too."""
+    clock = time.perf_counter()
     found = measured_blocks(model, corpora, split, tokens, cost)
-    return {domain: float(losses.mean()) for domain, losses, _ in found}
+    means = {domain: float(losses.mean()) for domain, losses, _ in found}
+    cost.seconds += time.perf_counter() - clock
+    return means
 
 
 def validated(model: Decoder, corpora: Mapping[str, TokenCorpus], spec: Spec, cost: Cost) -> dict[str, Any]:
@@ -106,6 +106,6 @@ def finish(run: Training, recorder: Recorder, out: Path, tokenizer: Path, eot: i
     save_run(run, out, tokenizer, eot)
     recorder.outputs += [out / name for name in ("model", "training.csv", "mixture.json")]
     recorder.cost.add(run.cost.tokens, run.cost.flops)
-    recorder.extra["parameters"] = parameter_count(run.shape)
-    recorder.extra["engine"] = run.engine.record() | run.model.form | run.spread
+    recorder.extra["parameters"] = run.shape.parameters
+    recorder.extra["engine"] = asdict(run.engine) | run.model.form | run.spread
     recorder.extra["effective_epochs"] = {d: round(x, 6) for d, x in run.sampler.effective_epochs().items()}

@@ -92,11 +92,9 @@ def score(
         recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
     if not parts:
         return
-    write_json(out, _table(spec, parts), "fewshot")
     recorder.extra["models"] = charged
     recorder.extra["lm_eval"] = common["lm_eval"]
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    recorder.deliver(out, _table(spec, parts), "fewshot")
 
 
 def _one_tokenizer(folders: list[Path]) -> str:

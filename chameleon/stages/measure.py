@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.artifacts import write_json
 from chameleon.core.provenance import Recorder
 from chameleon.data.tokenizer import load_tokenizer
 from chameleon.data.tokens import TokenCorpus
 from chameleon.embedding import embed as embeddings
-from chameleon.embedding import files as embedding_files
 from chameleon.evaluation.perplexity import by_document, summary
 from chameleon.stages.common import Spec, load_model, measured_blocks
 from chameleon.stages.inputs import open_corpora
@@ -25,13 +23,11 @@ def embed(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
         model = model.shape.initial(spec["seeds"]["init"]).to(pick_device()).eval()
     artefact, tokens = embeddings.embed(model, corpus, dict(spec))
     artefact["proxy_sha256"] = recorder.digest(model_dir / "model.safetensors")
-    embedding_files.save(out, artefact)
     read = {"layers": artefact["layer"], "length": artefact["window_length"]}
     per_token = flops_per_token(model.shape, training=False, **read)
     recorder.cost.add(tokens, per_token * tokens)
     recorder.extra["domains_embedded"] = artefact["domains"]
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    recorder.deliver(out, artefact, "embeddings")
 
 
 def sentences(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, threads: int) -> None:
@@ -42,11 +38,9 @@ def sentences(spec: Spec, manifests: list[Path], tokenizer: Path, out: Path, thr
     recorder.seeds, recorder.device = dict(spec["seeds"]), setup_torch(threads)
     encoder = Encoder(spec["encoder"])
     artefact, tokens = embed(encoder, load_tokenizer(tokenizer), TokenCorpus(manifests[0]), dict(spec))
-    embedding_files.save(out, artefact)
     recorder.cost.add(tokens, encoder.flops_per_token(spec["window_length"]) * tokens)
     recorder.extra["domains_embedded"] = artefact["domains"]
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    recorder.deliver(out, artefact, "embeddings")
 
 
 def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
@@ -55,9 +49,7 @@ def evaluate(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, thre
     On those it was pretrained on too, and on those that nothing of its scenario saw, both kept apart.
     """
     recorder, measured = _measure("evaluate", spec, manifests, model_dir, threads)
-    write_json(out, {**measured, "seed": spec["seed"]}, schema="metrics")
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    recorder.deliver(out, {**measured, "seed": spec["seed"]}, "metrics")
 
 
 def start(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads: int) -> None:
@@ -67,10 +59,7 @@ def start(spec: Spec, manifests: list[Path], model_dir: Path, out: Path, threads
     """
     recorder, measured = _measure("start", spec, manifests, model_dir, threads)
     for seed in spec["of_seeds"]:
-        file = out / f"seed{seed}.json"
-        write_json(file, {**measured, "seed": seed}, schema="metrics")
-        recorder.outputs = [file]
-        recorder.write(file.with_suffix(".run.json"))
+        recorder.deliver(out / f"seed{seed}.json", {**measured, "seed": seed}, "metrics")
 
 
 def _measure(

@@ -6,7 +6,6 @@ Of several processes that train one model, all do the same up to its end, and th
 
 import copy
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -76,7 +75,7 @@ def proxy(
     run = training(spec, corpora)
     saved, kept, carried = states_of(recorder, out, states), Kept(run), {"clock": clock(recorder)}
     if "checkpoints" in spec:
-        carried["kept"] = kept.carried()
+        carried["kept"] = Carried(kept.state, kept.restore)
     uniform = MixtureSchedule.static(dict.fromkeys(corpora, 1 / len(corpora)))
     watch = {step: partial(kept.keep, step) for step in spec.get("checkpoints", ())}
     run.play(uniform, watch=watch, states=saved, carried=carried)
@@ -100,15 +99,13 @@ class Kept:
     def keep(self, step: int, model: Decoder, trained: int) -> None:
         self.models[step] = copy.deepcopy(model)
 
-    def carried(self) -> Carried:
-        """Make the copies part of a run's state."""
+    def state(self) -> dict[int, Any]:
+        return {step: dict(model.named_parameters()) for step, model in self.models.items()}
 
-        def restore(state: Mapping[int, Any]) -> None:
-            for step, weights in state.items():
-                self.models[step] = copy.deepcopy(self.run.model)
-                self.models[step].load_state_dict(weights, strict=False)
-
-        return Carried(lambda: {step: dict(m.named_parameters()) for step, m in self.models.items()}, restore)
+    def restore(self, state: Mapping[int, Any]) -> None:
+        for step, weights in state.items():
+            self.models[step] = copy.deepcopy(self.run.model)
+            self.models[step].load_state_dict(weights, strict=False)
 
 
 def _moved(start: Decoder, model: Decoder) -> float:
@@ -230,10 +227,7 @@ def train(
         controller = registry.get(online["registered"]).controller(inputs)
 
         def validate(model: Decoder) -> dict[str, float]:
-            clock = time.perf_counter()
-            losses = split_losses(model, corpora, "validation", online["validation_tokens"], ordered)
-            ordered.seconds += time.perf_counter() - clock
-            return losses
+            return split_losses(model, corpora, "validation", online["validation_tokens"], ordered)
 
     curve = Curve(corpora, spec["curve"]["tokens"])
     if model is not None and "checkpoint" in spec["start"] and spec["curve"]["steps"]:
@@ -246,7 +240,7 @@ def train(
         validate,
         watch=dict.fromkeys(spec["curve"]["steps"], curve.measure),
         states=kept,
-        carried={"clock": clock(recorder), "curve": curve.carried(), "ordered": paid},
+        carried={"clock": clock(recorder), "curve": Carried(curve.state, curve.restore), "ordered": paid},
     )
     if not run.ranks.main:
         return
@@ -276,15 +270,11 @@ class Curve:
     points: list[dict[str, Any]] = field(default_factory=list)
 
     def measure(self, model: Decoder, trained: int) -> None:
-        clock = time.perf_counter()
         losses = split_losses(model, self.corpora, "test", self.tokens, self.cost)
-        self.cost.seconds += time.perf_counter() - clock
         self.points.append({"tokens": trained, "loss": {d: round(x, 9) for d, x in losses.items()}})
 
-    def carried(self) -> Carried:
-        """Make the points so far part of a run's state."""
+    def state(self) -> dict[str, Any]:
+        return {"points": self.points, "cost": asdict(self.cost)}
 
-        def restore(state: Mapping[str, Any]) -> None:
-            self.points, self.cost = list(state["points"]), Cost(**state["cost"])
-
-        return Carried(lambda: {"points": self.points, "cost": asdict(self.cost)}, restore)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.points, self.cost = list(state["points"]), Cost(**state["cost"])

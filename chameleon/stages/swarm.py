@@ -6,19 +6,20 @@ runs that are missing.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chameleon.core.artifacts import fingerprint, read_json, write_json
 from chameleon.core.provenance import Cost, Recorder
 from chameleon.data.tokens import TokenCorpus
 from chameleon.mixing.schedule import MixtureSchedule
-from chameleon.stages.common import Spec, recipe_of, states_of, training, validated
+from chameleon.stages.common import Spec, states_of, training, validated
 from chameleon.stages.inputs import open_corpora, streams
 from chameleon.training.device import setup_torch
 from chameleon.training.engine import Engine
 from chameleon.training.model import Decoder, ModelShape
 from chameleon.training.progress import Progress
+from chameleon.training.recipe import Recipe
 from chameleon.training.resume.states import Carried, States
 from chameleon.training.stacked import Stack
 
@@ -55,7 +56,7 @@ def swarm(
         clock = _Clock()
         saved = states_of(recorder, out.parent / "parts" / "-".join(names[:: max(1, len(names) - 1)]), states)
         for name, model, cost, form in _trained(spec, corpora, names, saved, clock):
-            recorder.extra["engine"] = {**form.record(), "stack": stack}
+            recorder.extra["engine"] = {**asdict(form), "stack": stack}
             result = validated(model, corpora, spec, cost)
             found[name] = {"key": keys[name], "weights": spec["runs"][name], **result}
             found[name]["cost"] = {"tokens": cost.tokens, "flops": cost.flops}
@@ -69,9 +70,7 @@ def swarm(
     for part in found.values():
         recorder.cost.add(part["cost"]["tokens"], part["cost"]["flops"])
     runs = {name: {k: v for k, v in found[name].items() if k not in ("key", "cost")} for name in keys}
-    write_json(out, {"runs": runs})
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    recorder.deliver(out, {"runs": runs})
 
 
 @dataclass
@@ -84,33 +83,31 @@ class _Clock:
     def elapsed(self) -> float:
         return self.before + time.perf_counter() - self.start
 
-    def carried(self) -> Carried:
-        def restore(seconds: float) -> None:
-            self.before = seconds
-
-        return Carried(self.elapsed, restore)
+    def go_on_from(self, seconds: float) -> None:
+        self.before = seconds
 
 
 def _trained(
     spec: Spec, corpora: Mapping[str, TokenCorpus], names: Sequence[str], states: States, clock: _Clock
 ) -> Iterator[tuple[str, Decoder, Cost, Engine]]:
     """Train runs of a swarm, as one batched model if there are several; yield each, its cost and its form."""
+    carried = {"clock": Carried(clock.elapsed, clock.go_on_from)}
     if len(names) == 1:
         run = training(spec, corpora, quiet=True)
         schedule = MixtureSchedule.static(spec["runs"][names[0]])
-        run.play(schedule, states=states, carried={"clock": clock.carried()})
+        run.play(schedule, states=states, carried=carried)
         yield names[0], run.model, run.cost, run.engine
         return
     vocab = next(iter(corpora.values())).vocab_size
     stack = Stack(
         shape=ModelShape(**spec["model"], vocab_size=vocab),
-        recipe=recipe_of(spec["train"]),
+        recipe=Recipe(**spec["train"]),
         streams=streams(corpora, "train"),
         init_seed=spec["seeds"]["init"],
         data_seed=spec["seeds"]["data"],
         mixtures=[spec["runs"][name] for name in names],
         max_epochs=spec["max_epochs"],
     )
-    stack.play(states, {"clock": clock.carried()})
+    stack.play(states, carried)
     for number, name in enumerate(names):
         yield name, stack.model(number), stack.costs[number], stack.engine

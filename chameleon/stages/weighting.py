@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chameleon.core.artifacts import write_json
-from chameleon.core.provenance import Recorder, cpu_name
+from chameleon.core.provenance import Recorder
 from chameleon.data.tokens import TokenCorpus
 from chameleon.mixing import registry
 from chameleon.mixing.method import Method
@@ -32,7 +31,6 @@ def weights(
     given = [Path(file) for file in registry.get(spec["registered"]).files(spec["params"])]
     inputs_read = [*manifests, *embeddings, *result_files(runs), *others, *played, *given]
     recorder = Recorder("weights", spec, inputs_read, threads=threads, seeds=dict(spec["seeds"]))
-    recorder.device = cpu_name()
     corpora = open_corpora(manifests, spec["domains"])
     method: Method = registry.get(spec["registered"])
     inputs = method_inputs(spec, corpora, embeddings, runs, others, played)
@@ -43,7 +41,7 @@ def weights(
         )
     first = next(iter(corpora.values()))
     about = ("scenario", "method", "registered", "method_version", "params", "seed")
-    write_json(
+    recorder.deliver(
         out,
         {
             **{key: spec[key] for key in about},
@@ -57,8 +55,6 @@ def weights(
         },
         schema="weights",
     )
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
 
 
 def measuring(
@@ -84,13 +80,11 @@ def forecast(
     spec: Spec, manifests: list[Path], runs: list[Path], out: Path, threads: int, others: Sequence[Path]
 ) -> None:
     """Ask a method what base models on other mixtures will come to; `others` are their weights files."""
-    recorder = Recorder("forecast", spec, [*manifests, *result_files(runs), *others], threads=threads)
-    recorder.seeds, recorder.device = dict(spec["seeds"]), cpu_name()
+    read = [*manifests, *result_files(runs), *others]
+    recorder = Recorder("forecast", spec, read, threads=threads, seeds=dict(spec["seeds"]))
     corpora = open_corpora(manifests, spec["domains"])
     inputs = method_inputs(spec, corpora, [], runs, others)
     inputs = measuring(inputs, spec, corpora, recorder, threads)
     found = registry.get(spec["registered"]).foretell(inputs, inputs.others)
     about = {key: spec[key] for key in ("scenario", "method", "seed")}
-    write_json(out, {**about, "loss": found}, schema="forecast")
-    recorder.outputs = [out]
-    recorder.write(out.with_suffix(".run.json"))
+    recorder.deliver(out, {**about, "loss": found}, "forecast")

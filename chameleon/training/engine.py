@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ AMX_WIDTH = 128
 
 @dataclass(frozen=True)
 class Engine:
-    """What was chosen.
+    """What was chosen: an entry of the run record.
 
     Attributes:
         precision: "fp32", or "bf16" for autocast.
@@ -36,10 +36,6 @@ class Engine:
     precision: str
     compiled: bool
     reason: str = ""
-
-    def record(self) -> dict[str, Any]:
-        """Return the entry of the run record."""
-        return asdict(self)
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which the model runs."""

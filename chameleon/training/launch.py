@@ -24,7 +24,7 @@ from datetime import timedelta
 from typing import Any
 
 from chameleon.core.errors import Diverged, Interrupted, UserError
-from chameleon.training.resume.interruption import SIGNALS, signal_name
+from chameleon.training.resume.interruption import watching
 
 #: Set for ranks that `start` has started, and listens to.
 LISTENED = "CHAMELEON_RANKS"
@@ -67,7 +67,7 @@ def start(arguments: Sequence[str], processes: int) -> None:
     }
     command = [sys.executable, "-m", "chameleon", *arguments]
     ranks: list[subprocess.Popen[bytes]] = []
-    with tempfile.TemporaryFile() as said, _noting() as received:
+    with tempfile.TemporaryFile() as said, watching() as signals:
         if nodes > 1:
             ranks.append(subprocess.Popen([*_srun(processes, nodes), *command], env=common))
         for rank in range(processes) if nodes == 1 else ():
@@ -75,11 +75,11 @@ def start(arguments: Sequence[str], processes: int) -> None:
             own = {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
             quiet = {"stdout": said, "stderr": said} if rank else {}
             ranks.append(subprocess.Popen(command, env=own, **quiet))  # type: ignore[call-overload]
-        died = _ended(ranks, received, lambda: bool(store.check([_FAILED])))
+        died = _ended(ranks, signals.numbers, lambda: bool(store.check([_FAILED])))
         if store.check([_FAILED]):
             raise _unpacked(store.get(_FAILED))
-        if died is not None and received:
-            raise Interrupted(f"{signal_name(received[0])} came while nothing could be saved")
+        if died is not None and signals.received:
+            raise Interrupted(f"{signals.received} came while nothing could be saved")
         if died is not None:
             said.seek(0)
             sys.stderr.write(said.read().decode(errors="replace"))
@@ -101,18 +101,6 @@ def _srun(processes: int, nodes: int) -> list[str]:
     """Return what starts all ranks, inside the step that the job runs in."""
     step = ["srun", "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1", f"--nodes={nodes}"]
     return [*step, f"--ntasks={processes}", f"--ntasks-per-node={processes // nodes}"]
-
-
-@contextmanager
-def _noting() -> Iterator[list[int]]:
-    """Yield a list of the signals that come within."""
-    received: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _ended(

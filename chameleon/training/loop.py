@@ -138,7 +138,7 @@ class Training:
 
     def _prepare(self, objective: Objective | None, observer: Observer | None) -> None:
         recipe = self.recipe
-        self._objective, self._observer = objective, observer
+        self._objective = objective
         self._whole = replicas.sharded(self.model, recipe, objective) if recipe.shard else None
         self._optimizers = optimizers(dict(self.model.named_parameters()), recipe, self.engine.precision)
         self._rates = Rates(self._optimizers)

@@ -25,7 +25,7 @@ from chameleon.training.losses import summed_loss, token_losses
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes of a decoder: blocks, heads, width, positions, vocabulary."""
+    """Sizes of a decoder: blocks, heads (which divide the width), width, positions, vocabulary."""
 
     n_layer: int
     n_head: int
@@ -33,10 +33,6 @@ class ModelShape:
     context: int
     vocab_size: int
     init_std: float = 0.02
-
-    def __post_init__(self) -> None:
-        if self.d_model % self.n_head:
-            raise ValueError(f"d_model {self.d_model} is not divisible by n_head {self.n_head}")
 
     @property
     def block_weights(self) -> int:
@@ -188,11 +184,6 @@ class Decoder(nn.Module):
             dtype = torch.get_autocast_dtype(device)
             x, weight = x.to(dtype), weight.to(dtype)
         return x, weight
-
-
-def parameter_count(shape: ModelShape) -> int:
-    """Return the number of parameters, embeddings included."""
-    return shape.parameters
 
 
 def flops_per_token(

@@ -9,7 +9,7 @@ step on processors without bfloat16 units, so the iteration here takes its dtype
 bfloat16 it is torch's algorithm (the tests compare them).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,26 +25,24 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 STACKED = 2**17
 
 
-def orthogonalise(gradient: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
-    """Return the approximate nearest semi-orthogonal matrix to `gradient`, a matrix or a stack of them."""
-    x = gradient.to(dtype)
+def orthogonalise(gradients: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
+    """Return the approximate nearest semi-orthogonal matrices to a stack of them, n x rows x columns."""
+    x = gradients.to(dtype)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
-    norm = x.norm() if x.ndim == 2 else torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True)
-    x = x / norm.clamp(min=1e-7)
-    add = torch.addmm if x.ndim == 2 else torch.baddbmm
+    x = x / torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     if x.shape[-1] >= 2 * x.shape[-2] and dtype != torch.bfloat16:
         x = _from_gram(x, steps)
     else:
         for _ in range(steps):
             gram = x @ x.mT
-            x = add(x, add(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
     return x.mT if tall else x
 
 
 def _from_gram(x: Tensor, steps: int) -> Tensor:
-    """Return the same iteration's result for a matrix at least twice as wide as high.
+    """Return the same iteration's result for matrices at least twice as wide as high.
 
     Every iterate is Q X with Q a polynomial in G = X Xᵀ, and the next Gram matrix is P G P with
     P = aI + bG + cG²: all but the first and the last product are of the short side, 0.6 of the work. It
@@ -52,9 +50,8 @@ def _from_gram(x: Tensor, steps: int) -> Tensor:
     (96 rows), 500 times nearer than the iteration in bfloat16.
     """
     gram, factor = x @ x.mT, None
-    add = torch.addmm if x.ndim == 2 else torch.baddbmm
     for step in range(steps):
-        polynomial = add(gram, gram, gram, beta=_B, alpha=_C)
+        polynomial = torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C)
         polynomial.diagonal(dim1=-2, dim2=-1).add_(_A)
         factor = polynomial if factor is None else polynomial @ factor
         if step < steps - 1:
@@ -105,7 +102,7 @@ class AdamW(Optimizer):
         self,
         groups: Iterable[Mapping[str, Any]],
         lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
@@ -150,9 +147,6 @@ class Muon(Optimizer):
         steps: int = 5,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        params = list(params)
-        if any(p.ndim not in (2, 3) for p in params):
-            raise ValueError("Muon takes matrices and stacks of matrices only")
         settings = {"momentum": momentum, "weight_decay": weight_decay, "steps": steps, "dtype": dtype}
         super().__init__([{"params": params}], lr=lr, **settings)
 

@@ -28,7 +28,7 @@ class Recipe:
     batch_size: int
     steps: int
     adam_lr: float | None = None
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: Sequence[float] = (0.9, 0.95)
     weight_decay: float = 0.1
     warmup: float = 0.05
     min_lr_ratio: float = 0.1

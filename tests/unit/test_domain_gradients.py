@@ -6,7 +6,7 @@ import torch
 from separate_gradients import naive
 
 from chameleon.methods.reweighting.domain_gradients import captured
-from chameleon.training.model import Decoder, ModelShape, flops_per_token, parameter_count
+from chameleon.training.model import Decoder, ModelShape, flops_per_token
 
 SHAPE = ModelShape(n_layer=2, n_head=2, d_model=16, context=12, vocab_size=40)
 
@@ -125,5 +125,5 @@ def test_extra_flops_are_a_fraction_of_a_step():
     """The Gram matrix and the weighted sum: two products of g x P numbers each, g blocks."""
     net, (tokens, targets) = model(torch.float32), batch(4)
     found = captured(net, tokens, targets, [0, 1, 2, 3])
-    assert found.extra_flops() == 2 * 4 * 5 * parameter_count(SHAPE)
+    assert found.extra_flops() == 2 * 4 * 5 * SHAPE.parameters
     assert found.extra_flops() < flops_per_token(SHAPE) * tokens.numel()

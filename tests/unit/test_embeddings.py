@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chameleon.core.artifacts import read_json, sha256_file
+from chameleon.core.artifacts import read_json, sha256_file, write_json
 from chameleon.core.errors import UserError
 from chameleon.data.tokens import TokenCorpus
 from chameleon.embedding import files as embedding_files
@@ -141,7 +141,7 @@ def files(tmp_path):
             artefact = {"corpus": corpus, "domains": list(rows), "rows": rows, "layer": 1, "seed": 0,
                         "window_length": 4, "windows": 2, **shas, **change}  # fmt: skip
             paths.append(tmp_path / f"{corpus}.json")
-            embedding_files.save(paths[-1], artefact)
+            write_json(paths[-1], artefact, "embeddings")
         return paths
 
     return write

@@ -12,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from chameleon.training.model import Decoder, ModelShape, flops_per_token, parameter_count
+from chameleon.training.model import Decoder, ModelShape, flops_per_token
 
 SHAPES = [
     ModelShape(n_layer=4, n_head=2, d_model=64, context=128, vocab_size=2048),
@@ -77,4 +77,4 @@ def test_the_formula_is_six_times_weights_times_tokens_and_what_that_leaves_out(
     head = 6 * shape.vocab_size * shape.d_model
     assert flops_per_token(shape) == 6 * matrices + head + 3 * attention(shape)
     small = shape.n_layer * 13 * shape.d_model + 2 * shape.d_model
-    assert parameter_count(shape) == matrices + small + (shape.vocab_size + shape.context) * shape.d_model
+    assert shape.parameters == matrices + small + (shape.vocab_size + shape.context) * shape.d_model

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from chameleon.core.errors import UserError
 from chameleon.training.hf import checkpoint
 from chameleon.training.hf.decoder import HfDecoder
-from chameleon.training.model import Decoder, ModelShape, flops_per_token, parameter_count
+from chameleon.training.model import Decoder, ModelShape, flops_per_token
 from chameleon.training.recipe import Recipe, optimizers
 
 IDS = torch.randint(tiny.VOCAB, (2, 13), generator=torch.Generator().manual_seed(1))
@@ -47,7 +47,7 @@ def test_losses_logits_and_hidden_states_are_those_of_transformers(kind):
 def test_shape_and_operations(kind):
     lm = tiny.model(kind)
     model = HfDecoder(lm, 16)
-    assert parameter_count(model.shape) == lm.num_parameters() == sum(p.numel() for p in model.parameters())
+    assert model.shape.parameters == lm.num_parameters() == sum(p.numel() for p in model.parameters())
     assert (model.shape.n_layer, model.shape.d_model, model.shape.context) == (3, 16, 16)
     assert model.shape.vocab_size == tiny.VOCAB
     per_block = 2 * model.shape.block_weights + 4 * 16 * model.shape.attention_width
@@ -62,7 +62,7 @@ def test_shape_and_operations(kind):
 def test_a_gpt2_checkpoint_counts_as_a_decoder_of_ours():
     ours = ModelShape(n_layer=3, n_head=2, d_model=16, context=64, vocab_size=tiny.VOCAB)
     theirs = HfDecoder(tiny.model("gpt2"), 64).shape
-    assert parameter_count(theirs) == parameter_count(ours)
+    assert theirs.parameters == ours.parameters
     assert flops_per_token(theirs) == flops_per_token(ours)
 
 
@@ -104,7 +104,7 @@ def test_lora_trains_little_and_is_merged_when_saved(kind, tmp_path):
     assert model.adapt(2, 4, seed=5) is model
     named = dict(model.named_parameters())
     assert named and all("lora_" in name and name.startswith("blocks.") for name in named)
-    assert sum(p.numel() for p in model.parameters()) < parameter_count(model.shape) / 2
+    assert sum(p.numel() for p in model.parameters()) < model.shape.parameters / 2
     assert torch.allclose(model(TOKENS, TARGETS), whole, atol=2e-5), "at first nothing is added"
     same = dict(HfDecoder(tiny.model(kind), 16).adapt(2, 4, seed=5).named_parameters())
     assert all(torch.equal(p, same[name]) for name, p in named.items()), "drawn from the seed"

@@ -12,7 +12,7 @@ from chameleon.pricing import activations, memory
 from chameleon.pricing.job import Job
 from chameleon.training.hf import scratch
 from chameleon.training.hf.decoder import HfShape
-from chameleon.training.model import Decoder, ModelShape, parameter_count
+from chameleon.training.model import Decoder, ModelShape
 
 SHAPE = ModelShape(n_layer=3, n_head=2, d_model=32, context=64, vocab_size=96)
 TRAIN = {"optimizer": "adamw", "lr": 0.01, "batch_size": 8, "steps": 2}
@@ -98,7 +98,7 @@ def test_lora_trains_and_keeps_what_is_counted(targets: list[str] | None) -> Non
 
 
 def test_weights_gradients_and_state_are_the_floor() -> None:
-    p = parameter_count(SHAPE)
+    p = SHAPE.parameters
     step = memory.step_size(SHAPE, TRAIN | {"batch_size": 1}, 2, "fp32")
     assert memory.peak_bytes(SHAPE, TRAIN, step, "cuda") >= 16 * p
     muon = memory.peak_bytes(SHAPE, TRAIN | {"optimizer": "muon"}, step, "cuda")

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from chameleon.methods.reweighting.separate_passes import Separate
 from chameleon.training.distributed.ranks import Ranks, here
-from chameleon.training.model import Decoder, parameter_count
+from chameleon.training.model import Decoder
 
 #: Formats in which inner products are formed as they are.
 WIDE = (torch.float32, torch.float64)
@@ -116,7 +116,7 @@ class Captured:
 
     def extra_flops(self) -> float:
         """Return what this computes beyond a plain step: Gram matrix, and the weighted sums."""
-        g, parameters = len(self.groups), parameter_count(self.model.shape)
+        g, parameters = len(self.groups), self.model.shape.parameters
         return 2.0 * g * (g + 1) * parameters + self._of_passes
 
     def gram(self) -> np.ndarray:

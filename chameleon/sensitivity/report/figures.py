@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from chameleon.experiment.study_settings import FACTORS
 from chameleon.reporting.figures.style import BAND, FAINT, INK, own_look, save, statement
@@ -51,8 +51,7 @@ def _axis(axes: Axes, factor: str, settings: list[str]) -> np.ndarray:
     if factor in LOGARITHMIC:
         axes.set_xscale("log")
     names = [s.replace("_", "\n") if factor == "proxy_scale" else s for s in settings]
-    axes.xaxis.set_major_locator(FixedLocator(at.tolist()))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: names[int(np.abs(at - x).argmin())]))
+    axes.set_xticks(at, names)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(FACTORS[factor])
     axes.grid(axis="y", color=FAINT, linewidth=0.6)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from chameleon.reporting.figures.style import FAINT, INK, statement
 from chameleon.reporting.records.tidy import first_seen
@@ -99,8 +99,7 @@ def averaging(spec: Spec, frames: Frames) -> Figure:
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     axes.set_xscale("log")
     ticks = sorted(set(found["total_steps"]))
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.tick_params(axis="x", rotation=30)
     axes.margins(x=0.1, y=0.12)

@@ -24,56 +24,38 @@ if TYPE_CHECKING:
 
 #: Tokens and targets of a pass -> what its loss is made of.
 Losses = Callable[[Tensor, Tensor], Tensor]
+#: Whether a pass is its step's last, in whose backward pass gradients are summed -> the context of the pass.
+Gathering = Callable[[bool], contextlib.AbstractContextManager[Any]]
 
 
-class Replicas:
-    """Every rank has the whole model.
+def of_replicas(model: Decoder, losses: Losses) -> tuple[Losses, Gathering]:
+    """Return how passes are made where every rank has the whole model.
 
     Args:
         model: the same on every rank.
         losses: of a pass over the model.
     """
+    from torch.nn.parallel import DistributedDataParallel
 
-    def __init__(self, model: Decoder, losses: Losses) -> None:
-        from torch.nn.parallel import DistributedDataParallel
-
-        device = next(model.parameters()).device
-        self._ddp = DistributedDataParallel(
-            _Pass(model, losses),
-            device_ids=None if device.type == "cpu" else [device],
-            gradient_as_bucket_view=True,
-        )
-        self._ddp.register_comm_hook(None, _add_up)
-
-    def __call__(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        found: Tensor = self._ddp(tokens, targets)
-        return found
-
-    def gathering(self, last: bool) -> contextlib.AbstractContextManager[Any]:
-        """Return the context of a pass; the gradients are summed in the backward pass of a step's last."""
-        return contextlib.nullcontext() if last else self._ddp.no_sync()
+    device = next(model.parameters()).device
+    ddp = DistributedDataParallel(
+        _Pass(model, losses),
+        device_ids=None if device.type == "cpu" else [device],
+        gradient_as_bucket_view=True,
+    )
+    ddp.register_comm_hook(None, _add_up)
+    return ddp, lambda last: contextlib.nullcontext() if last else ddp.no_sync()
 
 
-class Shares:
-    """Every rank has a share of every parameter.
-
-    Args:
-        model: laid so by `sharded`.
-        losses: of a pass over the model.
-    """
-
-    def __init__(self, model: Decoder, losses: Losses) -> None:
-        self._model: Any = model
-        self._losses = losses
-
-    def __call__(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        return self._losses(tokens, targets)
+def of_shares(model: Any, losses: Losses) -> tuple[Losses, Gathering]:
+    """Return the same where every rank has a share of every parameter: `model` was laid so by `sharded`."""
 
     @contextlib.contextmanager
-    def gathering(self, last: bool) -> Iterator[None]:
-        """Enclose a pass; the gradients are summed in the backward pass of a step's last."""
-        self._model.set_requires_gradient_sync(last)
+    def gathering(last: bool) -> Iterator[None]:
+        model.set_requires_gradient_sync(last)
         yield
+
+    return losses, gathering
 
 
 class _Pass(nn.Module):

@@ -18,21 +18,16 @@ from chameleon.training.hf.decoder import CONTEXT, HfDecoder, HfShape
 from chameleon.training.model import Decoder, load_pretrained
 
 
-def is_of_transformers(folder: Path) -> bool:
-    """Return whether a model folder was left by `HfDecoder.save` or by `provide`."""
-    return CONTEXT in read_json(folder / "config.json")
-
-
 def load(folder: Path) -> Decoder:
     """Read a model folder of the suite, our own decoder or one of transformers, in float32.
 
     Raises:
         UserError: see `load_pretrained`; or the folder does not hold what its config says.
     """
-    if not is_of_transformers(folder):
+    config = read_json(folder / "config.json")
+    if CONTEXT not in config:  # it was not left by `HfDecoder.save`
         return load_pretrained(folder)
-    context = read_json(folder / "config.json")[CONTEXT]
-    return HfDecoder(read(str(folder), torch.float32, str(folder)), context)
+    return HfDecoder(read(str(folder), torch.float32, str(folder)), config[CONTEXT])
 
 
 def provide(source: str, model: Mapping[str, int], tokenizer: Path, folder: Path) -> HfShape:

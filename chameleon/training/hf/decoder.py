@@ -29,6 +29,7 @@ BENT = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 class HfShape(ModelShape):
     """Sizes of a model of transformers: `context` is the length of our blocks, `vocab_size` its head's rows.
 
+    Heads may have a width of their own: they need not divide the model's.
     `block_weights`, `attention_width` and `parameters` are counted, not computed; of a mixture of experts all
     experts count.
     """
@@ -40,9 +41,6 @@ class HfShape(ModelShape):
     backward: int = 2
     #: The config, by the names of transformers: what a model of this shape is built from.
     architecture: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Heads may have a width of their own: nothing need divide anything."""
 
     def initial(self, seed: int) -> "HfDecoder":
         """Return a model with the initial weights of its class, drawn from `seed` alone."""
@@ -183,7 +181,7 @@ class HfDecoder(Decoder):
     def logits(self, tokens: Tensor, rows: Tensor, columns: Tensor, **seen: Tensor) -> Tensor:
         """Return the logits (n x vocabulary, float32) after the chosen tokens; see `Decoder.logits`."""
         if self._plain:
-            return F.linear(self.hidden(tokens)[rows, columns], self._matrix).float()
+            return super().logits(tokens, rows, columns)
         logits: Tensor = self.lm(input_ids=tokens, use_cache=False).logits[rows, columns].float()
         return logits
 

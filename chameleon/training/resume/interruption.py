@@ -3,8 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from types import FrameType
+from dataclasses import dataclass, field
 
 #: What schedulers send before they kill (SLURM: SIGTERM, or SIGUSR1 on request), and Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -12,16 +11,18 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 @dataclass
 class Watch:
-    """`number` is that of the first signal that came, or 0."""
+    """`numbers` are those of the signals that came, in their order."""
 
-    number: int = 0
+    numbers: list[int] = field(default_factory=list)
 
-    def note(self, number: int, frame: FrameType | None) -> None:
-        self.number = self.number or number
+    @property
+    def number(self) -> int:
+        """The first signal's number, or 0."""
+        return self.numbers[0] if self.numbers else 0
 
     @property
     def received(self) -> str | None:
-        """The signal's name, or None."""
+        """The first signal's name, or None."""
         return signal_name(self.number) if self.number else None
 
 
@@ -37,7 +38,7 @@ def watching() -> Iterator[Watch]:
     before = {}
     try:
         for number in SIGNALS:
-            before[number] = signal.signal(number, watch.note)
+            before[number] = signal.signal(number, lambda n, _: watch.numbers.append(n))
     except ValueError:
         pass
     try:

@@ -97,8 +97,7 @@ class Journal:
             else:
                 for part in step.losses:
                     totals[i] += float(part)
-        if ranks.world > 1:
-            totals = ranks.summed(torch.tensor(totals, dtype=torch.float64)).tolist()
+        totals = ranks.summed(torch.tensor(totals, dtype=torch.float64)).tolist()
         for step, loss in zip(noted, totals, strict=True):
             norm = float(step.norm)
             before = step.number - 1

@@ -42,11 +42,10 @@ class Passes:
             return means
 
         self._losses = block_losses if by_block else summed
-        self._gathering: Callable[[bool], contextlib.AbstractContextManager[Any]]
-        self._gathering = lambda last: contextlib.nullcontext()
+        self._gathering: replicas.Gathering = lambda last: contextlib.nullcontext()
         if self.ranks.world > 1:
-            laid = (replicas.Shares if sharded else replicas.Replicas)(model, self._losses)
-            self._losses, self._gathering = laid, laid.gathering
+            spread = replicas.of_shares if sharded else replicas.of_replicas
+            self._losses, self._gathering = spread(model, self._losses)
 
     def __call__(self, tokens: Tensor, blocks: int) -> tuple[list[Tensor], list[Tensor]]:
         """Leave the gradient of the whole batch's mean loss in `.grad`.
