@@ -27,11 +27,6 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
     return cfg
 
 
-def load_file(path: str | Path) -> Config:
-    """Return the checked config in a YAML file."""
-    return load(config_file.read(path), str(path))
-
-
 def load_files(paths: Sequence[str | Path]) -> Config:
     """Return the checked config of several files, each laid over those before it, as Snakemake lays them.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chameleon.core.errors import UserError, choices
+from chameleon.mixing.parameters import check_word
 
 #: The swept factors in reading order, with the name for people.
 FACTORS = {
@@ -118,8 +119,7 @@ def check(raw: Mapping[str, Any]) -> None:
                 f"{where}.method: {found.method}: its {key} is {dict(given[key])!r}, no number to vary"
             )
     for scale in found.proxy_scales:
-        if scale not in raw["scales"]:
-            raise UserError(f"{where}.proxy_scales: {choices(scale, raw['scales'])}")
+        check_word(f"{where}.proxy_scales", scale, raw["scales"])
     model = raw["scales"][scenario["proxy"]["scale"]]["model"]
     for layer in found.layers or ():
         if layer > model["n_layer"]:
