@@ -39,9 +39,8 @@ class Settings:
         proxy_steps: lengths of further proxies, in optimizer steps.
         proxy_scales: sizes of further proxies (names in `scales`), trained for the default number of steps.
         proxy_seeds: proxies at the default setting; None: one per seed of the config. Further seeds follow.
-        checkpoints: shares of the training of the proxies of other lengths at which they are embedded too,
-        to see
-            what averaging over checkpoints is worth.
+        checkpoints: shares of the training of the proxies of other lengths at which they are embedded too, to
+            see what averaging over checkpoints is worth.
         variant_seeds: proxies at each other setting (the config's first seeds); None: all of the config's.
     """
 
