@@ -13,7 +13,7 @@ from chameleon.carrying.job import Job
 from chameleon.core import strict_json
 from chameleon.core.artifacts import atomic, dumps
 from chameleon.core.errors import UserError
-from chameleon.core.handover import RECORD
+from chameleon.core.handover import RECORD, expand
 
 LIST = "jobs.json"
 #: Below the folder of a job, but no result of it.
@@ -84,13 +84,9 @@ def company(inputs: Collection[str], root: Path = Path()) -> list[str]:
         beside = [path.with_suffix(f".{RECORD}"), path.parent / RECORD]
         whole = path if path.is_dir() else path.parent
         if path.is_dir() or beside[1].is_file():
-            below = (p for p in sorted(whole.rglob("*")) if p.is_file())
-            found += [str(p.relative_to(root)) for p in below if not _left(p.relative_to(whole))]
+            below = (p for p in expand([whole]) if STATES not in p.relative_to(whole).parts)
+            found += [str(p.relative_to(root)) for p in below]
         else:
             found.append(name)
         found += [str(p.relative_to(root)) for p in beside if p.is_file()]
     return list(dict.fromkeys(found))
-
-
-def _left(path: Path) -> bool:
-    return STATES in path.parts or any(part.startswith(".") for part in path.parts)

@@ -1,6 +1,6 @@
 """A job of the workflow as it travels: its command as the rule gives it, its inputs and its outputs."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,26 +60,19 @@ class Job:
 
 def undone(jobs: Collection[Job], root: Path = Path()) -> list[Job]:
     """Return the jobs that must run: whose files are missing, or a model that another such job reads."""
-    makers = {path: job for job in jobs for path in job.outputs}
-    found = {job.name: job for job in jobs if not job.made(root)}
-    waiting = list(found.values())
-    while waiting:
-        for path in waiting.pop().inputs:
-            maker = makers.get(path)
-            if maker and maker.name not in found and not (root / path).exists():
-                found[maker.name] = maker
-                waiting.append(maker)
-    return [job for job in jobs if job.name in found]
+    last = [job for job in jobs if not job.made(root)]
+    return before(jobs, last, lambda path: not (root / path).exists())
 
 
-def before(jobs: Iterable[Job], last: Iterable[Job]) -> list[Job]:
-    """Return `last` and all jobs that they wait for, in the order of `jobs`."""
-    jobs = list(jobs)
+def before(
+    jobs: Collection[Job], last: Iterable[Job], lacking: Callable[[str], bool] = lambda path: True
+) -> list[Job]:
+    """Return `last` and all jobs that they wait for, in the order of `jobs`; `lacking`: for which paths."""
     makers = {path: job for job in jobs for path in job.outputs}
     waiting, found = list(last), set()
     while waiting:
         job = waiting.pop()
         if job.name not in found:
             found.add(job.name)
-            waiting += [makers[path] for path in job.inputs if path in makers]
+            waiting += [makers[path] for path in job.inputs if path in makers and lacking(path)]
     return [job for job in jobs if job.name in found]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -140,6 +140,5 @@ def fingerprint(value: Any) -> str:
 
 def write_csv(path: str | Path, frame: Any) -> None:
     """Write a pandas DataFrame byte-stably: no index, `\\n` line ends, 17 significant digits at most."""
-    to_csv: Callable[..., None] = frame.to_csv
     with atomic(path) as temporary:
-        to_csv(temporary, index=False, lineterminator="\n")
+        frame.to_csv(temporary, index=False, lineterminator="\n")

@@ -8,6 +8,7 @@ one that is older than these digests, passes.
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class Handover:
     def __init__(self, elsewhere: Sequence[Path] = ()) -> None:
         """`elsewhere`: records that do not lie beside the files that they are about."""
         self._elsewhere = elsewhere
-        self._read: dict[Path, dict[str, Any]] = {}
+        self._told = cache(_load)
 
     def check(self, path: Path, found: str) -> None:
         """Compare a file's digest with the record of the job that wrote it.
@@ -70,7 +71,8 @@ class Handover:
         """
         if is_record(path):
             return
-        for record in (path.with_suffix(f".{RECORD}"), *self._above(path), *self._elsewhere):
+        above = [folder / RECORD for folder in list(path.parents)[:LEVELS]]
+        for record in (path.with_suffix(f".{RECORD}"), *above, *self._elsewhere):
             told = self._told(record)
             wanted = _entry(told.get("outputs"), path, record)
             if wanted == found:
@@ -82,17 +84,9 @@ class Handover:
                     f"{OWN_WEIGHTS if told.get('stage') == 'weights' else ''}"
                 )
 
-    def _above(self, path: Path) -> list[Path]:
-        return [folder / RECORD for folder in list(path.parents)[:LEVELS]]
-
-    def _told(self, record: Path) -> dict[str, Any]:
-        """Return a record; empty if there is none, or if the file is something else."""
-        if record not in self._read:
-            self._read[record] = _load(record)
-        return self._read[record]
-
 
 def _load(record: Path) -> dict[str, Any]:
+    """Return a record; empty if there is none, or if the file is something else."""
     try:
         told = json.loads(record.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -13,6 +13,7 @@ from chameleon.experiment.config import Config
 from chameleon.experiment.specs.tasks import EXAMPLES, MAX_ANSWER_BYTES, SPLIT_SEED
 from chameleon.experiment.specs.training import extra_runs
 from chameleon.experiment.study_settings import check as check_study
+from chameleon.mixing.parameters import check_word
 
 
 def check_across(cfg: Config) -> None:
@@ -22,7 +23,7 @@ def check_across(cfg: Config) -> None:
         UserError: one line with the key, the value and the valid choices.
     """
     for scenario in cfg.raw["run"]:
-        _pick(cfg, scenario, "run", cfg.raw["scenarios"])
+        check_word("run", scenario, cfg.raw["scenarios"])
     # All corpora first: the tokenizer's identity, which methods may check, spans the scenarios.
     for name in cfg.scenarios:
         _check_links(cfg, name)
@@ -40,7 +41,7 @@ def check_across(cfg: Config) -> None:
     if cfg.raw["evaluation"].get("fewshot") is not None:
         check_fewshot(cfg.raw["evaluation"]["fewshot"])
     for corpus in cfg.raw["data"].get("per_corpus") or {}:
-        _pick(cfg, corpus, "data.per_corpus", cfg.raw["corpora"])
+        check_word("data.per_corpus", corpus, cfg.raw["corpora"])
     for scale, of in cfg.raw["scales"].items():
         if of["train"].get("shard") and of["train"]["optimizer"] == "muon":
             said = "optimizer muon works on whole matrices; shards are adamw's"
@@ -64,8 +65,7 @@ def _check_tokenizer(cfg: Config) -> None:
         if local and not path.is_dir():
             raise UserError(f"tokenizer.path: no such folder: {given['path']!r}")
     for corpus in given.get("corpora") or []:
-        if corpus not in cfg.corpora:
-            raise UserError(f"tokenizer.corpora: {choices(corpus, cfg.corpora)}")
+        check_word("tokenizer.corpora", corpus, cfg.corpora)
 
 
 def _check_links(cfg: Config, name: str) -> None:
@@ -78,7 +78,7 @@ def _check_links(cfg: Config, name: str) -> None:
         if "of" in given:
             if role == "base" and kind != "finetune":
                 raise UserError(f"{where}.base.of: only for kind finetune, not {kind}")
-            _pick(cfg, given["of"], f"{where}.{role}.of", cfg.raw["scenarios"])
+            check_word(f"{where}.{role}.of", given["of"], cfg.raw["scenarios"])
             other = cfg.raw["scenarios"][given["of"]]
             if "of" in other["proxy"] or "of" in other["base"]:
                 raise UserError(f"{where}.{role}.of: {given['of']} builds on a scenario itself")
@@ -93,17 +93,9 @@ def _check_links(cfg: Config, name: str) -> None:
         for key in ("of", "method"):
             if key not in base:
                 raise UserError(f"{where}.base.{key}: missing; kind finetune needs it, or a checkpoint")
-        methods = cfg.raw["scenarios"][base["of"]]["methods"]
-        if base["method"] not in methods:
-            raise UserError(f"{where}.base.method: {choices(base['method'], methods)}")
+        check_word(f"{where}.base.method", base["method"], cfg.raw["scenarios"][base["of"]]["methods"])
     if scenario.get("embed_with", "proxy") == "base" and kind != "finetune":
         raise UserError(f"{where}.embed_with: 'base' is for kind finetune")
-
-
-def _pick(cfg: Config, name: str, key: str, table: Mapping[str, Any]) -> Any:
-    if name not in table:
-        raise UserError(f"{key}: {choices(name, table)}")
-    return table[name]
 
 
 def _check_corpora(cfg: Config, name: str) -> tuple[str, ...]:
@@ -118,9 +110,9 @@ def _check_corpora(cfg: Config, name: str) -> tuple[str, ...]:
 
 def _add_domains(cfg: Config, corpus: str, where: str, seen: dict[str, str]) -> None:
     """Add a corpus's domains to `seen` (domain -> corpus), none of which may be there."""
-    _pick(cfg, corpus, where, cfg.raw["corpora"])
+    check_word(where, corpus, cfg.raw["corpora"])
     domains = cfg.domains_of(corpus)
-    names.check_domains(cfg, corpus, domains)
+    names.check_domains(corpus, domains)
     for domain in domains:
         if domain in seen:
             raise UserError(f"{where}: domain {domain!r} is in {seen[domain]} and {corpus}")
@@ -146,8 +138,8 @@ def _check_unseen(cfg: Config, name: str) -> None:
 def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
     scenario, where = cfg.raw["scenarios"][name], f"scenarios.{name}"
     for role, given in (("proxy", cfg.proxy_role(name)), ("base", scenario["base"])):
-        scale = _pick(cfg, given["scale"], f"{where}.{role}.scale", cfg.raw["scales"])
-        _check_heads(cfg, given["scale"], scale["model"])
+        check_word(f"{where}.{role}.scale", given["scale"], cfg.raw["scales"])
+        _check_heads(cfg, given["scale"])
     base_model = cfg.raw["scales"][scenario["base"]["scale"]]["model"]
     proxy_model = cfg.raw["scales"][cfg.proxy_role(name)["scale"]]["model"]
     if cfg.kind(name) == "finetune" and "of" in scenario["base"]:
@@ -173,7 +165,7 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
             raise UserError(f"{here}: {error}") from error
         _check_runs(cfg, name, label, here)
         for other in [*method.uses(params), *method.follows(params), *method.reads(params)]:
-            _pick(cfg, other, f"{here} uses", dict.fromkeys(scenario["methods"]))
+            check_word(f"{here} uses", other, scenario["methods"])
         _check_uses(cfg, label, here)
         if cfg.embed_with(name, label) == "base" and cfg.kind(name) != "finetune":
             raise UserError(
@@ -196,8 +188,9 @@ def _check_scenario(cfg: Config, name: str, domains: tuple[str, ...]) -> None:
             raise UserError(f"evaluation.{key}: {value} is less than a context of {window}")
 
 
-def _check_heads(cfg: Config, scale: str, model: Mapping[str, Any]) -> None:
+def _check_heads(cfg: Config, scale: str) -> None:
     """Refuse heads of no whole width; those of transformers may be wider or narrower than the model."""
+    model = cfg.raw["scales"][scale]["model"]
     width, heads = model["d_model"], model["n_head"]
     if width % heads and "kind" not in model:
         raise UserError(f"scales.{scale}.model: d_model {width} is not divisible by n_head {heads}")
@@ -214,10 +207,11 @@ def _check_runs(cfg: Config, name: str, label: str, where: str) -> None:
     if odd := [run.scale for run in runs if not isinstance(run.scale, str | None)]:
         raise UserError(f"{where}: scale: {odd[0]!r} is not the name of a scale")
     for scale in dict.fromkeys(run.scale for run in runs if run.scale is not None):
-        model = _pick(cfg, scale, f"{where}: scale", cfg.raw["scales"])["model"]
-        _check_heads(cfg, scale, model)
-        if (value := cfg.evaluation(name)["validation_tokens"]) < model["context"]:
-            least = f"a context of {model['context']} of scale {scale}"
+        check_word(f"{where}: scale", scale, cfg.raw["scales"])
+        _check_heads(cfg, scale)
+        context = cfg.raw["scales"][scale]["model"]["context"]
+        if (value := cfg.evaluation(name)["validation_tokens"]) < context:
+            least = f"a context of {context} of scale {scale}"
             raise UserError(f"evaluation.validation_tokens: {value} is less than {least}")
     swarm = [run for run in runs if run.swarm]
     if any(run.after or run.objective or run.weights is None for run in swarm):

@@ -21,10 +21,6 @@ from chameleon.mixing.method import Method
 
 #: Keys of a `method_params` entry that are not the method's: which method, and what embeds its domains.
 RESERVED = ("method", "embed_with")
-#: What embeds the domains: the scenario's proxy, one trained on its own domains, the model to be finetuned,
-#: or, as controls, the proxy as it was before its first step (random features of the text) and a frozen
-#: sentence encoder.
-EMBED_WITH = ("proxy", "own", "base", "untrained", "sentences")
 #: How `sentences` embeds where the config does not say.
 SENTENCES = {"encoder": "minilm", "windows": 64, "window_length": 128}
 
@@ -105,7 +101,11 @@ class Config:
         return {name: what for name, what in found.items() if name is not None and what is not None}
 
     def embed_with(self, scenario: str, label: str) -> str:
-        """Return what embeds the domains for a method: one of EMBED_WITH."""
+        """Return what embeds the domains for a method.
+
+        The scenario's `proxy`, one trained on its `own` domains, the model to be finetuned (`base`), or, as
+        controls, the proxy `untrained` (random features of the text) and a frozen encoder of `sentences`.
+        """
         own = self.raw.get("method_params", {}).get(label, {}).get("embed_with")
         return str(own or self.raw["scenarios"][scenario].get("embed_with", "proxy"))
 
@@ -206,9 +206,6 @@ class Config:
         """
         given = self.raw.get("method_params", {}).get(label, {})
         overrides = {key: value for key, value in given.items() if key not in RESERVED}
-        if (chosen := given.get("embed_with", "proxy")) not in EMBED_WITH:
-            where = f"method_params.{label}.embed_with"
-            raise UserError(f"{where}: {choices(chosen, EMBED_WITH)}")
         name = given.get("method", label)
         if name not in registry.names():
             raise UserError(f"{key}: method {choices(name, registry.names())}")

@@ -27,11 +27,6 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
     return cfg
 
 
-def load_file(path: str | Path) -> Config:
-    """Return the checked config in a YAML file."""
-    return load(config_file.read(path), str(path))
-
-
 def load_files(paths: Sequence[str | Path]) -> Config:
     """Return the checked config of several files, each laid over those before it, as Snakemake lays them.
 
@@ -55,13 +50,3 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
         merged[key] = _over(below[key], value) if both else value
     return merged
-
-
-def check_files(paths: Sequence[str | Path]) -> None:
-    """Read config files again that another reader has merged already, for what it lets pass in silence.
-
-    Raises:
-        UserError: see `chameleon.experiment.config_file.read`.
-    """
-    for path in paths:
-        config_file.read(path)

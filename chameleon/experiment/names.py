@@ -73,7 +73,7 @@ def check_writable(cfg: Config) -> None:
         raise UserError(f"{cfg.source}: results_dir: {cfg.results!r}: {reason}") from error
 
 
-def check_domains(cfg: Config, corpus: str, domains: Sequence[str]) -> None:
+def check_domains(corpus: str, domains: Sequence[str]) -> None:
     """Refuse names that something else has in the results, or that are one to some file systems.
 
     Raises:

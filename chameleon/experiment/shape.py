@@ -13,7 +13,7 @@ import jsonschema
 from jsonschema.exceptions import best_match
 
 from chameleon.core.artifacts import explain, load_schema
-from chameleon.core.errors import UserError, choices, shown
+from chameleon.core.errors import UserError, shown
 from chameleon.data.corpora.base import kinds
 
 #: Whole numbers beyond this fit no counter of the numerical libraries.
@@ -91,9 +91,7 @@ def _said(error: jsonschema.ValidationError) -> str:
         wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
         hint = _hint(error.instance, wanted)
         return f"{key}: {shown(error.instance)} is not of type {' or '.join(wanted)}{hint}"
-    if error.validator == "enum":
-        return f"{key}: {choices(error.instance, error.validator_value)}"
-    if error.validator in ("anyOf", "additionalProperties"):
+    if error.validator in ("anyOf", "additionalProperties", "enum"):
         return explain(error)
     # jsonschema prints a value in full, however long it is.
     return f"{key}: {error.message.replace(repr(error.instance), shown(error.instance), 1)}"

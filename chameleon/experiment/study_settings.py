@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chameleon.core.errors import UserError, choices
+from chameleon.mixing.parameters import check_word
 
 #: The swept factors in reading order, with the name for people.
 FACTORS = {
@@ -38,9 +39,8 @@ class Settings:
         proxy_steps: lengths of further proxies, in optimizer steps.
         proxy_scales: sizes of further proxies (names in `scales`), trained for the default number of steps.
         proxy_seeds: proxies at the default setting; None: one per seed of the config. Further seeds follow.
-        checkpoints: shares of the training of the proxies of other lengths at which they are embedded too,
-        to see
-            what averaging over checkpoints is worth.
+        checkpoints: shares of the training of the proxies of other lengths at which they are embedded too, to
+            see what averaging over checkpoints is worth.
         variant_seeds: proxies at each other setting (the config's first seeds); None: all of the config's.
     """
 
@@ -118,8 +118,7 @@ def check(raw: Mapping[str, Any]) -> None:
                 f"{where}.method: {found.method}: its {key} is {dict(given[key])!r}, no number to vary"
             )
     for scale in found.proxy_scales:
-        if scale not in raw["scales"]:
-            raise UserError(f"{where}.proxy_scales: {choices(scale, raw['scales'])}")
+        check_word(f"{where}.proxy_scales", scale, raw["scales"])
     model = raw["scales"][scenario["proxy"]["scale"]]["model"]
     for layer in found.layers or ():
         if layer > model["n_layer"]:

@@ -1,10 +1,10 @@
 """Compares the tidy files with their rows gathered again."""
 
 import csv
-import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from chameleon.core.versions import STAGES
@@ -22,10 +22,6 @@ def content(path: Path) -> str | None:
             return file.read()
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def gaps(found: Iterable[Gap], bad: Collection[Path]) -> Iterator[Finding]:
@@ -56,7 +52,7 @@ class Tidy:
             if text is None or text == wanted:
                 continue
             # Gathering is exact where it gives the recorded bytes; else last digits are the processor's.
-            exact = wanted is not None and self._recorded.get(path) == sha256(wanted)
+            exact = wanted is not None and self._recorded.get(path) == sha256(wanted.encode()).hexdigest()
             same = str.__eq__ if exact else rows.close
             found = list(rows.compare(name, text, list(self._rows[name]), list(self._gaps), same, bad))
             if found and (path in bad or path not in self._recorded or any(not d.sources for d in found)):

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chameleon import krls
-from chameleon.core.errors import UserError, choices
-from chameleon.mixing.parameters import check_flag, check_number, check_whole
+from chameleon.core.errors import UserError
+from chameleon.mixing.parameters import check_flag, check_number, check_whole, check_word
 
 Array = NDArray[np.float64]
 
@@ -34,8 +34,7 @@ def temperature_of(given: Any, mode: Any, k: int, where: str) -> float:
     Raises:
         UserError: another mode, or neither of these.
     """
-    if not isinstance(mode, str) or mode not in TEMPERATURES:
-        raise UserError(f"{where}mode: {choices(mode, TEMPERATURES)}")
+    check_word(f"{where}mode", mode, TEMPERATURES)
     given, key = TEMPERATURES[mode] if given is None else given, f"{where}temperature"
     if not isinstance(given, Mapping):
         check_number(key, given, above=0)

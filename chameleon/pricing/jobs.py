@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chameleon.embedding.encoders import FLOPS as ENCODER_FLOPS
+from chameleon.embedding.layers import middle
 from chameleon.experiment import specs
 from chameleon.experiment.config import Config
 from chameleon.experiment.specs import study
@@ -16,6 +17,8 @@ from chameleon.mixing.types import REFERENCE
 from chameleon.pricing import online, text
 from chameleon.pricing.job import Job
 from chameleon.pricing.objectives import objective_key
+from chameleon.pricing.shapes import shape
+from chameleon.training.model import ModelShape, flops_per_token
 
 Spec = Mapping[str, Any]
 
@@ -44,7 +47,7 @@ class Walk:
         self.threads, self.gpus = cfg.raw["threads"], int(cfg.raw.get("gpus_per_job", 0))
         self.gpu = min(1, self.gpus)
         self.jobs: dict[str, Job] = {}
-        self._shapes: dict[str, Any] = {}
+        self._shapes: dict[str, ModelShape] = {}
 
     def all(self) -> list[Job]:
         """Return every job once, each after those that it waits for."""
@@ -71,13 +74,9 @@ class Walk:
 
     def flops(self, scale: str, **how: Any) -> float:
         """Return operations per token of a scale's model (`model.flops_per_token`)."""
-        from chameleon.training.model import flops_per_token
-
         return flops_per_token(self._shape(scale), **how)
 
-    def _shape(self, scale: str) -> Any:
-        from chameleon.pricing.shapes import shape
-
+    def _shape(self, scale: str) -> ModelShape:
         if scale not in self._shapes:
             self._shapes[scale] = shape(self.cfg, scale, self.vocab)
         return self._shapes[scale]
@@ -132,7 +131,7 @@ class Walk:
         job = Job(f"embed {embedder} {corpus} {seed}", "embed", scale=scale, fixed="torch", gpus=self.gpu,
                   threads=self.threads["evaluate"], needs=(f"tokens {corpus}", model_job))  # fmt: skip
         length = spec["window_length"] or model["context"]
-        layer = (model["n_layer"] + 1) // 2 if spec["layer"] is None else spec["layer"]
+        layer = middle(model["n_layer"]) if spec["layer"] is None else spec["layer"]
         self._pass(job, len(spec["domains"]) * spec["windows"] * length, layers=layer, length=length)
         return self._add(job)
 

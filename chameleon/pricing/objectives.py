@@ -12,11 +12,14 @@ def objective_key(scenario: str, label: str) -> str:
     return f"{scenario} {label}"
 
 
-def objective_runs(cfg: Config) -> Iterator[tuple[str, str, str, Any]]:
-    """Yield (key, scenario, label, run) of one run per method that brings an objective of its own."""
+def objective_runs(cfg: Config) -> Iterator[dict[str, Any]]:
+    """Yield one run of every method that brings an objective of its own, as `speed.measure` takes them."""
     for scenario in cfg.needed:
         for label in cfg.methods(scenario):
             for run in specs.single_runs(cfg, scenario, label, cfg.seeds[0]):
                 if run.objective:
-                    yield objective_key(scenario, label), scenario, label, run
+                    spec = specs.extra_run(cfg, scenario, label, cfg.seeds[0], run.run_id)
+                    told = {key: spec[key] for key in ("run", "weights", "own", "scale", "model", "train")}
+                    key = objective_key(scenario, label)
+                    yield {"key": key, **told, "domains": list(spec["domains"])}
                     break

@@ -4,6 +4,8 @@ The losses it is told are made up (they fall with the steps, the same for all do
 whose number of passes depends on losses is priced approximately.
 """
 
+from contextlib import suppress
+
 import numpy as np
 
 from chameleon.experiment import specs
@@ -35,13 +37,11 @@ def validation_passes(cfg: Config, scenario: str, label: str, seed: int) -> int:
         falling = 1 + 4 * np.exp(-3 * step / steps)
         return {d: float(falling + 0.01 * i) for i, d in enumerate(domains)}
 
-    try:
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
         controller = method.controller(inputs)
         while step < steps:
             length, _ = controller.next_segment(TrainingState(step, steps, domains, measure, realised))
             step += max(1, int(length))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return passes
     return passes
 
 

@@ -1,6 +1,7 @@
 """What a cluster's queue makes of a plan: waits, preemptions; and the chain of jobs that none shortens."""
 
 from collections.abc import Sequence
+from graphlib import TopologicalSorter
 
 import numpy as np
 
@@ -53,21 +54,11 @@ def critical_path(jobs: Sequence[Job], durations: Sequence[float]) -> list[tuple
     by_name = {job.name: job for job in jobs}
     ends: dict[str, float] = {}
     before: dict[str, str] = {}
-
-    def end(name: str) -> float:
-        todo = [name]
-        while todo:
-            job = by_name[todo[-1]]
-            if missing := [need for need in job.needs if need not in ends]:
-                todo += missing
-                continue
-            todo.pop()
-            if job.needs:
-                before[job.name] = max(job.needs, key=lambda need: (ends[need], need))
-            ends[job.name] = spent[job.name] + (ends[before[job.name]] if job.needs else 0.0)
-        return ends[name]
-
-    at: str | None = max(spent, key=lambda name: (end(name), name))
+    for name in TopologicalSorter({job.name: job.needs for job in jobs}).static_order():
+        if needs := by_name[name].needs:
+            before[name] = max(needs, key=lambda need: (ends[need], need))
+        ends[name] = spent[name] + (ends[before[name]] if needs else 0.0)
+    at: str | None = max(ends, key=lambda name: (ends[name], name))
     path = []
     while at is not None:
         path.append((by_name[at], spent[at]))

@@ -11,7 +11,8 @@ from chameleon.pricing.objectives import objective_runs
 from chameleon.pricing.queue import critical_path, simulate
 from chameleon.pricing.schedule import Queue, makespan, reached, seconds
 from chameleon.pricing.shapes import shape
-from chameleon.pricing.speed import DEFAULT_FLOPS, Speed, given, measure, objective_spec
+from chameleon.pricing.speed import DEFAULT_FLOPS, Speed, given, measure
+from chameleon.published import table
 
 #: Stages that are the price of a method's weights.
 WEIGHTING = ("proxy", "embed", "extra", "swarm", "weights")
@@ -37,11 +38,11 @@ def make(
     first = Walk(cfg).all()
     scales = {name: cfg.raw["scales"][name] for name in sorted({j.scale for j in first if j.scale})}
     if measured:
-        wanted = [objective_spec(key, specs.extra_run(cfg, scenario, label, cfg.seeds[0], run.run_id))
-                  for key, scenario, label, run in objective_runs(cfg)]  # fmt: skip
         threads = cfg.raw["threads"]["train"]
         slots = devices if cfg.raw.get("gpus_per_job") else max(1, cores // threads)
-        speed = measure(scales, text.vocabulary(cfg.raw["tokenizer"]), threads, slots, wanted)
+        speed = measure(
+            scales, text.vocabulary(cfg.raw["tokenizer"]), threads, slots, list(objective_runs(cfg))
+        )
         first = Walk(cfg, speed.objective_flops).all()
     else:
         speed = given(flops or DEFAULT_FLOPS, scales)
@@ -189,8 +190,6 @@ def published(cfg: Config, jobs: Sequence[Job]) -> list[str]:
     head and no attention scores, which the plan counts. That is arithmetic of ours, not a statement of the
     paper.
     """
-    from chameleon.published import table
-
     flops = table("chameleon_weighting_flops").column("FLOPs")
     printed = {str(method).lower(): float(value) for method, value in flops.items()}
     by_name, lines = {job.name: job for job in jobs}, []

@@ -58,9 +58,8 @@ def seconds(job: Job, speed: Speed, here: bool = True) -> float:
     forked = here and job.fixed == "torch" and job.threads == 1 and not job.gpus and not kind
     total = FIXED_SECONDS["fork" if forked else job.fixed]
     total += SECONDS_PER_MB[kind] * size / job.threads if kind else 0.0
-    if (
-        speed.start is not None
-    ):  # a machine that starts sooner than that of the constants does this sooner too
+    # A machine that starts sooner than that of the constants does this sooner too.
+    if speed.start is not None:
         total *= speed.start / FIXED_SECONDS["torch"]
     # Measured by time where it was: an objective's operations run at another speed than a plain step's.
     train = job.train_flops / speed.train.get(job.scale, DEFAULT_FLOPS)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from chameleon.core.artifacts import read_json
 from chameleon.experiment.config import Config
+from chameleon.training.hf import scratch
 from chameleon.training.model import ModelShape
 
 
@@ -16,8 +17,6 @@ def shape(cfg: Config, scale: str, vocab: int) -> ModelShape:
         scale: one in use.
         vocab: tokens of the experiment's tokenizer.
     """
-    from chameleon.training.hf import scratch
-
     model = cfg.raw["scales"][scale]["model"]
     for name, (source, of) in cfg.checkpoints.items():
         if of == scale and (file := _config(cfg, name, source)) is not None:

@@ -87,7 +87,7 @@ def measure(
         vocab: size of the vocabulary.
         threads: of one training job.
         slots: jobs that run side by side.
-        objectives: as `objective_spec` makes them.
+        objectives: as `objectives.objective_runs` yields them.
     """
     task = json.dumps({"scales": scales, "vocab": vocab, "threads": threads, "objectives": objectives})
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -120,12 +120,6 @@ def measure(
 
 def _mean(values: list[dict[str, float]]) -> dict[str, float]:
     return {key: sum(v[key] for v in values) / len(values) for key in values[0]}
-
-
-def objective_spec(key: str, spec: Spec) -> dict[str, Any]:
-    """Return what a worker needs to try a method's objective; `spec` as `specs.extra_run` makes it."""
-    return {"key": key, **{k: spec[k] for k in ("run", "weights", "own", "scale", "model", "train")},
-            "domains": list(spec["domains"])}  # fmt: skip
 
 
 def clock() -> float:

@@ -70,12 +70,9 @@ def add(mix: str | Path, data: Data, *, out: str | Path | None = None, text_fiel
         UserError: a domain that is there already, a mixture without its windows, or another version of its
             model.
     """
-    mixture, vectors = _kept(mix)
-    made, about = mixture.embedder, {d: mixture.domain(d) for d in mixture.domains}
-    if made is None or mixture.how is None:
-        raise UserError(f"{mix}: does not say which model and settings made it")
+    about, made, asked, vectors = _kept(mix)
     windows = max(d.windows or 1 for d in about.values())
-    asked = replace(_asked(mixture), windows=windows, text_field=text_field)
+    asked = replace(asked, windows=windows, text_field=text_field)
     tokens = shards.found(_paths(data))
     domains = {} if tokens else sources.named(_paths(data), alone=True)
     if both := sorted({*tokens, *domains} & set(vectors)):
@@ -105,17 +102,14 @@ def remove(mix: str | Path, domains: Sequence[str], *, out: str | Path | None = 
     Raises:
         UserError: a domain that the mixture does not have, or none is left.
     """
-    mixture, vectors = _kept(mix)
+    about, made, asked, vectors = _kept(mix)
     for name in domains:
         if name not in vectors:
             raise UserError(f"{mix}: domain {choices(name, vectors)}")
     vectors = {name: kept for name, kept in vectors.items() if name not in domains}
     if not vectors:
         raise UserError(f"{mix}: no domain is left")
-    if mixture.embedder is None or mixture.how is None:
-        raise UserError(f"{mix}: does not say which model and settings made it")
-    known = {name: mixture.domain(name) for name in vectors}
-    return _written(mixture_of(vectors, known, _asked(mixture), mixture.embedder, []), vectors, out)
+    return _written(mixture_of(vectors, about, asked, made, []), vectors, out)
 
 
 def _paths(data: Data | None) -> list[str | Path]:
@@ -124,24 +118,24 @@ def _paths(data: Data | None) -> list[str | Path]:
     return [data] if isinstance(data, str | Path) else list(data)
 
 
-def _kept(mix: str | Path) -> tuple[Mixture, store.Vectors]:
+def _kept(mix: str | Path) -> tuple[dict[str, Domain], Mapping[str, Any], Asked, store.Vectors]:
+    """Return what is known of a mixture's domains, its embedder, what it was asked with, and its windows."""
     folder = Path(mix) if Path(mix).is_dir() else Path(mix).parent
     mixture = Mixture.load(mix)
-    return mixture, store.load(folder, mixture.domains)
-
-
-def _asked(mixture: Mixture) -> Asked:
-    """Return what a mixture was asked for with."""
-    how, made = dict(mixture.how or {}), dict(mixture.embedder or {})
+    vectors = store.load(folder, mixture.domains)
+    how, made = mixture.how, mixture.embedder
+    if how is None or made is None:
+        raise UserError(f"{mix}: does not say which model and settings made it")
     given = ("model", "layer", "windows", "drawn", "window_length", "precision")
     settings = Settings(**{key: how[key] for key in ("mode", "ridge", "temperature", "centre", "normalise")})
-    return Asked(
+    asked = Asked(
         **{key: made[key] for key in given},
         tokenizer=made.get("tokenizer"),
         seed=how["seed"],
         confidence=how["confidence"],
         settings=settings,
     )
+    return {d: mixture.domain(d) for d in mixture.domains}, made, asked, vectors
 
 
 def _written(mixture: Mixture, vectors: store.Vectors, out: str | Path | None) -> Mixture:

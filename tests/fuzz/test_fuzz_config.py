@@ -1,4 +1,4 @@
-"""Configs: `load_files` on config.yaml under a changed configs/smoke.yaml, and `load_file` on random YAML.
+"""Configs: `load_files` on config.yaml under a changed configs/smoke.yaml, and on random YAML.
 
 Malformed: not UTF-8, not YAML, several documents, no mapping at the top; a key twice, no text, or with a tag;
     an anchor that holds itself; a key that is unknown where the keys are known; a value of another type, a
@@ -18,7 +18,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chameleon.experiment.load import load_file, load_files
+from chameleon.experiment.load import load_files
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "configs" / "smoke.yaml").read_text(encoding="utf-8")
@@ -177,7 +177,7 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_random_yaml_is_no_config(overlay: Path, value: Any) -> None:
     overlay.write_text(yaml.safe_dump(value), encoding="utf-8")
-    tally.refuses(PARSER, ["overlay.yaml"], lambda: load_file(overlay))
+    tally.refuses(PARSER, ["overlay.yaml"], lambda: load_files([overlay]))
 
 
 @given(st.data())

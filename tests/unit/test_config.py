@@ -8,7 +8,7 @@ import yaml
 from toy_config import put, refused
 
 from chameleon.core.errors import UserError
-from chameleon.experiment.load import load, load_file
+from chameleon.experiment.load import load, load_files
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = [None, *sorted(p.name for p in (ROOT / "configs").glob("*.yaml"))]
@@ -141,16 +141,16 @@ def test_the_layer_may_be_the_last_one(raw):
 def test_files(tmp_path, raw):
     path = tmp_path / "c.yaml"
     with pytest.raises(UserError, match=r"c\.yaml: no such file$"):
-        load_file(path)
+        load_files([path])
     path.write_text("a: [1\nb: 2\n")
     with pytest.raises(UserError, match=r"c\.yaml: not valid YAML: .*line 2") as caught:
-        load_file(path)
+        load_files([path])
     assert "\n" not in str(caught.value)
     path.write_text("- a\n")
     with pytest.raises(UserError, match=r"c\.yaml: expected a mapping, found list"):
-        load_file(path)
+        load_files([path])
     path.write_text(yaml.safe_dump({**raw, "sedes": 1}))
     with pytest.raises(UserError, match=r"c\.yaml: .*'sedes'"):
-        load_file(path)
+        load_files([path])
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    assert load_file(path).domains("toy") == load(raw).domains("toy")
+    assert load_files([path]).domains("toy") == load(raw).domains("toy")

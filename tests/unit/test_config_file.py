@@ -7,7 +7,7 @@ import pytest
 from chameleon.cli import main
 from chameleon.core.errors import UserError
 from chameleon.experiment.config_file import MOST_BYTES, read
-from chameleon.experiment.load import check_files, load_files
+from chameleon.experiment.load import load_files
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
@@ -64,7 +64,7 @@ def test_a_bad_file_is_one_line(tmp_path: Path, name: str) -> None:
     data, words = BAD[name]
     path = tmp_path / "mine.yaml"
     path.write_bytes(data)
-    for reader in (read, lambda p: check_files([p]), lambda p: load_files([p])):
+    for reader in (read, lambda p: load_files([p])):
         with pytest.raises(UserError, match=rf"mine\.yaml: .*{words}") as caught:
             reader(path)
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 500

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from chameleon.core.errors import UserError
-from chameleon.experiment import load, names, paths, specs
+from chameleon.experiment import config_file, load, names, paths, specs
 from chameleon.experiment.hooks import ending, starting
 from chameleon.experiment.specs import study
 from chameleon.reporting import catalogue
@@ -13,7 +13,8 @@ from chameleon.sensitivity import catalogue as study_catalogue
 
 try:
     # Snakemake has read and merged the files with a reader of its own, which lets more pass.
-    load.check_files(workflow.configfiles)
+    for file in workflow.configfiles:
+        config_file.read(file)
     CFG = load.load(config, "config.yaml and what was merged into it")
     names.check_writable(CFG)
     specs.check_finished(CFG)

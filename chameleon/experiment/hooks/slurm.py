@@ -107,11 +107,9 @@ def _over(folder: Path) -> list[str]:
     """Return the ids of runs whose file nobody holds."""
     over = []
     for path in sorted(folder.iterdir()):
-        try:
+        with contextlib.suppress(BlockingIOError):
             _locked(path).close()
             over.append(path.name)
-        except BlockingIOError:
-            continue
     return over
 
 

@@ -6,7 +6,7 @@ of the sensitivity study are in `chameleon.experiment.specs.study`.
 """
 
 # ruff: noqa: F401
-from chameleon.experiment.specs.base import Spec, dump
+from chameleon.experiment.specs.base import dump
 from chameleon.experiment.specs.lengths import asked, check_finished
 from chameleon.experiment.specs.results import (
     collect,
@@ -19,7 +19,6 @@ from chameleon.experiment.specs.results import (
     page,
     start,
     tables,
-    unseen_domains,
     with_unseen,
 )
 from chameleon.experiment.specs.tasks import fewshot, items, own_files, uses_items
@@ -27,7 +26,6 @@ from chameleon.experiment.specs.text import fetch, part_of_text, part_of_tokens,
 from chameleon.experiment.specs.training import (
     after,
     checkpoint,
-    curve_steps,
     extra_run,
     extra_runs,
     ordered_tokens,
@@ -46,6 +44,5 @@ from chameleon.experiment.specs.weighting import (
     foretelling,
     needs_embeddings,
     sentences,
-    used_methods,
     weights,
 )

@@ -6,15 +6,10 @@ writes them as local tasks and the models are scored offline. Source `lm_eval` n
 which come from the Hugging Face hub.
 """
 
-from typing import TYPE_CHECKING
-
 from chameleon.core.versions import STAGES
 from chameleon.evaluation.items import PREFIX
+from chameleon.experiment.config import Config
 from chameleon.experiment.specs.base import Spec
-
-if TYPE_CHECKING:
-    from chameleon.experiment.config import Config
-
 
 #: Items per task that are examples only, and the seed of that choice and of the order of the others.
 EXAMPLES, SPLIT_SEED = 64, 0
@@ -22,18 +17,18 @@ EXAMPLES, SPLIT_SEED = 64, 0
 MAX_ANSWER_BYTES = 256
 
 
-def uses_items(cfg: "Config") -> bool:
+def uses_items(cfg: Config) -> bool:
     """Return whether the tasks are local ones that the `items` job writes."""
     return bool(cfg.raw["evaluation"]["fewshot"]["source"] == "items")
 
 
-def own_files(cfg: "Config") -> list[str]:
+def own_files(cfg: Config) -> list[str]:
     """Return the files that hold items of your own."""
     given = cfg.raw["evaluation"].get("fewshot") or {}
     return [f"{given['path']}/{name}.jsonl" for name in given["tasks"]] if given.get("path") else []
 
 
-def items(cfg: "Config") -> Spec:
+def items(cfg: Config) -> Spec:
     """The generated task folder."""
     given = cfg.raw["evaluation"]["fewshot"]
     return {
@@ -46,7 +41,7 @@ def items(cfg: "Config") -> Spec:
     }
 
 
-def fewshot(cfg: "Config", scenario: str) -> Spec:
+def fewshot(cfg: Config, scenario: str) -> Spec:
     """The few-shot evaluation of all models of a scenario."""
     given = cfg.raw["evaluation"]["fewshot"]
     local = uses_items(cfg)

@@ -8,6 +8,7 @@ again, as the reference code does with all of them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def texts(
     return {name: _text(name, paths, embedder, count, seed, theirs) for name, paths in domains.items()}
 
 
-def _text(name: str, paths: list[Path], embedder: Embedder, count: int, seed: int, theirs: object) -> Text:
+def _text(name: str, paths: list[Path], embedder: Embedder, count: int, seed: int, theirs: Any) -> Text:
     shards = [read(path) for path in paths]
     ends = np.cumsum([len(shard.tokens) for shard in shards])
     total, length = int(ends[-1]), embedder.window_length
@@ -137,7 +138,7 @@ def _text(name: str, paths: list[Path], embedder: Embedder, count: int, seed: in
         start = max(0, min(int(places[i] - (ends[at - 1] if at else 0)), len(shard.tokens) - length))
         ids = [int(token) for token in shard.tokens[start : start + length]]
         if theirs is not None:
-            ids = _again(ids, theirs, embedder)
+            ids, _ = embedder.tokens([theirs.decode(ids, skip_special_tokens=True)])
         elif max(ids) >= most or min(ids) < 0:
             odd = max(ids) if max(ids) >= most else min(ids)
             raise UserError(
@@ -157,7 +158,7 @@ def _text(name: str, paths: list[Path], embedder: Embedder, count: int, seed: in
     return Text(make, count, length, about)
 
 
-def _tokenizer(name: str | None) -> object:
+def _tokenizer(name: str | None) -> Any:
     if name is None:
         return None
     from transformers import AutoTokenizer
@@ -166,11 +167,6 @@ def _tokenizer(name: str | None) -> object:
         return AutoTokenizer.from_pretrained(name)
     except Exception as error:  # transformers has no type of its own for it
         raise UserError(f"--tokenizer: {name!r} cannot be loaded: {str(error).splitlines()[0]}") from error
-
-
-def _again(ids: list[int], tokenizer: object, embedder: Embedder) -> list[int]:
-    text = tokenizer.decode(ids, skip_special_tokens=True)  # type: ignore[attr-defined]
-    return embedder.tokens([text])[0]
 
 
 def _document(shard: Shard, start: int, at: int) -> int:
