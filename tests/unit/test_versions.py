@@ -2,8 +2,7 @@
 
 `tests/golden/stage_sources.json` holds, per stage, the version and a digest of the stage's sources without
 comments, docstrings and layout. After a change, either bump the stage in `chameleon/core/versions.py` (its
-numbers
-change: the jobs must run again) or not (a faster form, a better message); then, in both cases,
+numbers change: the jobs must run again) or not (a faster form, a better message); then, in both cases,
 
     python tests/unit/test_versions.py --acknowledge
 
@@ -20,8 +19,10 @@ from typing import Any
 
 import pytest
 
+from stage_sources import SOURCES
+
 from chameleon.core.artifacts import write_json
-from chameleon.core.versions import SOURCES, STAGES
+from chameleon.core.versions import STAGES
 from chameleon.mixing import registry
 
 ROOT = Path(__file__).resolve().parents[2]
