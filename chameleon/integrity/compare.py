@@ -67,14 +67,6 @@ def elsewhere(results: Path, known: Sequence[Claim]) -> tuple[list[Claim], list[
     return [c for c in known if c.path not in stayed], [Finding(listed, text, wrong=False)] * bool(stayed)
 
 
-def missing(jobs: Sequence[Job]) -> Iterator[Finding]:
-    """Yield the outputs of older records, which have no digests, that are not there."""
-    for job in jobs:
-        for path, digest in job.outputs.items():
-            if digest is None and not path.is_file():
-                yield Finding(path, f"missing; job {job.stage} wrote it ({job.record})")
-
-
 def unrecorded(
     results: Path, jobs: Sequence[Job], found: Sequence[Broken], known: Collection[Path]
 ) -> Iterator[Finding]:
@@ -93,15 +85,3 @@ def unrecorded(
         for path in sorted((results / folder).glob("*.*")):
             if path.suffix[1:] in PAGES and path not in made and not is_record(path):
                 yield Finding(path, "no record says what made it: left over from another run? Then delete it")
-
-
-def not_recorded(results: Path, jobs: Sequence[Job]) -> Iterator[Finding]:
-    """Yield one note on outputs whose digests no record has."""
-    count = sum(digest is None for job in jobs for digest in job.outputs.values())
-    old = sum(None in job.outputs.values() for job in jobs)
-    if count:
-        text = (
-            f"digests of {count} outputs of {old} jobs are not recorded (records of an earlier version): "
-            "they are compared through what read them, where something did"
-        )
-        yield Finding(results, text, wrong=False)

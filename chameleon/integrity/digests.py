@@ -35,7 +35,7 @@ class Claim(NamedTuple):
 def claims(results: Path, jobs: Sequence[Job]) -> Iterator[Claim]:
     """Yield every digest that was written down about a file."""
     for job in jobs:
-        yield from (Claim(path, digest, job.record) for path, digest in job.outputs.items() if digest)
+        yield from (Claim(path, digest, job.record) for path, digest in job.outputs.items())
         yield from (Claim(path, digest, job.record, reader=True) for path, digest in job.inputs.items())
     lists = {"tokens/*/manifest.json": _shards, "fewshot/tasks/items.json": _items,
              "corpora/*/sources.json": _sources}  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 from chameleon.core.artifacts import fingerprint, read_json
 from chameleon.core.errors import UserError
 from chameleon.core.handover import RECORD, is_record
-from chameleon.integrity.produced import guessed, in_order, produced
+from chameleon.integrity.produced import guessed
 
 #: Where records lie; a results folder may hold others (`results/smoke`).
 FOLDERS = ("corpora", "tokenizer", "tokens", "checkpoints", "proxies", "embeddings", "weights", "forecasts",
@@ -25,13 +25,13 @@ GATHERING = ("collect", "tables", "figures", "summary", "page", "sensitivity_rep
 
 @dataclass(frozen=True)
 class Job:
-    """One record: its digests of files, and all files that the job wrote (None: digest not recorded)."""
+    """One record, with the digests of the files that its job read and wrote."""
 
     record: Path
     stage: str
     spec: Mapping[str, Any]
     inputs: Mapping[Path, str]
-    outputs: Mapping[Path, str | None]
+    outputs: Mapping[Path, str]
 
 
 @dataclass(frozen=True)
@@ -63,25 +63,13 @@ def read(results: Path) -> tuple[list[Job], list[Broken]]:
     names = Names(results, told)
     jobs = []
     for record, one in told.items():
-        try:
-            job = _job(results, record, one, names)
-        except (AttributeError, LookupError, TypeError):
-            job = None
-        if job is None or fingerprint(one["spec"]) != one["fingerprint"]:
+        if fingerprint(one["spec"]) != one["fingerprint"]:
             why = "its spec is not the one that it was written with"
             broken.append(Broken(record, why, tuple(guessed(results, record))))
         else:
-            jobs.append(job)
+            read, wrote = ({names.find(k): v for k, v in one[part].items()} for part in ("inputs", "outputs"))
+            jobs.append(Job(record, one["stage"], one["spec"], read, wrote))
     return jobs, broken
-
-
-def _job(results: Path, record: Path, told: Mapping[str, Any], names: "Names") -> Job:
-    stage, spec = told["stage"], told["spec"]
-    wrote: dict[Path, str | None] = dict.fromkeys(produced(results, record, stage, spec))
-    digests = {names.find(key): digest for key, digest in told.get("outputs", {}).items()}
-    inputs = {names.find(key): digest for key, digest in told["inputs"].items()}
-    known = spec if "outputs" in told else in_order(stage, spec, results)
-    return Job(record, stage, known, inputs, wrote | digests)
 
 
 class Names:
@@ -90,7 +78,7 @@ class Names:
     def __init__(self, results: Path, told: Mapping[Path, Mapping[str, Any]]) -> None:
         """The names' part before the results folder is the one under which most of them are found."""
         self._results = results
-        keys = {key for one in told.values() for key in (*one["inputs"], *one.get("outputs", {}))}
+        keys = {key for one in told.values() for key in (*one["inputs"], *one["outputs"])}
         votes: Counter[tuple[str, ...]] = Counter()
         for key in keys:
             if (length := self._before(key)) is not None:

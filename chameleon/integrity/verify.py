@@ -81,7 +81,6 @@ def verify(results: Path) -> Report:
     found = [
         *(Finding(one.record, one.why) for one in broken),
         *compare.compare(results, jobs, known, digests),
-        *compare.missing(jobs),
         *stayed,
     ]
     found += compare.unrecorded(results, jobs, broken, wrong_paths(found))
@@ -93,7 +92,6 @@ def verify(results: Path) -> Report:
         if not claim.reader and not is_record(claim.by):
             reach.part_of(claim.path, claim.by)
     found += _remade(results, jobs, known, rows, gaps, found, reach)
-    found += compare.not_recorded(results, jobs)
     judged = [_judged(finding, reach) for finding in _once(found)]
     every = frozenset(reach.readers)
     lost = frozenset().union(*(finding.pages for finding in judged if finding.wrong))
