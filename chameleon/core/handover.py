@@ -2,7 +2,7 @@
 
 A record holds the digests of the files that its job wrote. A job that is given one of them hashes it anyway,
 for its own record; a digest that differs ends it before it does anything. A file without a record, or with
-one that is older than these digests, passes.
+one of another kind, passes.
 """
 
 import json

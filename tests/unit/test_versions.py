@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from stage_sources import SOURCES
 
 from chameleon.core.artifacts import write_json
