@@ -174,17 +174,6 @@ def subset(name: str, entry: Entry, known: list[str]) -> list[str]:
     return list(wanted)
 
 
-def iter_documents(entry: Entry, domain: str, skipped: Counter[str] | None = None) -> Iterator[str]:
-    """Yield the raw documents of one domain in a fixed order; count what is passed over in `skipped`."""
-    kind, tally = find_kind(entry), Tally()
-    if skipped is not None:
-        tally.skipped[domain] = skipped
-    for unit in kind.units(entry, [domain]):
-        for _, document in kind.read(entry, unit, [domain], tally):
-            yield document
-    refuse_missing(entry, [domain], tally)
-
-
 def refuse_missing(entry: Entry, domains: Sequence[str], tally: Tally) -> None:
     """Refuse domains that no row has: known when all units are read.
 
@@ -212,8 +201,3 @@ def pinned(entry: Entry) -> bool:
 def domain_sources(entry: Entry, domain: str) -> list[Source]:
     """Return the sources of one domain's text (see `Source`)."""
     return find_kind(entry).sources(entry, domain)
-
-
-def describe(entry: Entry, domain: str) -> dict[str, str]:
-    """Return the `title`, `stands_for` and `differs` of one domain."""
-    return find_kind(entry).about(entry, domain)

@@ -64,10 +64,6 @@ class HubCorpus:
             raise UserError(
                 f"corpora.{name}: kind hf needs one of: domain_field with domains; configs; data_dirs"
             )
-        if not isinstance(entry[given[0]], Mapping):
-            raise UserError(
-                f"corpora.{name}.{given[0]}: must map a domain name to its value, not {entry[given[0]]!r}"
-            )
         _check_substitutions(name, entry.get("substitutions") or ())
         return list(entry[given[0]])
 
