@@ -101,11 +101,11 @@ LIBRARIES: dict[str, tuple[str, Drawer]] = {
 
 def draw(trainer: str, how: str, weights: Sequence[float], draws: int, seed: int) -> tuple[np.ndarray, str]:
     """Return how many of the draws fall on each entry, and by what they were drawn."""
-    library, drawer = LIBRARIES.get(trainer, (None, None))
-    if library is not None and drawer is not None:
+    by = "our own draw"
+    if trainer in LIBRARIES:
+        library, drawer = LIBRARIES[trainer]
         try:
-            counts = drawer(weights, draws, seed)
-            return counts, f"{library} {version(library)}"
+            return drawer(weights, draws, seed), f"{library} {version(library)}"
         except ImportError:
-            return OWN[how](weights, draws, seed), f"our own draw ({library} is not installed here)"
-    return OWN[how](weights, draws, seed), "our own draw"
+            by += f" ({library} is not installed here)"
+    return OWN[how](weights, draws, seed), by
