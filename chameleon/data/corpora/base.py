@@ -6,7 +6,7 @@ config's `kind:` picks it. Nothing heavy is imported until documents are read.
 
 import importlib
 import pkgutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -55,20 +55,9 @@ class Tally:
         values: values of a domain field, the first few.
     """
 
-    skipped: dict[str, Counter[str]] = field(default_factory=dict)
+    skipped: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     found: set[str] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
-
-    def skip(self, domain: str, reason: str) -> None:
-        """Count a row that is passed over."""
-        self.skipped.setdefault(domain, Counter())[reason] += 1
-
-    def add(self, other: "Tally") -> None:
-        """Add what was met in another unit."""
-        for domain, counts in other.skipped.items():
-            self.skipped.setdefault(domain, Counter()).update(counts)
-        self.found |= other.found
-        self.values |= other.values
 
 
 class CorpusKind(Protocol):

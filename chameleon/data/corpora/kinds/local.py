@@ -8,7 +8,6 @@
 import json
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -86,8 +85,8 @@ class LocalCorpus:
     ) -> Iterator[tuple[str, str]]:
         """Yield the documents of a file."""
         assert unit.domain is not None
-        skipped = tally.skipped.setdefault(unit.domain, Counter())
-        for text in rows.texts(Path(unit.at), entry.get("text_field") or "text", skipped):
+        field = entry.get("text_field") or "text"
+        for text in rows.texts(Path(unit.at), field, tally.skipped[unit.domain]):
             yield unit.domain, text
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
