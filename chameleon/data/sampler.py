@@ -50,8 +50,7 @@ def allocate(
         if not free:
             if left > 0:
                 raise ValueError(f"{left} of {total} blocks are over when every domain is at its cap")
-            counts = {}
-            break
+            return {d: fixed.get(d, 0) for d in weights}
         # fsum: a plain sum depends on the order of the domains, and its last bit decides ties.
         scale = left / math.fsum(free.values())
         exact = {d: w * scale for d, w in free.items()}
@@ -65,8 +64,7 @@ def allocate(
         by_remainder = sorted(free, key=lambda d: (round(counts[d] - exact[d], 9), d))
         for d in by_remainder[: left - sum(counts.values())]:
             counts[d] += 1
-        break
-    return {d: fixed.get(d, counts.get(d, 0)) for d in weights}
+        return {d: fixed.get(d, counts.get(d, 0)) for d in weights}
 
 
 @dataclass(frozen=True)
