@@ -121,12 +121,7 @@ def folder_of(entry: Entry, domain: str) -> Path:
 
 
 def _look(entry: Entry, domain: str) -> folder.Found:
-    root = folder_of(entry, domain)
-    found = folder.look(root)
-    if not found.read:
-        there = f"; there: {found.said()}" if found.said() else ""
-        raise UserError(f"{root}: no files for domain {domain!r}; read are {folder.known()}{there}")
-    return found
+    return folder.look(folder_of(entry, domain), domain)
 
 
 def _renamed(names: Sequence[str]) -> str:
