@@ -7,11 +7,6 @@ from chameleon.core.errors import UserError
 
 #: Split -> [tokens that every domain needs, the key of the config that asks for them].
 Asked = Mapping[str, Sequence[Any]]
-_SHARES = {
-    "train": "",
-    "validation": ", or raise data.split.validation",
-    "test": ", or raise data.split.test",
-}
 
 
 def check_lengths(where: str, domains: Mapping[str, Mapping[str, Any]], asked: Asked) -> None:
@@ -35,8 +30,9 @@ def check_lengths(where: str, domains: Mapping[str, Mapping[str, Any]], asked: A
         return
     _, domain, split = min(short)
     there, (tokens, key) = domains[domain][split]["tokens"], asked[split]
+    share = "" if split == "train" else f", or raise data.split.{split}"
     others = f" (and {len(short) - 1} more)" if len(short) > 1 else ""
     raise UserError(
         f"{where}: domain {domain!r}: its {split} split holds {there} tokens, but {key} needs {tokens}"
-        f"{others}; lower it{_SHARES[split]}, give the domain more text, or leave it out"
+        f"{others}; lower it{share}, give the domain more text, or leave it out"
     )

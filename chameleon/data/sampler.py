@@ -8,9 +8,9 @@ as a segment or a domain: any stretch of a segment is computed when it is asked 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from chameleon.core.seeds import generator
 from chameleon.data.order import blocks_at
 
 Block = tuple[str, int]
-#: Blocks of a segment that are computed at once when it is gone through.
+#: Blocks of a segment that are computed at once.
 AT_ONCE = 4096
 
 
@@ -50,8 +50,7 @@ def allocate(
         if not free:
             if left > 0:
                 raise ValueError(f"{left} of {total} blocks are over when every domain is at its cap")
-            counts = {}
-            break
+            return {d: fixed.get(d, 0) for d in weights}
         # fsum: a plain sum depends on the order of the domains, and its last bit decides ties.
         scale = left / math.fsum(free.values())
         exact = {d: w * scale for d, w in free.items()}
@@ -65,12 +64,11 @@ def allocate(
         by_remainder = sorted(free, key=lambda d: (round(counts[d] - exact[d], 9), d))
         for d in by_remainder[: left - sum(counts.values())]:
             counts[d] += 1
-        break
-    return {d: fixed.get(d, counts.get(d, 0)) for d in weights}
+        return {d: fixed.get(d, counts.get(d, 0)) for d in weights}
 
 
 @dataclass(frozen=True)
-class Segment(Sequence[Block]):
+class Segment:
     """The blocks of a segment, in order: pairs (domain, number of the block).
 
     Each domain's blocks are spread evenly over the segment, the j-th of c at (j + offset) / c of it, so that
@@ -93,28 +91,13 @@ class Segment(Sequence[Block]):
     def __len__(self) -> int:
         return sum(self.counts.values())
 
-    @overload
-    def __getitem__(self, at: int) -> Block: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Block]: ...
-    def __getitem__(self, at: int | slice) -> Block | list[Block]:
-        if isinstance(at, slice):
-            start, stop, step = at.indices(len(self))
-            return self._between(start, stop) if step == 1 else list(self)[at]
-        if not -len(self) <= at < len(self):
-            raise IndexError(at)
-        return self._between(at % len(self), at % len(self) + 1)[0]
-
-    def __iter__(self) -> Iterator[Block]:
-        for start in range(0, len(self), AT_ONCE):
-            yield from self[start : start + AT_ONCE]
-
-    def _between(self, start: int, stop: int) -> list[Block]:
-        """Return the blocks at the places from `start` to `stop`.
+    def __getitem__(self, at: slice) -> list[Block]:
+        """Return a stretch of the segment (a slice without a step).
 
         Before a point t of the segment lie between t·c - 1 and t·c + 1 blocks of a domain of c: those wanted
         lie between the two points below, and what lies between them is sorted.
         """
+        start, stop, _ = at.indices(len(self))
         if start >= stop:
             return []
         names = sorted(d for d, count in self.counts.items() if count)
@@ -204,10 +187,10 @@ class MixtureSampler:
         return {d: self.drawn[d] / n for d, n in self.block_counts.items()}
 
 
-def batches(blocks: Sequence[Block], size: int, first: int = 0) -> Iterator[Sequence[Block]]:
+def batches(segment: Segment, size: int, first: int = 0) -> Iterator[list[Block]]:
     """Yield the batches of `size` blocks that a segment is cut into, from the `first`-th on."""
     held = max(1, AT_ONCE // size) * size
-    for start in range(first * size, len(blocks), held):
-        part = blocks[start : start + held]
+    for start in range(first * size, len(segment), held):
+        part = segment[start : start + held]
         for at in range(0, len(part), size):
             yield part[at : at + size]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chameleon.core.artifacts import atomic, read_json, sha256_file
-from chameleon.core.errors import UserError, choices
+from chameleon.core.errors import UserError
 from chameleon.core.seeds import generator
 
 END_OF_TEXT = "<|endoftext|>"
@@ -35,13 +35,10 @@ def train_tokenizer(spec: dict[str, Any], documents: Sequence[DomainFile], out_d
         out_dir: gets tokenizer.json (written last), tokenizer_config.json and what else transformers saves.
 
     Raises:
-        UserError: unknown kind, no documents, or a tokenizer that cannot be loaded, has no end-of-text token
+        UserError: no documents, or a tokenizer that cannot be loaded, has no end-of-text token
             or ids far beyond the number of its tokens.
     """
-    builders = {"bpe": _train_bpe, "gpt2": _load_gpt2}
-    if spec["kind"] not in builders:
-        raise UserError(f"tokenizer.kind: {choices(spec['kind'], builders)}")
-    tokenizer = builders[spec["kind"]](spec, documents)
+    tokenizer = _train_bpe(spec, documents) if spec["kind"] == "bpe" else _load_gpt2(spec)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
         for file in sorted(Path(folder).iterdir(), key=lambda f: (f.name == "tokenizer.json", f.name)):
@@ -220,7 +217,7 @@ def _reader(source: str) -> Any:
     return AutoTokenizer
 
 
-def _load_gpt2(spec: dict[str, Any], documents: Sequence[DomainFile]) -> Any:
+def _load_gpt2(spec: dict[str, Any]) -> Any:
     source = spec.get("path") or "gpt2"
     tokenizer = _load(source, "tokenizer.path")
     where = f"tokenizer.path: {source!r}"

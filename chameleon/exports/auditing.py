@@ -4,6 +4,7 @@ The weights are read back from the trainer's file, not from what was meant; expo
 belongs to which domain, and what was asked for.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,12 +80,10 @@ def audit(path: str | Path, *, draws: int = 100_000, seed: int = 0) -> Audit:
     return Audit(tuple(stages), by, tuple(lines))
 
 
-def _rows(stage: StageAudit) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
+def _rows(stage: StageAudit) -> Iterator[tuple[str, ...]]:
     for domain, share in stage.requested.items():
         drawn = stage.realised.get(domain, 0.0)
-        rows.append((one_line(domain), f"{share:.6f}", f"{drawn:.6f}", f"{drawn - share:+.6f}"))
-    return rows
+        yield one_line(domain), f"{share:.6f}", f"{drawn:.6f}", f"{drawn - share:+.6f}"
 
 
 def _of_mixture(path: Path, draws: int, seed: int) -> tuple[list[StageAudit], str, str]:

@@ -36,14 +36,13 @@ def _datasets(weights: Sequence[float], draws: int, seed: int) -> np.ndarray:
     """Draw with `datasets.interleave_datasets` over rows that name their source."""
     from datasets import Dataset, interleave_datasets
 
-    total, found = sum(weights), np.zeros(len(weights), dtype=np.int64)
+    total = sum(weights)
     # Rows enough that none runs out before `draws` (eight standard deviations), not much more.
     rows = [int(draws * w / total + 8 * (draws * w / total) ** 0.5 + 8) for w in weights]
     parts = [Dataset.from_dict({"source": np.full(n, i)}) for i, n in enumerate(rows)]
     mixed = interleave_datasets(parts, probabilities=[w / total for w in weights], seed=seed)
     drawn = np.asarray(mixed.select(range(min(draws, len(mixed))))["source"][:])
-    np.add.at(found, drawn, 1)
-    return found
+    return np.bincount(drawn, minlength=len(weights))
 
 
 def _megatron(weights: Sequence[float], draws: int, seed: int) -> np.ndarray:
@@ -101,11 +100,11 @@ LIBRARIES: dict[str, tuple[str, Drawer]] = {
 
 def draw(trainer: str, how: str, weights: Sequence[float], draws: int, seed: int) -> tuple[np.ndarray, str]:
     """Return how many of the draws fall on each entry, and by what they were drawn."""
-    library, drawer = LIBRARIES.get(trainer, (None, None))
-    if library is not None and drawer is not None:
+    by = "our own draw"
+    if trainer in LIBRARIES:
+        library, drawer = LIBRARIES[trainer]
         try:
-            counts = drawer(weights, draws, seed)
-            return counts, f"{library} {version(library)}"
+            return drawer(weights, draws, seed), f"{library} {version(library)}"
         except ImportError:
-            return OWN[how](weights, draws, seed), f"our own draw ({library} is not installed here)"
-    return OWN[how](weights, draws, seed), "our own draw"
+            by += f" ({library} is not installed here)"
+    return OWN[how](weights, draws, seed), by

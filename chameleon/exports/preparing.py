@@ -53,7 +53,7 @@ def prepare(
         if max_epochs is not None:
             stages, mean, floored = _capped(mixture, stages, mean, budget, max_epochs, notes)
     epochs = {} if budget is None or mean is None else epochs_over(mean, mixture.about, budget)
-    notes += _told(form, epochs, budget, mixture)
+    notes += _told(form, epochs, budget)
     weighed = [(start, shares, _in_unit(shares, form, mixture)) for start, shares in stages]
     split = {d: _parts(mixture.domain(d), d, form, notes) for _, shares, _ in weighed for d in shares}
     smallest = min(
@@ -133,16 +133,11 @@ def _capped(
     return [(0, found)], found, full
 
 
-def _told(
-    form: Format, epochs: Mapping[str, float | None], budget: float | None, mixture: Mixture
-) -> list[str]:
+def _told(form: Format, epochs: Mapping[str, float | None], budget: float | None) -> list[str]:
     """Return the notes on unit, budget and epochs."""
-    other = (
-        ""
-        if form.unit == "tokens"
-        else ", which is token share / mean tokens per document, divided by the sum"
-    )
-    notes = [f"unit: a weight is a share of {form.unit}{other}"]
+    notes = [f"unit: a weight is a share of {form.unit}"]
+    if form.unit == "documents":
+        notes[0] += ", which is token share / mean tokens per document, divided by the sum"
     if budget is None:
         return [*notes, "budget: not told, so epochs are not known (--budget TOKENS)"]
     told = [f"{d} {'?' if e is None else format(e, ',.3f')}" for d, e in epochs.items()]
@@ -195,22 +190,19 @@ def _parts(domain: Domain, name: str, form: Format, notes: list[str]) -> list[tu
     sizes = [_size(path) for path in paths]
     if all(sizes):
         notes.append(f"{name}: its {len(paths)} paths share its weight by their size on disk")
-        return [
-            ((path,), (size or 0) / sum(s or 0 for s in sizes))
-            for path, size in zip(paths, sizes, strict=True)
-        ]
+        return [((path,), size / sum(sizes)) for path, size in zip(paths, sizes, strict=True)]
     notes.append(f"{name}: its {len(paths)} paths share its weight equally (their sizes are not known here)")
     return [((path,), 1 / len(paths)) for path in paths]
 
 
-def _size(path: str) -> int | None:
-    """Return the bytes of a file, a folder or a shard's prefix (`.bin`); None: not on this machine."""
+def _size(path: str) -> int:
+    """Return the bytes of a file, a folder or a shard's prefix (`.bin`); 0: not on this machine."""
     for found in (Path(path), Path(f"{path}.bin")):
         if found.is_file():
             return found.stat().st_size
         if found.is_dir():
             return sum(p.stat().st_size for p in found.rglob("*") if p.is_file())
-    return None
+    return 0
 
 
 def _entries(

@@ -16,14 +16,12 @@ from chameleon.exports.plan import Format, Plan
 from chameleon.exports.texts import comments, plain, yaml_text
 
 
-def _stream(path: str, proportion: Any) -> dict[str, Any]:
-    """Return a stream: a remote one, or a local folder."""
-    where: dict[str, Any] = {"remote": path, "local": None} if "://" in path else {"local": path}
-    return {**{k: v for k, v in where.items() if v is not None}, "proportion": proportion}
-
-
 def _streams(plan: Plan) -> dict[str, Any]:
-    return {e.name: _stream(e.path, e.weight) for e in plan.entries}
+    """Return the streams by name, each a remote one or a local folder."""
+    return {
+        e.name: {"remote" if "://" in e.path else "local": e.path, "proportion": e.weight}
+        for e in plan.entries
+    }
 
 
 def _streaming(plan: Plan) -> dict[str, str]:
@@ -49,14 +47,6 @@ def _proportions(path: Path, *keys: str) -> list[list[tuple[str, float]]]:
         if not isinstance(stream.get("proportion"), float) or {"repeat", "choose"} & set(stream):
             raise UserError(f"{path}: {'.'.join(keys)}.{name}: takes proportion, not repeat or choose")
     return [[(name, stream["proportion"]) for name, stream in found.items()]]
-
-
-def _read_streaming(folder: Path) -> list[list[tuple[str, float]]]:
-    return _proportions(folder / "streams.yaml", "streams")
-
-
-def _read_foundry(folder: Path) -> list[list[tuple[str, float]]]:
-    return _proportions(folder / "train_loader.yaml", "train_loader", "dataset", "streams")
 
 
 LITGPT = '''
@@ -126,7 +116,7 @@ FORMATS = (
         "tokens",
         ("streams.yaml",),
         _streaming,
-        _read_streaming,
+        lambda folder: _proportions(folder / "streams.yaml", "streams"),
         "StreamingDataset(streams=[Stream(**s) for s in "
         "yaml.safe_load(open('{out}/streams.yaml'))['streams'].values()])",
         one_path=True,
@@ -138,7 +128,7 @@ FORMATS = (
         "tokens",
         ("train_loader.yaml",),
         _foundry,
-        _read_foundry,
+        lambda folder: _proportions(folder / "train_loader.yaml", "train_loader", "dataset", "streams"),
         "put the `train_loader` of {out}/train_loader.yaml into the config",
         one_path=True,
         draws="shares",

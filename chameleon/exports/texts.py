@@ -55,9 +55,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def comments(lines: Iterable[str], sign: str = "#") -> str:
+def comments(lines: Iterable[str]) -> str:
     """Return lines as comments."""
-    return "".join(f"{sign} {one_line(line)}".rstrip() + "\n" for line in lines)
+    return "".join(f"# {one_line(line)}".rstrip() + "\n" for line in lines)
 
 
 def json_text(value: Any, indent: int = 0) -> str:

@@ -4,7 +4,7 @@ Files are written atomically and export.json last: where it stands, the export i
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,21 +148,17 @@ def told(plan: Plan) -> list[str]:
     return lines
 
 
-def _rows(plan: Plan, stage: Stage) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
+def _rows(plan: Plan, stage: Stage) -> Iterator[tuple[str, ...]]:
     for domain, share in stage.requested.items():
         weights = [e.weight for e in stage.entries if e.domain == domain]
         tokens, epochs = tokens_of(plan.about.get(domain, Domain())), plan.epochs.get(domain)
-        rows.append(
-            (
-                one_line(domain),
-                f"{share:.6f}",
-                plain(sum(weights[1:], start=weights[0])) if weights else "0",
-                "-" if tokens is None else f"{tokens:,.0f}",
-                "-" if epochs is None else f"{epochs:.3f}",
-            )
+        yield (
+            one_line(domain),
+            f"{share:.6f}",
+            plain(sum(weights[1:], start=weights[0])) if weights else "0",
+            "-" if tokens is None else f"{tokens:,.0f}",
+            "-" if epochs is None else f"{epochs:.3f}",
         )
-    return rows
 
 
 def _knowing(mixture: Mixture, data: str | Path | Mapping[str, Mapping[str, Any]]) -> Mixture:

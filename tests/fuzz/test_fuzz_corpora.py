@@ -24,9 +24,9 @@ import spoil
 import tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_documents import iter_documents
 from toy_config import PREPARED
 
-from chameleon.data.corpora.base import iter_documents
 from chameleon.data.corpora.fields import WITHOUT_TEXT
 from chameleon.data.corpora.prepare import prepare
 

@@ -33,6 +33,8 @@ MISREAD = {
     ),
     "a power": ("corpora.h", HUB | {"max_documents": "1e3"}, ["max_documents: '1e3'", "write 1000"]),
     "a float": ("corpora.h", HUB | {"max_documents": 1000.0}, ["max_documents: 1000.0", "write 1000"]),
+    "no documents": ("corpora.h", {"kind": "synthetic", "documents": 0}, ["corpora.h.documents: 0"]),
+    "a list of configs": ("corpora.h", HUB | {"configs": ["a"]}, ["corpora.h.configs: ['a']"]),
     "thousands": ("scales.tiny.train.steps", "1,000", ["steps: '1,000'", "write 1000"]),
     "a small number": ("scales.tiny.train.lr", "1e-5", ["lr: '1e-5'", "write 1.0e-05"]),
     "two fields": ("corpora.h", HUB | {"text_field": ["a", "b"]}, ["text_field: ['a', 'b']", "not a list"]),

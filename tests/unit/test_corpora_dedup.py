@@ -8,8 +8,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 
 from chameleon.data.corpora import dedup, shingles
-from chameleon.data.corpora.clean import normalise
-from chameleon.data.corpora.dedup import NearDuplicates
+from chameleon.data.corpora.dedup import Index, NearDuplicates
 
 NEAR = NearDuplicates(threshold=0.8, permutations=64, shingle_words=5)
 
@@ -60,8 +59,9 @@ def compare_all(near, texts):
     lsh = MinHashLSH(near.threshold, near.permutations, weights=(0.1, 0.9))
     sets, found = {}, []
     for key, text in enumerate(texts):
-        shingles = near.shingles(text)
-        signature, mine = near.sign(shingles), set(shingles.tolist())
+        document = near.document(text)
+        signature, mine = MinHash(near.permutations, seed=1), set(document.shingles.tolist())
+        signature.hashvalues = document.signature
         similar = [
             k
             for k in sorted(lsh.query(signature))
@@ -76,7 +76,7 @@ def compare_all(near, texts):
 
 def search(near, texts):
     """Return the matches of each text among those before it that had none (and every seventh that had)."""
-    index, found = near.index(), []
+    index, found = Index(near), []
     for key, text in enumerate(texts):
         document = near.document(text)
         found.append(index.matches(document))
@@ -112,7 +112,7 @@ def test_form_letters_do_not_cost_the_square_of_their_number():
     seconds = {}
     for count in (200, 1600):
         started = time.process_time()
-        index = NEAR.index()
+        index = Index(NEAR)
         for key, document in enumerate(documents[:count]):
             assert not index.matches(document)
             index.add(key, document)
@@ -134,12 +134,12 @@ def test_a_bound_never_leaves_out_what_the_threshold_takes(threshold):
 
 
 def test_a_signature_is_datasketchs():
-    found = NEAR.shingles(" ".join(words(random.Random(3), 500)))
+    found = shingles.shingles(" ".join(words(random.Random(3), 500)), 5)
     theirs = MinHash(64, seed=1, hashfunc=int)
     for some in (found[:0], found[:1], found):
         theirs.update_batch(some.tolist())
-        ours = NEAR.sign(some)
-        assert ours == theirs and ours.hashvalues.dtype == theirs.hashvalues.dtype
+        ours = shingles.signature(some, NEAR.functions)
+        assert np.array_equal(ours, theirs.hashvalues) and ours.dtype == theirs.hashvalues.dtype
 
 
 ODD = [
@@ -161,7 +161,7 @@ def test_texts_signed_together_have_the_bands_of_each_alone(size, together, monk
     texts = [*ODD, *(" ".join(words(pick, pick.randrange(40))) for _ in range(60)), *ODD]
     values = near.band_values(texts)
     for text, mine in zip(texts, values, strict=True):
-        hashes = near.sign(near.shingles(normalise(text))).hashvalues
+        hashes = near.document(text).signature
         for (start, end), value in zip(near.bands, mine.tolist(), strict=True):
             told = 0
             for place in hashes[start:end].tolist():

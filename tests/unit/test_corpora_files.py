@@ -13,9 +13,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import yaml
+from raw_documents import iter_documents
 
 from chameleon.core.errors import UserError
-from chameleon.data.corpora.base import domain_names, domain_sources, iter_documents
+from chameleon.data.corpora.base import domain_names, domain_sources
 from chameleon.data.corpora.files import folder, streams
 
 ROWS = [{"text": f"text {i}", "n": i} for i in range(20)]

@@ -6,9 +6,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import yaml
+from raw_documents import iter_documents
 
 from chameleon.core.errors import UserError
-from chameleon.data.corpora.base import domain_names, iter_documents
+from chameleon.data.corpora.base import domain_names
 from chameleon.data.corpora.clean import clean
 
 ENTRIES = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["corpora"]

@@ -1,6 +1,7 @@
 """Rows of data sets: domains of any type, nulls, JSON, dots; files that `datasets` makes no one table of."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -8,10 +9,10 @@ from collections import Counter
 import pyarrow
 import pyarrow.parquet
 import pytest
+from raw_documents import iter_documents
 
 from chameleon.core.errors import UserError
 from chameleon.data.corpora import hub_rows
-from chameleon.data.corpora.base import iter_documents
 
 TEXT = ["w0", "c0", "w1", "c1", "w2", "c2"]
 
@@ -235,13 +236,14 @@ def test_reading_a_set_needs_no_torch(tmp_path):
     code = f"""if True:
         import os
         import sys
-        from chameleon.data.corpora.base import iter_documents
+        from raw_documents import iter_documents
         assert list(iter_documents({entry(tmp_path, streaming=True)!r}, "web")) == ["w0", "w1", "w2"]
         import datasets
         assert "torch" not in sys.modules and datasets.config.TORCH_AVAILABLE
         os._exit(0)
     """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 def test_an_empty_file_has_no_rows(tmp_path):

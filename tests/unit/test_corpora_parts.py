@@ -15,7 +15,7 @@ from chameleon.core.errors import UserError
 from chameleon.data.corpora import prepare as preparing
 from chameleon.data.corpora.base import Unit
 from chameleon.data.corpora.clean import document_id, normalise, split_of
-from chameleon.data.corpora.dedup import NearDuplicates
+from chameleon.data.corpora.dedup import Index, NearDuplicates
 from chameleon.data.corpora.kinds import hub
 from chameleon.data.corpora.parts import files
 from chameleon.data.corpora.parts.cap import Passing, under_cap
@@ -143,7 +143,7 @@ def test_the_documents_that_stay_are_those_of_one_index_over_all(local, tmp_path
     preparing.prepare(spec_of(local), tmp_path, 1)
     for name in "ab":
         found = {document_id(normalise(text)): text for text in documents(name) if len(text) >= 20}
-        index, kept = NEAR.index(), {}
+        index, kept = Index(NEAR), {}
         for doc_id in sorted(found):
             document = NEAR.document(found[doc_id])
             if not index.matches(document):

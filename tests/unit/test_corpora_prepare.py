@@ -12,8 +12,9 @@ from toy_config import PREPARED
 from chameleon.core.artifacts import read_json
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.clean import document_id, normalise, split_of
-from chameleon.data.corpora.dedup import NearDuplicates
+from chameleon.data.corpora.dedup import Index, NearDuplicates
 from chameleon.data.corpora.prepare import STEPS, prepare
+from chameleon.data.corpora.shingles import shingles
 
 NEAR = NearDuplicates(threshold=0.8, permutations=64, shingle_words=5)
 DATA = {
@@ -70,26 +71,26 @@ def jaccard(one, two):
 @pytest.mark.parametrize("changes", [1, 10, 21, 23, 60])
 def test_same_agrees_with_sets_of_word_tuples(changes):
     one, two = story(1), variant(story(1), changes)
-    sets = [NEAR.shingles(text) for text in (one, two)]
+    sets = [shingles(text, 5) for text in (one, two)]
     shared = len(np.intersect1d(*sets))
     assert NEAR.reached(shared, len(sets[0]) + len(sets[1])) == (jaccard(one, two) >= 0.8)
 
 
 def test_shingles_are_the_distinct_word_windows():
-    assert len(NEAR.shingles("a b c d e f")) == 2
-    assert len(NEAR.shingles("a b a b a b a b")) == 2
-    assert len(NEAR.shingles("a b")) == 1 and len(NEAR.shingles("")) == 0
-    assert not np.array_equal(NEAR.shingles("a b c d e"), NEAR.shingles("b a c d e"))
+    assert len(shingles("a b c d e f", 5)) == 2
+    assert len(shingles("a b a b a b a b", 5)) == 2
+    assert len(shingles("a b", 5)) == 1 and len(shingles("", 5)) == 0
+    assert not np.array_equal(shingles("a b c d e", 5), shingles("b a c d e", 5))
 
 
 def test_characters_are_the_words_of_scripts_without_spaces():
-    assert len(NEAR.shingles("\u65e5\u672c\u8a9e\u306e\u6587\u7ae0")) == 2
+    assert len(shingles("\u65e5\u672c\u8a9e\u306e\u6587\u7ae0", 5)) == 2
 
 
 def test_index_finds_known_near_duplicates_and_spares_distinct_texts():
     texts = stories("x", 60) + [variant(story(f"x{i}"), 5) for i in range(60)]
     documents = [NEAR.document(text) for text in texts]
-    index = NEAR.index()
+    index = Index(NEAR)
     for key in range(60):
         assert index.matches(documents[key]) == []
         index.add(key, documents[key])

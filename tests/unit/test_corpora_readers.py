@@ -4,9 +4,10 @@ import json
 import re
 
 import pytest
+from raw_documents import iter_documents
 
 from chameleon.core.errors import UserError
-from chameleon.data.corpora.base import domain_names, domain_sources, iter_documents
+from chameleon.data.corpora.base import domain_names, domain_sources
 from chameleon.data.corpora.fetch import ensure_artefacts
 from chameleon.data.corpora.kinds import packages
 from chameleon.data.corpora.readers import find_reader

@@ -7,11 +7,12 @@ import tarfile
 import zipfile
 
 import pytest
+from raw_documents import iter_documents
 
 from chameleon.core.artifacts import sha256_file
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.archives import members
-from chameleon.data.corpora.base import domain_names, domain_sources, iter_documents
+from chameleon.data.corpora.base import domain_names, domain_sources
 from chameleon.data.corpora.kinds import packages
 from chameleon.data.corpora.readers import find_reader
 

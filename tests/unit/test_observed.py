@@ -88,7 +88,7 @@ def test_the_gradient_is_that_of_the_mean_loss(monkeypatch):
     for controller in (Plain(), Hears()):
         run = training()
         run._prepare(None, controller if isinstance(controller, Observer) else None)
-        batch = run.sampler.segment(MIXTURE, SIZE)
+        batch = run.sampler.segment(MIXTURE, SIZE)[:]
         run._step(0, batch, run.feed.read(batch))
     assert torch.allclose(found[0], found[1], rtol=0, atol=1e-6) and found[0].abs().max() > 1e-2
 

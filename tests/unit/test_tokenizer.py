@@ -96,7 +96,6 @@ def test_gpt2_kind_copies_a_tokenizer_from_a_folder(tmp_path, domains):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"kind": "wordpiece"}, "tokenizer.kind: 'wordpiece' is not one of bpe, gpt2"),
         (SPEC | {"vocab_size": 256}, "tokenizer.vocab_size: 256 is below 257"),
         ({"kind": "gpt2", "path": "/no/such/folder"}, "tokenizer.path: cannot load '/no/such/folder'"),
     ],

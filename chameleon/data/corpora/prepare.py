@@ -29,7 +29,7 @@ import numpy as np
 
 from chameleon.core.artifacts import atomic, fingerprint, write_json
 from chameleon.core.errors import UserError
-from chameleon.data.corpora.base import describe, domain_sources, find_kind, refuse_missing
+from chameleon.data.corpora.base import domain_sources, find_kind, refuse_missing
 from chameleon.data.corpora.fields import WITHOUT_DOMAIN, WITHOUT_TEXT
 from chameleon.data.corpora.parts.choose import across, within
 from chameleon.data.corpora.parts.files import Gathered, ranges_of, share
@@ -229,7 +229,7 @@ def _report(
         flush=True,
     )
     return {
-        **describe(spec["entry"], name),
+        **find_kind(spec["entry"]).about(spec["entry"], name),
         "counts": {step: counts[step] for step in STEPS} | _skipped(counts),
         "splits": sizes,
         "sources": domain_sources(spec["entry"], name),

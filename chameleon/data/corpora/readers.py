@@ -9,6 +9,7 @@ import csv
 import html
 import importlib
 import io
+import itertools
 import json
 import pkgutil
 import re
@@ -74,24 +75,10 @@ def text(
         yield substitute(body, substitutions)
 
 
-def _fill(template: str, record: dict[str, Any], where: str) -> str:
-    try:
-        return template.format_map(record)
-    except KeyError as error:
-        raise UserError(
-            f"{where}: template {template!r}: {choices(error.args[0], sorted(record))}"
-        ) from error
-
-
 def _group(documents: Iterable[str], size: int) -> Iterator[str]:
     """Join `size` consecutive documents by newlines into one (a tweet alone is no document)."""
-    batch: list[str] = []
-    for document in documents:
-        batch.append(document)
-        if len(batch) == size:
-            yield "\n".join(batch)
-            batch = []
-    if batch:
+    left = iter(documents)
+    while batch := list(itertools.islice(left, size)):
         yield "\n".join(batch)
 
 
@@ -102,7 +89,12 @@ def _record(
         key: re.sub(r"\s+", " ", substitute(html.unescape(value), substitutions)).strip() if flat else value
         for key, value in ((k, v if isinstance(v, str) else json.dumps(v)) for k, v in record.items())
     }
-    return _fill(template, cleaned, where)
+    try:
+        return template.format_map(cleaned)
+    except KeyError as error:
+        raise UserError(
+            f"{where}: template {template!r}: {choices(error.args[0], sorted(cleaned))}"
+        ) from error
 
 
 def csv_rows(

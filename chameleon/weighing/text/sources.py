@@ -106,10 +106,7 @@ def _files(name: str, path: Path) -> list[Path]:
         if rows.form_of(path.name) is None:
             raise UserError(f"{path}: not a file of text; read are {folder.known()}")
         return [path]
-    found = folder.look(path)
-    if not found.read:
-        there = f"; there: {found.said()}" if found.said() else ""
-        raise UserError(f"{path}: no files for domain {name!r}; read are {folder.known()}{there}")
+    found = folder.look(path, name)
     if said := found.said():
         print(f"weigh: {path}: {said}", file=sys.stderr)
     return found.read

@@ -46,11 +46,11 @@ def known() -> str:
     return f"{', '.join(FORMS)} (all but .parquet with {', '.join(COMPRESSIONS)} as well)"
 
 
-def look(root: Path) -> Found:
-    """Return what lies in a folder and the folders inside it.
+def look(root: Path, domain: str) -> Found:
+    """Return what lies in a domain's folder and the folders inside it.
 
     Raises:
-        UserError: a folder cannot be listed, or something in it not be looked at.
+        UserError: a folder cannot be listed, something in it not be looked at, or nothing in it be read.
     """
     found = Found()
     # Links come last, so that a folder is read under its own name where it has one here.
@@ -75,6 +75,9 @@ def look(root: Path) -> Found:
     for names in (found.unread, found.hidden, found.empty):
         names.sort()
     found.read.sort()
+    if not found.read:
+        there = f"; there: {found.said()}" if found.said() else ""
+        raise UserError(f"{root}: no files for domain {domain!r}; read are {known()}{there}")
     return found
 
 

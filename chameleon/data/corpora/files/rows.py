@@ -4,6 +4,7 @@ What is wrong names file and row. Rows are looked into as those of a data set of
 `chameleon.data.corpora.fields`.
 """
 
+import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 
 from chameleon.core.errors import UserError
 from chameleon.data.corpora.fields import TEXT_FIELD, WITHOUT_TEXT, Typed, find, heads, parse_json, text_of
-from chameleon.data.corpora.files import streams, tables
+from chameleon.data.corpora.files import streams
 
 # Rows of Parquet held as Python objects at a time: a row may be a book.
 _BATCH = 256
 # Bytes in which a .json file shows whether its lines are rows.
 _HEAD = 1024
+# Characters of a separated value: it may be a book.
+_MOST = 1 << 30
 _TEXT_TYPES = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view", "null")
 
 # (where it stands, row), and the fields that will be looked up: the config's key to the field.
@@ -138,12 +141,34 @@ def _kind(kind: Any) -> Any:
     return None if str(kind) in _TEXT_TYPES else Typed(str(kind))
 
 
+def _separated(path: Path, delimiter: str) -> Rows:
+    """Comma- or tab-separated values with a header line; an empty field is null.
+
+    Raises:
+        UserError: not such values, a column named twice, or a row of more fields than the header has.
+    """
+    csv.field_size_limit(_MOST)
+    reader = csv.reader(streams.text_lines(path), delimiter=delimiter, strict=True)
+    try:
+        header = next(reader, [])
+        if twice := [name for name in header if header.count(name) > 1]:
+            raise UserError(f"{path}:1: the column {twice[0]!r} is there twice")
+        for row in reader:
+            where = f"{path}:{reader.line_num}"
+            if len(row) > len(header):
+                raise UserError(f"{where}: {len(row)} fields, and the header has {len(header)}")
+            if row:
+                yield where, {name: value or None for name, value in zip(header, row, strict=False)}
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: not separated values: {error}") from error
+
+
 FORMS = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".txt")
 _ROWS: dict[str, Callable[[Path, Fields], Rows]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,
     ".parquet": _parquet,
-    ".csv": lambda path, fields: tables.separated(path),
-    ".tsv": lambda path, fields: tables.separated(path),
+    ".csv": lambda path, fields: _separated(path, ","),
+    ".tsv": lambda path, fields: _separated(path, "\t"),
 }

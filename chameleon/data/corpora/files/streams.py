@@ -67,6 +67,22 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (number from 1, text) of the lines of a file that are not blank, without their ends.
 
     Raises:
+        UserError: as `text_lines`.
+    """
+    for number, line in enumerate(text_lines(path, "; rows must be one line each"), start=1):
+        text = line.rstrip("\r\n")
+        if text and not text.isspace():
+            yield number, text
+
+
+def text_lines(path: Path, remedy: str = "") -> Iterator[str]:
+    """Yield all lines of a file with their ends.
+
+    Args:
+        path: the file.
+        remedy: added to the message about a line that is too long.
+
+    Raises:
         UserError: the file cannot be read; a line is not UTF-8 or longer than MAX_LINE_BYTES.
     """
     number, offset = 0, 0
@@ -74,27 +90,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         while data := handle.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(data) > MAX_LINE_BYTES:
-                raise UserError(
-                    f"{path}:{number}: longer than {MAX_LINE_BYTES} bytes; rows must be one line each"
-                )
-            text = decode(data, path, number, offset).rstrip("\r\n")
-            offset += len(data)
-            if text and not text.isspace():
-                yield number, text
-
-
-def text_lines(path: Path) -> Iterator[str]:
-    """Yield all lines of a file with their ends.
-
-    Raises:
-        UserError: as `lines`.
-    """
-    number, offset = 0, 0
-    with opened(path) as handle:
-        while data := handle.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(data) > MAX_LINE_BYTES:
-                raise UserError(f"{path}:{number}: longer than {MAX_LINE_BYTES} bytes")
+                raise UserError(f"{path}:{number}: longer than {MAX_LINE_BYTES} bytes{remedy}")
             yield decode(data, path, number, offset)
             offset += len(data)
 

@@ -64,10 +64,6 @@ class HubCorpus:
             raise UserError(
                 f"corpora.{name}: kind hf needs one of: domain_field with domains; configs; data_dirs"
             )
-        if not isinstance(entry[given[0]], Mapping):
-            raise UserError(
-                f"corpora.{name}.{given[0]}: must map a domain name to its value, not {entry[given[0]]!r}"
-            )
         _check_substitutions(name, entry.get("substitutions") or ())
         return list(entry[given[0]])
 
@@ -91,7 +87,7 @@ class HubCorpus:
                     find(row, entry[TEXT_FIELD], where, TEXT_FIELD), where, TEXT_FIELD, entry[TEXT_FIELD]
                 )
                 if not text:
-                    tally.skip(domain, WITHOUT_TEXT)
+                    tally.skipped[domain][WITHOUT_TEXT] += 1
                     continue
                 yield domain, substitute(text, entry.get("substitutions") or ())
                 left[domain] -= 1
@@ -160,7 +156,7 @@ def _owners(
     value = find(row, field, where, DOMAIN_FIELD)
     if value is None:
         for domain in left:
-            tally.skip(domain, WITHOUT_DOMAIN)
+            tally.skipped[domain][WITHOUT_DOMAIN] += 1
         return []
     if not isinstance(value, str) and isinstance(value, Mapping | list | tuple):
         raise UserError(f"{where}: {DOMAIN_FIELD} {field!r} holds {kind_of(value)}, not a name")

@@ -8,7 +8,6 @@
 import json
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -86,8 +85,8 @@ class LocalCorpus:
     ) -> Iterator[tuple[str, str]]:
         """Yield the documents of a file."""
         assert unit.domain is not None
-        skipped = tally.skipped.setdefault(unit.domain, Counter())
-        for text in rows.texts(Path(unit.at), entry.get("text_field") or "text", skipped):
+        field = entry.get("text_field") or "text"
+        for text in rows.texts(Path(unit.at), field, tally.skipped[unit.domain]):
             yield unit.domain, text
 
     def sources(self, entry: Entry, domain: str) -> list[Source]:
@@ -122,12 +121,7 @@ def folder_of(entry: Entry, domain: str) -> Path:
 
 
 def _look(entry: Entry, domain: str) -> folder.Found:
-    root = folder_of(entry, domain)
-    found = folder.look(root)
-    if not found.read:
-        there = f"; there: {found.said()}" if found.said() else ""
-        raise UserError(f"{root}: no files for domain {domain!r}; read are {folder.known()}{there}")
-    return found
+    return folder.look(folder_of(entry, domain), domain)
 
 
 def _renamed(names: Sequence[str]) -> str:

@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 
-from chameleon.core.errors import UserError
 from chameleon.core.seeds import generator
 from chameleon.data.corpora.base import DOMAINS, Entry, Source, Tally, Unit, register, subset
 
@@ -103,10 +102,6 @@ class SyntheticCorpus:
 
     def domains(self, name: str, entry: Entry) -> list[str]:
         """Return the five domains, or the entry's subset."""
-        for key in DEFAULTS:
-            value = entry.get(key, DEFAULTS[key])
-            if not isinstance(value, int) or isinstance(value, bool) or value < (key != "seed"):
-                raise UserError(f"corpora.{name}.{key}: must be a whole number, got {value!r}")
         return subset(name, entry, list(MIXTURES))
 
     def units(self, entry: Entry, domains: Sequence[str]) -> list[Unit]:
@@ -118,7 +113,7 @@ class SyntheticCorpus:
     ) -> Iterator[tuple[str, str]]:
         """Yield `documents` texts of about `words` words, four sentences a line."""
         assert unit.domain is not None
-        settings = {**DEFAULTS, **{key: entry[key] for key in DEFAULTS if key in entry}}
+        settings = {**DEFAULTS, **entry}
         length = max(1, round(settings["words"] / SENTENCE_WORDS))
         sentences = _sentences(settings["seed"], unit.domain, settings["documents"] * length)
         for start in range(0, len(sentences), length):

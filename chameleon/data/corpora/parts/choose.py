@@ -36,7 +36,7 @@ def within(gathered: Gathered, data: Mapping[str, Any], domain: str) -> tuple[np
     for values in gathered.band_values(domain)[rows].T:
         suspects[rows[_shared(values)]] = True
     splits = gathered.column(domain, "split")
-    index = near.index()
+    index = Index(near)
     for row, text in gathered.texts(domain, suspects):
         document = near.document(text)
         if found := index.matches(document):
@@ -60,7 +60,7 @@ def across(gathered: Gathered, data: Mapping[str, Any], kept: dict[str, np.ndarr
         return dropped
     splits = {domain: gathered.column(domain, "split") for domain in gathered.domains}
     suspects = _beside_held_out(gathered, kept, splits)
-    index: Index = near.index()
+    index = Index(near)
     for number, split in enumerate(PRIORITY):
         held_out = []
         for domain in gathered.domains:

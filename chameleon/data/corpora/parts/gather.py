@@ -91,12 +91,8 @@ def _first(table: Any) -> np.ndarray:
     """Return a mask of the rows of a sorted table before which there is no equal document of their domain."""
     import pyarrow.compute as pc
 
-    first = np.ones(len(table), bool)
-    for name in ("domain", "doc_id"):
-        column = table[name]
-        found = pc.not_equal(column[1:], column[:-1]).to_numpy()
-        first[1:] = found if name == "domain" else first[1:] | found
-    return first
+    domains, ids = (pc.not_equal(table[name][1:], table[name][:-1]) for name in ("domain", "doc_id"))
+    return np.append(True, domains.to_numpy() | ids.to_numpy())
 
 
 def _columns(table: Any, data: Mapping[str, Any], near: NearDuplicates | None) -> dict[str, Any]:

@@ -76,5 +76,6 @@ def told(folders: Sequence[Path]) -> tuple[dict[str, Counter[str]], Tally]:
         found = read_json(folder / "read.json")
         for domain, counted in found["counts"].items():
             counts.setdefault(domain, Counter()).update(counted)
-        tally.add(Tally(found=set(found["found"]), values=set(found["values"])))
+        tally.found.update(found["found"])
+        tally.values.update(found["values"])
     return counts, tally

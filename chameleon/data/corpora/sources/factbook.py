@@ -9,11 +9,10 @@ from chameleon.data.corpora.readers import Members, decode
 
 # `++` separates the values of several years; some texts end in a bare label of a chart.
 _SEPARATOR = re.compile(r"\s*\+\+\s*")
-_SPACE = re.compile(r"\s+")
 
 
 def _flat(text: str) -> str:
-    return _SPACE.sub(" ", _SEPARATOR.sub("; ", text)).strip()
+    return " ".join(_SEPARATOR.sub("; ", text).split())
 
 
 def _lines(name: str, value: Any) -> Iterator[str]:
