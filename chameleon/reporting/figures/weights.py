@@ -42,11 +42,9 @@ def weights(scenario: str, frames: Frames) -> Figure:
 
 def _table(scenario: str, frames: Frames, methods: list[str], domains: list[str]) -> Figure:
     """How far each method's mean weights are from equal ones, in percentage points."""
-    found = average_weights(frames).set_index(["method", "domain"])["weight"].sort_index()
-    cells = [
-        [cell(mean_interval([100 * (w - 1 / len(domains)) for w in found.loc[m, d]])) for d in domains]
-        for m in methods
-    ]
+    points = 100 * (average_weights(frames).set_index(["method", "domain"])["weight"] - 1 / len(domains))
+    found = points.groupby(level=[0, 1])
+    cells = [[cell(mean_interval(found.get_group((m, d)).tolist())) for d in domains] for m in methods]
     figure = Figure(figsize=(2.8 + 0.6 * len(domains), 1.6 + 0.27 * len(methods)))
     heat(figure.add_subplot(), cells, methods, domains, higher_is_better=True)
     title(figure, f"Domain weights less equal ones, {scenario} ({seeds(frames['weights'])}; points)")
