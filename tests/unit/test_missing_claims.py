@@ -3,7 +3,7 @@
 import pytest
 from holes import HOLES, cut, whole
 from suite_results import KINDS, suite
-from tidy_results import DOMAINS, write
+from tidy_results import DOMAINS, of_scenario, write
 
 from chameleon.reporting import summary
 from chameleon.reporting.records import tidy
@@ -17,7 +17,7 @@ TOY = {"toy": "pretrain"}
 
 
 def runs(tmp_path, **hole) -> Runs:
-    return Runs(TOY, {"toy": tidy.of_scenario(cut(tmp_path, **hole), "toy")})
+    return Runs(TOY, {"toy": of_scenario(cut(tmp_path, **hole), "toy")})
 
 
 def test_a_claim_that_needs_a_missing_run_is_undecided(tmp_path):
@@ -75,11 +75,11 @@ def test_the_table_of_verdicts_says_how_many_runs_are_missing(tmp_path):
 
 
 def test_ranks_and_wins_use_complete_blocks(tmp_path):
-    metrics = tidy.of_scenario(cut(tmp_path, runs={("chameleon", 1)}), "toy")["metrics"]
+    metrics = of_scenario(cut(tmp_path, runs={("chameleon", 1)}), "toy")["metrics"]
     assert {place.n for place in ranking.ranks(metrics, DOMAINS).values()} == {2}
     assert comparisons.wins(metrics, "chameleon", DOMAINS).n == 2
     assert comparisons.wins(metrics, "natural", DOMAINS).n == 3
-    metrics = tidy.of_scenario(cut(tmp_path, **HOLES["no_seed_in_common"]), "toy")["metrics"]
+    metrics = of_scenario(cut(tmp_path, **HOLES["no_seed_in_common"]), "toy")["metrics"]
     assert ranking.ranks(metrics, DOMAINS) == {}
     assert comparisons.wins(metrics, "natural", DOMAINS) is None
 
@@ -98,7 +98,7 @@ def test_the_best_is_picked_over_seeds_that_all_have(tmp_path):
     results = cut(tmp_path, runs={("uniform", 2)})
     summary.make_summary(results, TOY)
     text = (results / "summary.md").read_text(encoding="utf-8")
-    metrics = tidy.of_scenario(results, "toy")["metrics"]
+    metrics = of_scenario(results, "toy")["metrics"]
     means = {
         m: sum(v for s, v in comparisons.series(metrics, m, "mean", "mean_perplexity").items() if s < 2) / 2
         for m in ("uniform", "natural", "chameleon")
@@ -113,4 +113,4 @@ def test_costs_of_a_missing_method_are_not_known(tmp_path):
     summary.make_summary(cut(tmp_path, runs=whole("chameleon")), TOY)
     text = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "those of chameleon are not known" in text
-    assert Gaps(tidy.of_scenario(tmp_path, "toy")).gone() == ["chameleon"]
+    assert Gaps(of_scenario(tmp_path, "toy")).gone() == ["chameleon"]

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 from suite_results import KINDS, suite
-from tidy_results import frames, write
+from tidy_results import frames, of_scenario, write
 
 from chameleon.reporting.records import tidy
 from chameleon.reporting.verdicts import budgets, judging
@@ -17,7 +17,7 @@ ALWAYS = [claim for claim in verdicts.CLAIMS if not claim.method]
 
 
 def runs(tmp_path, rows=None, kind="pretrain") -> Runs:
-    found = tidy.of_scenario(write(tmp_path, rows or frames()), "toy")
+    found = of_scenario(write(tmp_path, rows or frames()), "toy")
     return Runs({"toy": kind}, {"toy": found})
 
 
@@ -259,7 +259,7 @@ def test_orders_are_compared_seed_by_seed(tmp_path, mine, theirs, verdict):
 
 def test_a_claim_with_a_method_is_for_runs_that_have_it(tmp_path):
     def papers(rows):
-        found = tidy.of_scenario(write(tmp_path, rows), "toy")
+        found = of_scenario(write(tmp_path, rows), "toy")
         return {claim.paper for claim, _ in verdicts.judge({"toy": "pretrain"}, {"toy": found})}
 
     assert papers(frames()) == {claim.paper for claim in ALWAYS}
