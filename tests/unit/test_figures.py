@@ -53,7 +53,7 @@ def texts(figure: Figure) -> str:
 
 def test_names_are_predictable(tmp_path, monkeypatch):
     stems = []
-    monkeypatch.setattr(figures, "save", lambda figure, stem: stems.append(stem.name))
+    monkeypatch.setattr(figures, "save", lambda figure, stem, note: stems.append(stem.name))
     figures.make_figures(write(tmp_path), tmp_path / "a", TOY)
     assert stems == [f"toy_{name}" for name, kinds in catalogue.FIGURES.items() if "pretrain" in kinds]
     assert set(figures.DRAWINGS) == set(catalogue.FIGURES)
