@@ -35,7 +35,7 @@ def test_a_claim_that_needs_a_missing_run_is_undecided(tmp_path):
 @pytest.mark.parametrize(
     ("test", "said"),
     [
-        (judging.against_uniform("chameleon", "pretrain"), "undecided: 3 of 6 runs failed"),
+        (judging.lower("chameleon", "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         (judging.lower_on_every_domain("chameleon", "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         (judging.more_accurate("chameleon", "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         (
@@ -44,7 +44,7 @@ def test_a_claim_that_needs_a_missing_run_is_undecided(tmp_path):
         ),
         (judging.nobody_always_lower(("chameleon",), "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         # What was not planned is not measured, as ever.
-        (judging.against_uniform("doge", "pretrain"), ABSENT),
+        (judging.lower("doge", "uniform", "pretrain"), ABSENT),
     ],
 )
 def test_a_method_without_any_run_is_undecided_and_not_unplanned(tmp_path, test, said):
@@ -55,7 +55,7 @@ def test_a_part_that_is_decided_without_the_missing_run_decides(tmp_path):
     # Chameleon is surely higher on papers; natural, whose run is missing, cannot save the claim.
     both = every(
         judging.lower_on_every_domain("chameleon", "uniform", "pretrain"),
-        judging.against_uniform("natural", "pretrain"),
+        judging.lower("natural", "uniform", "pretrain"),
     )
     assert both(runs(tmp_path, runs={("natural", 1)})).said == FAILS
     assert both(runs(tmp_path, runs={("chameleon", 1)})).said == "undecided: 1 of 9 runs failed"
