@@ -22,7 +22,7 @@ def difference_table(
 
     Args:
         columns: headings.
-        rows: {method: an estimate (`scenario.estimate_of`) or None per column}, percent.
+        rows: {method: an estimate as `scenario_data` gives it, or None, per column}, percent.
         price: {method: percent of a base run's FLOPs}.
         free: prices below are said to be none.
     """

@@ -21,7 +21,6 @@ from chameleon.reporting.statistics.comparisons import (
     to_uniform,
     weighting_cost,
 )
-from chameleon.reporting.statistics.stats import Estimate
 
 #: Plotly's names of matplotlib's markers (`style.STYLES`).
 SYMBOLS = {
@@ -73,20 +72,14 @@ def scenario_data(name: str, frames: Frames) -> dict[str, Any]:
     }
 
 
-def estimate_of(found: Estimate | None) -> dict[str, Any] | None:
-    """Return an estimate as JSON: mean, ends of its interval, number of seeds, whether it excludes zero."""
-    if found is None:
-        return None
-    return {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n,
-            "decided": found.excludes_zero}  # fmt: skip
-
-
 def _difference(metrics: Any, method: str, domain: str, metric: str) -> dict[str, Any] | None:
-    found = estimate_of(to_uniform(metrics, method, domain, metric))
+    """Return an estimate as JSON: mean, interval, number of seeds, whether it excludes zero, the seeds."""
+    found = to_uniform(metrics, method, domain, metric)
     if found is None:
         return None
     moved = differences(metrics, method, YARDSTICK, domain, metric)
-    return found | {"seeds": {str(seed): value for seed, value in moved.items()}}
+    return {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n,
+            "decided": found.excludes_zero, "seeds": {str(seed): x for seed, x in moved.items()}}  # fmt: skip
 
 
 def _look(method: str) -> dict[str, Any]:

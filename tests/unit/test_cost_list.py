@@ -14,7 +14,7 @@ PRICE = {"uniform": 0.0, "doge": 70.0, "regmix": 240.0, "aioli": 7.0, "single_do
 
 
 def test_rows_prices_and_front():
-    figure = cost_list(KNOWN, PRICE, 1.3, 1e-3)
+    figure = cost_list(KNOWN, PRICE, 1.3)
     quality, cost = figure.axes
     labels = quality.get_yticklabels()
     assert [label.get_text() for label in labels] == ["doge", "aioli", "uniform", "regmix", "single_domain"]
@@ -28,6 +28,6 @@ def test_rows_prices_and_front():
 
 def test_nothing_paid_or_nothing_free():
     some = {m: KNOWN[m] for m in ("doge", "regmix")}
-    assert "free" not in [t.get_text() for t in cost_list(some, PRICE, 0.0, 1e-3).axes[1].get_xticklabels()]
-    for figure in (cost_list({"uniform": KNOWN["uniform"]}, {"uniform": 0.0}, 0.0, 1e-3),):
+    assert "free" not in [t.get_text() for t in cost_list(some, PRICE, 0.0).axes[1].get_xticklabels()]
+    for figure in (cost_list({"uniform": KNOWN["uniform"]}, {"uniform": 0.0}, 0.0),):
         figure.canvas.draw()

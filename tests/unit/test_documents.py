@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from tidy_results import BLOCKS, DOMAINS, LEAN, LEANS, SEEDS, frames, perplexity, write
+from tidy_results import BLOCKS, DOMAINS, LEAN, LEANS, SEEDS, frames, of_scenario, perplexity, write
 
 from chameleon.core.errors import UserError
 from chameleon.reporting.records import tidy
@@ -30,7 +30,7 @@ def toy(tmp_path, edit=None):
     rows = frames()
     if edit is not None:
         rows["documents"] = edit(rows["documents"])
-    return tidy.of_scenario(write(tmp_path, rows), "toy")
+    return of_scenario(write(tmp_path, rows), "toy")
 
 
 def moved(method):
@@ -180,7 +180,7 @@ def test_documents_of_other_blocks_do_not_pair(tmp_path):
 
 
 def test_one_seed_has_no_interval_but_an_error(tmp_path):
-    given = tidy.of_scenario(write(tmp_path, frames(seeds=(0,))), "toy")
+    given = of_scenario(write(tmp_path, frames(seeds=(0,))), "toy")
     table = robust("toy", given)
     assert set(table.csv[table.csv["quantity"] == "mean"]["low"].isna()) == {True}
     assert (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from tidy_results import DOMAINS, POINTS, frames, perplexity, write
+from tidy_results import DOMAINS, POINTS, frames, of_scenario, perplexity, write
 
 from chameleon.core.errors import UserError
 from chameleon.reporting import catalogue, figures
@@ -26,7 +26,7 @@ GRIDS = ("learning_curves_domains", "weights_over_time")
 
 def draw(name: str, tmp_path, rows=None, **kwargs) -> Figure:
     """Return one figure of the synthetic results, not saved."""
-    return figures.DRAWINGS[name]("toy", tidy.of_scenario(write(tmp_path, rows or frames(**kwargs)), "toy"))
+    return figures.DRAWINGS[name]("toy", of_scenario(write(tmp_path, rows or frames(**kwargs)), "toy"))
 
 
 def moving(rows):
@@ -53,7 +53,7 @@ def texts(figure: Figure) -> str:
 
 def test_names_are_predictable(tmp_path, monkeypatch):
     stems = []
-    monkeypatch.setattr(figures, "save", lambda figure, stem: stems.append(stem.name))
+    monkeypatch.setattr(figures, "save", lambda figure, stem, note: stems.append(stem.name))
     figures.make_figures(write(tmp_path), tmp_path / "a", TOY)
     assert stems == [f"toy_{name}" for name, kinds in catalogue.FIGURES.items() if "pretrain" in kinds]
     assert set(figures.DRAWINGS) == set(catalogue.FIGURES)
@@ -204,7 +204,7 @@ def test_distance_shows_whether_it_alone_orders_the_methods(tmp_path):
     assert "rank correlation" not in axes.texts[0].get_text(), "of two methods"
     means = [line for line in axes.lines if len(line.get_xdata()) == 1]
     # Natural's mixture as it was played: half of the time as written, half of it the first domain alone.
-    rows = tidy.of_scenario(tmp_path, "toy")["weights"]
+    rows = of_scenario(tmp_path, "toy")["weights"]
     first = rows[(rows["method"] == "natural") & (rows["step"] == 0)].groupby("domain")["weight"].mean()
     played = np.array([0.5 * first[d] + 0.5 * (d == DOMAINS[0]) for d in DOMAINS])
     assert means[0].get_xdata()[0] == pytest.approx(np.abs(played - 1 / len(DOMAINS)).sum() / 2)

@@ -3,16 +3,15 @@
 import math
 
 import pytest
-from tidy_results import DOMAINS, SEEDS, frames, perplexity, unseen, write
+from tidy_results import DOMAINS, SEEDS, frames, of_scenario, perplexity, unseen, write
 
-from chameleon.reporting.records import tidy
 from chameleon.reporting.tables.losses import robust
 from chameleon.reporting.tables.losses import unseen as unseen_table
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    return tidy.of_scenario(write(tmp_path_factory.mktemp("tidy")), "toy")
+    return of_scenario(write(tmp_path_factory.mktemp("tidy")), "toy")
 
 
 def cells(table, first):
@@ -79,12 +78,12 @@ def test_the_worst_domain_and_the_mean_without_each(toy, method):
 def test_one_domain_cannot_be_left_out(tmp_path):
     rows = frames()
     rows["metrics"] = [r for r in rows["metrics"] if r["domain_or_task"] in ("papers", "mean")]
-    table = robust("toy", tidy.of_scenario(write(tmp_path, rows), "toy"))
+    table = robust("toy", of_scenario(write(tmp_path, rows), "toy"))
     assert cells(table, "natural")[4] == "–"
     assert set(table.csv["quantity"]) == {"mean", "text_error", "thinnest_domain", "worst_domain"}
 
 
 def test_uniform_alone_is_compared_with_nothing(tmp_path):
-    alone = tidy.of_scenario(write(tmp_path, frames(methods=("uniform",))), "toy")
+    alone = of_scenario(write(tmp_path, frames(methods=("uniform",))), "toy")
     for build in (robust, unseen_table):
         assert build("toy", alone).csv.empty and "uniform is its only method" in build("toy", alone).caption

@@ -3,7 +3,7 @@
 import pytest
 from holes import HOLES, cut, whole
 from suite_results import KINDS, suite
-from tidy_results import DOMAINS, write
+from tidy_results import DOMAINS, of_scenario, write
 
 from chameleon.reporting import summary
 from chameleon.reporting.records import tidy
@@ -17,7 +17,7 @@ TOY = {"toy": "pretrain"}
 
 
 def runs(tmp_path, **hole) -> Runs:
-    return Runs(TOY, {"toy": tidy.of_scenario(cut(tmp_path, **hole), "toy")})
+    return Runs(TOY, {"toy": of_scenario(cut(tmp_path, **hole), "toy")})
 
 
 def test_a_claim_that_needs_a_missing_run_is_undecided(tmp_path):
@@ -35,7 +35,7 @@ def test_a_claim_that_needs_a_missing_run_is_undecided(tmp_path):
 @pytest.mark.parametrize(
     ("test", "said"),
     [
-        (judging.against_uniform("chameleon", "pretrain"), "undecided: 3 of 6 runs failed"),
+        (judging.lower("chameleon", "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         (judging.lower_on_every_domain("chameleon", "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         (judging.more_accurate("chameleon", "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         (
@@ -44,7 +44,7 @@ def test_a_claim_that_needs_a_missing_run_is_undecided(tmp_path):
         ),
         (judging.nobody_always_lower(("chameleon",), "uniform", "pretrain"), "undecided: 3 of 6 runs failed"),
         # What was not planned is not measured, as ever.
-        (judging.against_uniform("doge", "pretrain"), ABSENT),
+        (judging.lower("doge", "uniform", "pretrain"), ABSENT),
     ],
 )
 def test_a_method_without_any_run_is_undecided_and_not_unplanned(tmp_path, test, said):
@@ -55,7 +55,7 @@ def test_a_part_that_is_decided_without_the_missing_run_decides(tmp_path):
     # Chameleon is surely higher on papers; natural, whose run is missing, cannot save the claim.
     both = every(
         judging.lower_on_every_domain("chameleon", "uniform", "pretrain"),
-        judging.against_uniform("natural", "pretrain"),
+        judging.lower("natural", "uniform", "pretrain"),
     )
     assert both(runs(tmp_path, runs={("natural", 1)})).said == FAILS
     assert both(runs(tmp_path, runs={("chameleon", 1)})).said == "undecided: 1 of 9 runs failed"
@@ -75,11 +75,11 @@ def test_the_table_of_verdicts_says_how_many_runs_are_missing(tmp_path):
 
 
 def test_ranks_and_wins_use_complete_blocks(tmp_path):
-    metrics = tidy.of_scenario(cut(tmp_path, runs={("chameleon", 1)}), "toy")["metrics"]
+    metrics = of_scenario(cut(tmp_path, runs={("chameleon", 1)}), "toy")["metrics"]
     assert {place.n for place in ranking.ranks(metrics, DOMAINS).values()} == {2}
     assert comparisons.wins(metrics, "chameleon", DOMAINS).n == 2
     assert comparisons.wins(metrics, "natural", DOMAINS).n == 3
-    metrics = tidy.of_scenario(cut(tmp_path, **HOLES["no_seed_in_common"]), "toy")["metrics"]
+    metrics = of_scenario(cut(tmp_path, **HOLES["no_seed_in_common"]), "toy")["metrics"]
     assert ranking.ranks(metrics, DOMAINS) == {}
     assert comparisons.wins(metrics, "natural", DOMAINS) is None
 
@@ -98,7 +98,7 @@ def test_the_best_is_picked_over_seeds_that_all_have(tmp_path):
     results = cut(tmp_path, runs={("uniform", 2)})
     summary.make_summary(results, TOY)
     text = (results / "summary.md").read_text(encoding="utf-8")
-    metrics = tidy.of_scenario(results, "toy")["metrics"]
+    metrics = of_scenario(results, "toy")["metrics"]
     means = {
         m: sum(v for s, v in comparisons.series(metrics, m, "mean", "mean_perplexity").items() if s < 2) / 2
         for m in ("uniform", "natural", "chameleon")
@@ -113,4 +113,4 @@ def test_costs_of_a_missing_method_are_not_known(tmp_path):
     summary.make_summary(cut(tmp_path, runs=whole("chameleon")), TOY)
     text = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "those of chameleon are not known" in text
-    assert Gaps(tidy.of_scenario(tmp_path, "toy")).gone() == ["chameleon"]
+    assert Gaps(of_scenario(tmp_path, "toy")).gone() == ["chameleon"]

@@ -3,10 +3,9 @@
 import pandas as pd
 import pytest
 from holes import HOLES, WHY, cut, whole
-from tidy_results import DOMAINS, perplexity, write
+from tidy_results import DOMAINS, of_scenario, perplexity, write
 
 from chameleon.reporting import catalogue
-from chameleon.reporting.records import tidy
 from chameleon.reporting.records.missing import FEWSHOT, Gaps, note, parts_of, short_note
 from chameleon.reporting.tables import BUILDERS, make_tables
 
@@ -180,16 +179,16 @@ def test_an_empty_list_of_what_is_missing_changes_no_byte(tmp_path):
 
 
 def test_causes_are_grouped_and_counted(tmp_path):
-    found = tidy.of_scenario(cut(tmp_path, runs=whole("natural") | {("chameleon", 0)}), "toy")
+    found = of_scenario(cut(tmp_path, runs=whole("natural") | {("chameleon", 0)}), "toy")
     gaps = Gaps(found)
     assert gaps.methods == list(METHODS) and gaps.count() == (4, 9)
     assert gaps.causes() == [f"`chameleon`, seed 0: failed ({WHY})", f"`natural`, every seed: failed ({WHY})"]
     assert short_note(found) == "Partial: 4 of 9 runs are missing. natural: failed; chameleon: 2 of 3 seeds."
     assert "and 1 more" in note({"toy": found}, most=1)
     # What is missing for one reason is said once.
-    both = tidy.of_scenario(cut(tmp_path, runs=whole("natural") | whole("uniform")), "toy")
+    both = of_scenario(cut(tmp_path, runs=whole("natural") | whole("uniform")), "toy")
     assert Gaps(both).causes() == [f"`natural`, `uniform`, every seed: failed ({WHY})"]
-    complete = tidy.of_scenario(write(tmp_path / "all"), "toy")
+    complete = of_scenario(write(tmp_path / "all"), "toy")
     assert not Gaps(complete) and note({"toy": complete}) == short_note(complete) == ""
     assert Gaps(complete).label("natural") == "natural" and Gaps(complete).word("natural") == "–"
 

@@ -6,11 +6,10 @@ import pytest
 import scipy.stats
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
-from tidy_results import DOMAINS, frames, write
+from tidy_results import DOMAINS, frames, of_scenario, write
 
 from chameleon.reporting.figures.ranks import ranks as figure_of_ranks
 from chameleon.reporting.figures.style import RC, is_control
-from chameleon.reporting.records import tidy
 from chameleon.reporting.statistics.ranking import (
     critical_difference,
     friedman,
@@ -22,7 +21,7 @@ from chameleon.reporting.statistics.stats import mean_interval
 
 
 def toy(tmp_path, rows=None):
-    return tidy.of_scenario(write(tmp_path, rows or frames()), "toy")
+    return of_scenario(write(tmp_path, rows or frames()), "toy")
 
 
 def many(count: int, same: bool = False) -> dict:

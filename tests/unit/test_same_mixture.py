@@ -4,9 +4,8 @@ import math
 
 import pandas as pd
 import pytest
-from tidy_results import BASE, DOMAINS, frames, write
+from tidy_results import BASE, DOMAINS, frames, of_scenario, write
 
-from chameleon.reporting.records import tidy
 from chameleon.reporting.statistics.comparisons import same_mixture, seed_noise
 from chameleon.reporting.statistics.ranking import ranks
 from chameleon.reporting.tables import make_tables
@@ -44,8 +43,8 @@ def test_weights_that_move_are_no_mixture_that_stays():
 
 
 def test_a_shared_mixture_is_ranked_once(tmp_path):
-    plain = tidy.of_scenario(write(tmp_path / "plain", frames()), "toy")
-    twin = tidy.of_scenario(write(tmp_path / "twin", with_twin()), "toy")
+    plain = of_scenario(write(tmp_path / "plain", frames()), "toy")
+    twin = of_scenario(write(tmp_path / "twin", with_twin()), "toy")
     same = same_mixture(twin["weights"])
     before, after = ranks(plain["metrics"], DOMAINS), ranks(twin["metrics"], DOMAINS, same)
     assert after == {**before, "unimax": before["uniform"]}
@@ -58,7 +57,7 @@ def test_a_shared_mixture_is_ranked_once(tmp_path):
 
 
 def test_noise_floor_is_the_distance_of_uniform_s_seeds(tmp_path):
-    metrics = tidy.of_scenario(write(tmp_path), "toy")["metrics"]
+    metrics = of_scenario(write(tmp_path), "toy")["metrics"]
     means = [sum(math.log(BASE[d] + s) for d in DOMAINS) / 3 for s in (0, 1, 2)]
     assert seed_noise(metrics) == pytest.approx(
         [means[1] - means[0], means[2] - means[0], means[2] - means[1]]
@@ -72,7 +71,7 @@ def test_the_main_table_marks_twins_and_states_the_floor(tmp_path):
     found = pd.read_csv(tmp_path / "out" / "toy_main.csv").query("quantity == 'mean_rank'")
     place = found.set_index("method")["mean"]
     assert place["unimax"] == place["uniform"]
-    apart = seed_noise(tidy.of_scenario(tmp_path, "toy")["metrics"])
+    apart = seed_noise(of_scenario(tmp_path, "toy")["metrics"])
     floor = f"uniform of one seed against another differs by {sum(apart) / 3:.4f} nats/token"
     assert floor in text and f"at most {max(apart):.4f}" in text
 

@@ -12,7 +12,7 @@ from chameleon.experiment import specs
 from chameleon.experiment.load import load
 from chameleon.mixing.method import Method
 from chameleon.mixing.types import REFERENCE, RunSpec
-from chameleon.reporting.records.collect import costs
+from chameleon.reporting.records.collect import Paths, costs
 from chameleon.stages import inputs, measure, runs, weighting
 from chameleon.stages.swarm import swarm
 from chameleon.training.model import load_pretrained
@@ -179,7 +179,7 @@ def test_a_method_pays_for_the_weights_it_builds_on(three, tmp_path):
         for part in methods[label]["swarm"]["0"]:
             record(run / "swarm" / f"{part}.run.json", 100.0)
     rows = {
-        label: {row[3]: row[5] for row in costs(tmp_path, ("small", label, 0), methods)}
+        label: {row[3]: row[5] for row in costs(Paths(tmp_path, "small", label, 0, None), methods)}
         for label in ("regmix", "upon", "olmix")
     }
     assert rows["regmix"] == {"swarm": 200.0, "weights": 10.0, "base": 1000.0, "evaluate": 7.0}

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 from suite_results import KINDS, suite
-from tidy_results import frames, write
+from tidy_results import frames, of_scenario, write
 
 from chameleon.reporting.records import tidy
 from chameleon.reporting.verdicts import budgets, judging
@@ -17,7 +17,7 @@ ALWAYS = [claim for claim in verdicts.CLAIMS if not claim.method]
 
 
 def runs(tmp_path, rows=None, kind="pretrain") -> Runs:
-    found = tidy.of_scenario(write(tmp_path, rows or frames()), "toy")
+    found = of_scenario(write(tmp_path, rows or frames()), "toy")
     return Runs({"toy": kind}, {"toy": found})
 
 
@@ -37,7 +37,7 @@ def shifted(*percents) -> dict:
     [((-2, -2.1, -1.9), HOLDS), ((2, 2.1, 1.9), FAILS), ((-2, 2, 0.1), OPEN), ((0, 0, 0), OPEN)],
 )
 def test_the_interval_decides(tmp_path, percents, verdict):
-    finding = judging.against_uniform("mine", "pretrain")(runs(tmp_path, shifted(*percents)))
+    finding = judging.lower("mine", "uniform", "pretrain")(runs(tmp_path, shifted(*percents)))
     assert finding.verdict == verdict and finding.intervals == 1
     mean = f"{sum(percents) / 3:+.2f}".replace("-", "−")
     assert f"toy, mine against uniform: {mean} ± " in finding.measured
@@ -59,7 +59,7 @@ def test_not_worse_has_a_margin(tmp_path, percents, verdict):
 
 
 def test_one_seed_decides_nothing(tmp_path):
-    finding = judging.against_uniform("chameleon", "pretrain")(runs(tmp_path, frames(seeds=(0,))))
+    finding = judging.lower("chameleon", "uniform", "pretrain")(runs(tmp_path, frames(seeds=(0,))))
     assert finding.verdict == OPEN and finding.probability is None and "±" not in finding.measured
 
 
@@ -111,7 +111,7 @@ def test_domains_are_corrected_on_both_sides(tmp_path, code, verdict, counts):
 def test_parts_of_a_claim_are_one_family(tmp_path):
     """A p-value of 0.039 decides a claim of one interval, and none of three such intervals."""
     found = runs(tmp_path / "weak", shifted(*WEAK))
-    alone = judging.against_uniform("mine", "pretrain")
+    alone = judging.lower("mine", "uniform", "pretrain")
     assert alone(found).verdict == HOLDS and every(alone, alone, alone)(found).verdict == OPEN
     sure = runs(tmp_path / "sure", shifted(-2, -2.01, -2.02))
     assert every(alone, alone, alone)(sure).verdict == HOLDS
@@ -166,13 +166,13 @@ def test_what_the_config_sets_decides_nothing_that_was_measured(tmp_path):
     better = judging.more_accurate("chameleon", "uniform", "pretrain")
     assert every(worse, cost)(found).verdict == FAILS
     assert every(better, cost)(found).verdict == SET
-    assert every(judging.against_uniform("uniform", "pretrain"), cost)(found).verdict == OPEN
+    assert every(judging.lower("uniform", "uniform", "pretrain"), cost)(found).verdict == OPEN
     assert worst([SET, ABSENT]) == SET and worst([HOLDS, ABSENT]) == OPEN and worst([ABSENT]) == ABSENT
 
 
 def test_setting_says_domains_and_budgets(tmp_path):
     found = runs(tmp_path)
-    needed = judging.against_uniform("chameleon", "pretrain")(found).needed
+    needed = judging.lower("chameleon", "uniform", "pretrain")(found).needed
     assert budgets.setting(found, needed) == (
         "toy: k = 3 domains, base runs of 1.00 M tokens, weights for uniform 0 %, chameleon 12 % of a base "
         "run's FLOPs"
@@ -182,8 +182,8 @@ def test_setting_says_domains_and_budgets(tmp_path):
 
 def test_what_was_not_run_is_not_measured(tmp_path):
     found = runs(tmp_path)
-    for test in (judging.against_uniform("doge", "pretrain"),
-                 judging.against_uniform("chameleon", "transfer"),
+    for test in (judging.lower("doge", "uniform", "pretrain"),
+                 judging.lower("chameleon", "uniform", "transfer"),
                  judging.more_accurate("doge", "uniform", "pretrain"),
                  judging.lower_on_every_domain("doge", "uniform", "pretrain"),
                  judging.nobody_always_lower(("doge",), "uniform", "pretrain")):  # fmt: skip
@@ -194,7 +194,7 @@ def test_parts_combine(tmp_path):
     found = runs(tmp_path)
     better = judging.more_accurate("chameleon", "uniform", "pretrain")
     worse = judging.more_accurate("uniform", "chameleon", "pretrain")
-    unknown = judging.against_uniform("doge", "pretrain")
+    unknown = judging.lower("doge", "uniform", "pretrain")
     assert every(better, worse)(found).verdict == FAILS
     both = every(better, unknown)(found)
     assert both.verdict == OPEN and "doge against uniform in toy: not measured" in both.measured
@@ -259,7 +259,7 @@ def test_orders_are_compared_seed_by_seed(tmp_path, mine, theirs, verdict):
 
 def test_a_claim_with_a_method_is_for_runs_that_have_it(tmp_path):
     def papers(rows):
-        found = tidy.of_scenario(write(tmp_path, rows), "toy")
+        found = of_scenario(write(tmp_path, rows), "toy")
         return {claim.paper for claim, _ in verdicts.judge({"toy": "pretrain"}, {"toy": found})}
 
     assert papers(frames()) == {claim.paper for claim in ALWAYS}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from chameleon.reporting.records.tidy import COLUMNS
+from chameleon.reporting.records.tidy import COLUMNS, Frames, of_scenarios
 
 DOMAINS = ("papers", "books", "code")
 SEEDS = (0, 1, 2)
@@ -157,6 +157,10 @@ def write(results: Path, tables: dict[str, list[dict]] | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report))
     return results
+
+
+def of_scenario(results: Path, scenario: str) -> Frames:
+    return of_scenarios(results, [scenario])[scenario]
 
 
 def row(frame, **where):

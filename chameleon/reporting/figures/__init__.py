@@ -51,7 +51,7 @@ def make_figures(results: Path, out: Path, scenarios: Mapping[str, str]) -> None
     for stem, (name, scenario) in catalogue.figure_stems(scenarios).items():
         with own_look():
             note = short_note(frames[scenario], parts_of(name))
-            save(of_scenario(name, scenario, frames[scenario]), Path(out) / stem, *([note] if note else []))
+            save(of_scenario(name, scenario, frames[scenario]), Path(out) / stem, note)
 
 
 def of_scenario(name: str, scenario: str, frames: Frames) -> Figure:

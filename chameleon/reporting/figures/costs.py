@@ -12,7 +12,7 @@ from chameleon.reporting.figures.style import (
     BAND,
     INK,
     beyond,
-    is_control,
+    mark_names,
     method_style,
     percent_scale,
     seeds,
@@ -52,9 +52,9 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
     known = {m: e for m, e in found.items() if e is not None}
     bars = ", bars: 95 % intervals" if metrics["seed"].nunique() > 1 else ""
     said = f"Quality against compute, {scenario} ({seeds(metrics)}, paired{bars})"
+    apart = seeds_apart(metrics)
     if len(known) > MOST:
-        apart = seeds_apart(metrics)
-        figure = cost_list(known, price, apart, FREE)
+        figure = cost_list(known, price, apart)
         title(figure, said)
         note = (
             "bold: no method is both cheaper and better; grey names: controls; filled: interval without zero"
@@ -75,9 +75,8 @@ def quality_cost(scenario: str, frames: Frames) -> Figure:
     width = max(1.2, 0.7 * len(free)) if free else 0.0
     ratios = [width, 8 - width] if free and paid else [1.0]
     panels = list(np.atleast_1d(figure.subplots(1, len(ratios), sharey=True, width_ratios=ratios)))
-    apart = seeds_apart(metrics)
     for axes in panels:
-        zero_line(axes, method_style(YARDSTICK)[0])
+        zero_line(axes)
         axes.axhspan(-apart, apart, color=BAND, zorder=0)
         axes.set_xlabel(" ")
     if free:
@@ -155,14 +154,13 @@ def _along(estimate: Estimate) -> list[float]:
     return np.linspace(estimate.low, estimate.high, 9).tolist()
 
 
-def cost_list(known: Mapping[str, Estimate], price: Mapping[str, float], apart: float, free: float) -> Figure:
+def cost_list(known: Mapping[str, Estimate], price: Mapping[str, float], apart: float) -> Figure:
     """Return the figure for many methods: one row each, the best on top.
 
     Args:
         known: mean perplexity against uniform (%), by method.
         price: FLOPs of the weights (% of a base run's).
         apart: how far uniform of one seed is from another's (%).
-        free: below this price a method is free.
     """
     order = sorted(known, key=lambda m: known[m].mean)
     figure = Figure(figsize=(8.6, ROW * len(order) + REST))
@@ -171,13 +169,13 @@ def cost_list(known: Mapping[str, Estimate], price: Mapping[str, float], apart: 
         stripes(axes, len(order), "#f8f8f8")
         axes.set_ylim(len(order) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-    zero_line(quality, method_style(YARDSTICK)[0], vertical=True)
+    zero_line(quality, vertical=True)
     quality.axvspan(-apart, apart, color=BAND if apart else "none", zorder=0.5)
-    least = min((p for p in price.values() if p >= free), default=1.0)
+    least = min((p for p in price.values() if p >= FREE), default=1.0)
     for y, method in enumerate(order):
         whisker(quality, known[method], y, method, size=7)
         colour, marker = method_style(method)
-        x = price[method] if price[method] >= free else least / 10
+        x = price[method] if price[method] >= FREE else least / 10
         cost.plot(x, y, marker=marker, color=colour, markersize=7, linestyle="none")
     percent_scale(quality, [x for e in known.values() for x in (e.mean, e.low, e.high) if x is not None])
     quality.set_xlabel("← better     mean perplexity against uniform (%)     worse →")
@@ -185,11 +183,12 @@ def cost_list(known: Mapping[str, Estimate], price: Mapping[str, float], apart: 
     decades = 10.0 ** np.arange(
         np.ceil(np.log10(least)), np.floor(np.log10(max([*price.values(), least]))) + 1
     )
-    none = [least / 10] if min(price[m] for m in order) < free else []
+    none = [least / 10] if min(price[m] for m in order) < FREE else []
     cost.set_xticks([*none, *decades], [*(["free"] if none else []), *(f"{d:g}" for d in decades)])
     cost.xaxis.set_minor_formatter(NullFormatter())
     cost.set_xlabel("FLOPs of the weights\n(% of a base run's, log scale)")
-    _name_rows(quality, order, _best_so_far(known, price))
+    quality.set_yticks(range(len(order)), order)
+    mark_names(quality, order, _best_so_far(known, price), color=INK)
     return figure
 
 
@@ -201,12 +200,3 @@ def _best_so_far(known: Mapping[str, Estimate], price: Mapping[str, float]) -> s
             front.add(method)
             best = known[method].mean
     return front
-
-
-def _name_rows(axes: Axes, order: list[str], front: set[str]) -> None:
-    axes.set_yticks(range(len(order)), order)
-    for label, method in zip(axes.get_yticklabels(), order, strict=True):
-        if method in front:
-            label.set(weight="bold", color=INK)
-        elif is_control(method):
-            label.set(color="#777777", style="italic")

@@ -39,7 +39,7 @@ def learning_curves(scenario: str, frames: Frames) -> Figure:
         return _panel_each(scenario, curves, moved)
     figure = Figure(figsize=(7.6, 4.6))
     axes = figure.add_subplot()
-    zero_line(axes, method_style(YARDSTICK)[0])
+    zero_line(axes)
     for method in methods:
         _line(axes, moved[method], method, band=True)
     axes.set_xlabel(f"training tokens of the base run ({_unit(curves['tokens'].max())[1]})")
@@ -67,7 +67,7 @@ def learning_curves_domains(scenario: str, frames: Frames) -> Figure:
     figure, panels = small_multiples(domains, f"training tokens ({_unit(curves['tokens'].max())[1]})",
                                      "against uniform\n(nats/token)")  # fmt: skip
     for axes in panels.values():
-        zero_line(axes, method_style(YARDSTICK)[0])
+        zero_line(axes)
     for method in methods:
         moved = apart(curves, method, YARDSTICK)
         for domain, axes in panels.items():
@@ -88,7 +88,7 @@ def _panel_each(scenario: str, curves: pd.DataFrame, moved: dict[str, pd.DataFra
     for method, axes in panels.items():
         for table in drawn.values():
             axes.plot(table.columns.to_numpy(float) / divisor, table.mean(), color=FAINT, linewidth=0.8)
-        zero_line(axes, method_style(YARDSTICK)[0])
+        zero_line(axes)
         _line(axes, drawn[method], method, band=True)
     means = np.concatenate([table.mean().to_numpy() for table in drawn.values()])
     margin = 0.06 * float(np.ptp(means)) or 0.01

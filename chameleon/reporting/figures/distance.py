@@ -43,7 +43,7 @@ def distance(scenario: str, frames: Frames) -> Figure:
     moved = {m: differences(metrics, m, YARDSTICK, "mean", "mean_perplexity") for m in known}
     figure = Figure(figsize=(8.6, 5.6))
     axes = figure.subplots()
-    zero_line(axes, method_style(YARDSTICK)[0])
+    zero_line(axes)
     for m in known:
         # An interval of a few seeds may be as high as the figure: the seeds themselves tell as much.
         seed = [s for s in moved[m] if s in far[m]]

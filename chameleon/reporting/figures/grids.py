@@ -62,7 +62,7 @@ def heat(
 
 
 def small_multiples(
-    domains: Sequence[str], x_label: str, y_label: str, height: float = 2.0, width: float = 2.4
+    domains: Sequence[str], x_label: str, y_label: str, height: float = 2.0
 ) -> tuple[Figure, dict[str, Axes]]:
     """Return a figure with one panel per domain, titled with its name, all on the same axes.
 
@@ -70,7 +70,7 @@ def small_multiples(
     """
     per_row = min(5, len(domains)) if len(domains) > 8 else min(4, len(domains))
     rows = -(-len(domains) // per_row)
-    figure = Figure(figsize=(max(width * per_row, 5) + 0.6, height * rows + 1.1))
+    figure = Figure(figsize=(max(2.4 * per_row, 5) + 0.6, height * rows + 1.1))
     grid = figure.subplots(rows, per_row, sharex=True, sharey=True, squeeze=False)
     panels = {}
     for position, axes in enumerate(grid.flat):

@@ -68,7 +68,7 @@ def _whiskers(
     figure = Figure(figsize=(7, len(rows) * max(0.42, 0.14 * len(methods)) + 1.6))
     axes = figure.add_subplot()
     stripes(axes, len(rows))
-    zero_line(axes, method_style(YARDSTICK)[0], vertical=True)
+    zero_line(axes, vertical=True)
     for position, method in enumerate(methods):
         for row, (domain, metric, _) in enumerate(rows):
             estimate = to_uniform(metrics, method, domain, metric)
@@ -99,7 +99,7 @@ def _table(
     for axes, (domain, metric, name) in zip(panels, means, strict=False):
         found = {m: e for m in methods if (e := to_uniform(metrics, m, domain, metric)) is not None}
         far, reach = beyond(found)
-        zero_line(axes, method_style(YARDSTICK)[0], vertical=True)
+        zero_line(axes, vertical=True)
         stripes(axes, len(methods))
         for y, method in enumerate(methods):
             if method in far:

@@ -1,6 +1,5 @@
 """Figure of ranks: which methods are ahead over all domains, and which of them can be told apart."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -8,7 +7,7 @@ from matplotlib.figure import Figure
 
 from chameleon.reporting.figures.style import (
     INK,
-    is_control,
+    mark_names,
     method_style,
     point,
     rounded,
@@ -61,7 +60,11 @@ def ranks(scenario: str, frames: Frames) -> Figure:
         axes.plot([x, x], [-0.5, len(order) - 0.5], color=method_style(YARDSTICK)[0], linewidth=1.5, zorder=1)
     for y, method in enumerate(order):
         _draw(axes, y, method, rows[method])
-    _name_rows(axes, order, found.first)
+    # A mixture's further names stand with the first.
+    names = [m if found.first[m] == m else f"{m} (= {found.first[m]})" for m in order]
+    axes.set_yticks(range(len(order)), names)
+    axes.tick_params(axis="y", length=0)
+    mark_names(axes, order, {YARDSTICK})
     most = len(found.mixtures)
     axes.set_xlim(1 - 0.03 * (most - 1), most + 0.03 * (most - 1))
     axes.set_ylim(len(order) - 0.5, -1.9)
@@ -98,18 +101,6 @@ def _draw(axes: Axes, y: int, method: str, row: _Row) -> None:
     point(axes, row.seeds.mean, y, method, 7, row.decided or method == YARDSTICK)
     axes.annotate(rounded(row.seeds.mean, 1), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
                   textcoords="offset points", va="center", fontsize=8.5, color=INK)  # fmt: skip
-
-
-def _name_rows(axes: Axes, order: list[str], first: Mapping[str, str]) -> None:
-    """Name the rows: controls in grey and slanted, a mixture's further names with the first."""
-    names = [m if first[m] == m else f"{m} (= {first[m]})" for m in order]
-    axes.set_yticks(range(len(order)), names)
-    axes.tick_params(axis="y", length=0)
-    for label, method in zip(axes.get_yticklabels(), order, strict=True):
-        if is_control(method):
-            label.set(color="#777777", style="italic")
-        elif method == YARDSTICK:
-            label.set(weight="bold")
 
 
 def _ruler(axes: Axes, found: Places) -> None:

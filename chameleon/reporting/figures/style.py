@@ -7,7 +7,7 @@ says, no pyplot state.
 import colorsys
 import hashlib
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -163,9 +163,9 @@ def title(figure: Figure, text: str) -> None:
     figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
-def zero_line(axes: Axes, colour: str, vertical: bool = False) -> None:
+def zero_line(axes: Axes, vertical: bool = False) -> None:
     """Draw the line of no difference to uniform, in uniform's colour."""
-    (axes.axvline if vertical else axes.axhline)(0, color=colour, linewidth=1.5, zorder=1)
+    (axes.axvline if vertical else axes.axhline)(0, color=method_style(YARDSTICK)[0], linewidth=1.5, zorder=1)
 
 
 #: Differences in percent are drawn to a linear scale up to here, and to a logarithmic one beyond.
@@ -197,6 +197,15 @@ def stripes(axes: Axes, rows: int, colour: str = BAND) -> None:
     """Shade every other row of a figure whose rows stand at 0, 1, …"""
     for y in range(0, rows, 2):
         axes.axhspan(y - 0.5, y + 0.5, color=colour, zorder=0)
+
+
+def mark_names(axes: Axes, methods: Sequence[str], bold: Collection[str], **look: Any) -> None:
+    """Mark the names of rows, one a method: those in `bold` stand out, controls are grey and slanted."""
+    for label, method in zip(axes.get_yticklabels(), methods, strict=True):
+        if method in bold:
+            label.set(weight="bold", **look)
+        elif is_control(method):
+            label.set(color="#777777", style="italic")
 
 
 def point(axes: Axes, x: float, y: float, method: str, size: float, filled: bool) -> None:

@@ -66,7 +66,7 @@ def cell(paths: "Paths", what: Mapping[str, Any], told: bool, forgetting: bool =
     """Yield the rows of one (scenario, method, seed); where it foretells losses (`told`), those too."""
     yield Part("metrics", paths.key, metrics(paths, what, forgetting))
     yield Part("weights", paths.key, weights(paths))
-    yield Part("costs", paths.key, costs(paths.results, paths.key, what["methods"]))
+    yield Part("costs", paths.key, costs(paths, what["methods"]))
     yield Part("diagnostics", paths.key, diagnostics(paths, what["domains"]))
     if told:
         yield Part("diagnostics", paths.key, foretold(paths))
@@ -175,7 +175,7 @@ def curves(paths: Paths) -> Iterator[Row]:
             yield (*paths.key, step, point["tokens"], domain, loss)
 
 
-def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) -> Iterator[Row]:
+def costs(paths: Paths, methods: Mapping[str, Any]) -> Iterator[Row]:
     """Yield the rows of costs.csv. What methods share is counted in full under each that needs it.
 
     A method that builds on another's weights is charged for them too, one that reads another's extra runs for
@@ -183,8 +183,7 @@ def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) 
     are the run's). Not counted: a proxy, and embeddings of the domains it was trained on, that another
     scenario left (`charged_proxy`, `charged_corpora`); transfer and finetuning are about reusing them.
     """
-    scenario, method, seed = key
-    paths = Paths(results, scenario, method, seed, methods[method]["embedder"])
+    scenario, method, seed = key = paths.key
     # Stage -> files; a file that two of them need is paid once.
     records: dict[str, dict[Path, None]] = {stage: {} for stage in WEIGHTING}
     builds_on = (method, *methods[method]["uses"])
@@ -192,7 +191,7 @@ def costs(results: Path, key: tuple[str, str, int], methods: Mapping[str, Any]) 
     # Of a method whose runs are read, the runs, but not what it makes of them.
     charged += [(other, RUNS) for label in builds_on for other in methods[label]["reads"]]
     for label, stages in charged:
-        own = Paths(results, scenario, label, seed, methods[label]["embedder"])
+        own = Paths(paths.results, scenario, label, seed, methods[label]["embedder"])
         for stage, files in weighting_records(own, methods[label]).items():
             paid = {file for found in records.values() for file in found}
             wanted = files if stage in stages else []

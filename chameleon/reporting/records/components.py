@@ -3,21 +3,21 @@
 import numpy as np
 
 
-def principal_components(embeddings: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centred embeddings' first principal coordinates and their shares of the variance.
+def principal_components(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the centred embeddings' first two principal coordinates and their shares of the variance.
 
     Args:
         embeddings: k x d.
 
     Returns:
-        k x count coordinates (zero where there are fewer than `count` directions), and `count` shares. The
-        sign of an axis is fixed: its largest coordinate is positive.
+        k x 2 coordinates (zero where there are fewer directions), and two shares. The sign of an axis is
+        fixed: its largest coordinate is positive.
     """
     centred = embeddings - embeddings.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    points, shares, found = np.zeros((len(embeddings), count)), np.zeros(count), min(count, len(s))
+    points, shares, found = np.zeros((len(embeddings), 2)), np.zeros(2), min(2, len(s))
     points[:, :found] = u[:, :found] * s[:found]
-    furthest = points[np.abs(points).argmax(axis=0), range(count)]
+    furthest = points[np.abs(points).argmax(axis=0), range(2)]
     points *= np.where(furthest < 0, -1.0, 1.0)
     if (total := float((s**2).sum())) > 0:
         shares[:found] = s[:found] ** 2 / total

@@ -5,7 +5,7 @@ A partial report has `missing.csv` beside its tidy files, a row for each missing
 shows numbers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -104,20 +104,16 @@ class Gaps:
         said = []
         for (part, state, why, lost), methods in alike.items():
             every = len(lost) == self.planned > 1
-            which = "every seed" if every else f"seed{'' if len(lost) == 1 else 's'} {listed(lost)}"
+            numbers = ", ".join(map(str, lost))
+            which = "every seed" if every else f"seed{'' if len(lost) == 1 else 's'} {numbers}"
             what = f", {CALLED[part]}" if part in CALLED else ""
-            said.append(f"{listed(methods)}, {which}{what}: {state}" + (f" ({why})" if why else ""))
+            said.append(f"{', '.join(methods)}, {which}{what}: {state}" + (f" ({why})" if why else ""))
         return said
 
     def count(self) -> tuple[int, int]:
         """Return how many runs are missing, and how many were planned."""
         lost = self.rows[self.rows["part"] == RUN]
         return len(lost), len(self.methods) * self.planned
-
-
-def listed(values: Iterable[object]) -> str:
-    """Return `0, 1, 2`."""
-    return ", ".join(map(str, values))
 
 
 def counted(frames: Mapping[str, Frames]) -> tuple[int, int]:

@@ -80,15 +80,6 @@ def read_cells(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame
 
 
-def of_scenario(results: Path, scenario: str) -> Frames:
-    """Return the rows of one scenario in every tidy file.
-
-    Raises:
-        UserError: metrics.csv has no row of it; the message lists the scenarios there are.
-    """
-    return of_scenarios(results, [scenario])[scenario]
-
-
 def of_scenarios(
     results: Path, scenarios: Iterable[str] | None, lacking: Collection[str] = ()
 ) -> dict[str, Frames]:

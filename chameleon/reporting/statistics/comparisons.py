@@ -152,9 +152,9 @@ def wins(metrics: pd.DataFrame, method: str, domains: Sequence[str]) -> Estimate
     return stats.bounded(stats.mean_interval(shares), 0, 1)
 
 
-def weighting_cost(costs: pd.DataFrame, method: str, amount: str = "flops") -> float:
-    """Return what a method's weights cost per seed (mean over seeds): every stage but those all pay alike."""
-    return _spent(costs, method, ~costs["stage"].isin(BASE_STAGES).to_numpy(), amount)
+def weighting_cost(costs: pd.DataFrame, method: str) -> float:
+    """Return the FLOPs of a method's weights (mean over seeds): of every stage but those all pay alike."""
+    return _spent(costs, method, ~costs["stage"].isin(BASE_STAGES).to_numpy(), "flops")
 
 
 def base_cost(costs: pd.DataFrame, method: str, amount: str = "flops") -> float:

@@ -22,8 +22,9 @@ from numpy.typing import ArrayLike
 LEVEL = 0.95
 #: Wanted probability to detect a difference, and where the search for a number of seeds ends.
 POWER, MOST_SEEDS = 0.8, 1000
-#: Up to here all resamples are enumerated (92,378 multisets at 10), so that the answer involves no draw.
-ENUMERATED = 10
+#: Up to here all resamples are enumerated (92,378 multisets at 10), so that the answer involves no draw; of
+#: more values so many are drawn.
+ENUMERATED, RESAMPLES = 10, 20000
 
 
 class Estimate(NamedTuple):
@@ -54,34 +55,29 @@ class Estimate(NamedTuple):
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def mean_interval(values: Sequence[float], level: float = LEVEL) -> Estimate:
-    """Return mean and t interval: x̄ ± t_{(1+level)/2, n−1} · sd / √n.
+def mean_interval(values: Sequence[float]) -> Estimate:
+    """Return mean and t interval: x̄ ± t_{(1+LEVEL)/2, n−1} · sd / √n.
 
     Args:
         values: n finite values, one per seed.
-        level: coverage of the interval, in (0, 1).
 
     Raises:
-        ValueError: no values, a value that is not finite, or a level outside (0, 1).
+        ValueError: no values, or a value that is not finite.
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or x.size == 0 or not np.isfinite(x).all():
         raise ValueError(f"values must be a non-empty vector of finite numbers, got {values!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, got {level!r}")
     # fsum: the mean of equal values is that value, so their interval has width 0 exactly.
     mean = math.fsum(x) / x.size
     if x.size == 1:
         return Estimate(mean, None, None, None, 1)
     sd = math.sqrt(math.fsum((x - mean) ** 2) / (x.size - 1))
-    half = _t_quantile((1 + level) / 2, x.size - 1) * sd / math.sqrt(x.size)
+    half = _t_quantile(x.size - 1) * sd / math.sqrt(x.size)
     return Estimate(mean, mean - half, mean + half, sd, int(x.size))
 
 
-def bootstrap_interval(
-    values: Sequence[float], level: float = LEVEL, seed: int = 0, resamples: int = 20000
-) -> Estimate:
-    """Return mean and percentile bootstrap interval of the mean.
+def bootstrap_interval(values: Sequence[float]) -> Estimate:
+    """Return mean and percentile bootstrap interval of the mean, of nominal coverage LEVEL.
 
     Exact for up to ENUMERATED values (every resample with its probability), drawn beyond. With few values
     it is too narrow, since no resample reaches outside them: of three seeds the 95 % interval is their
@@ -89,13 +85,11 @@ def bootstrap_interval(
 
     Args:
         values: n finite values, one per seed.
-        level: nominal coverage, in (0, 1).
-        seed, resamples: of the draws, where they are drawn.
 
     Raises:
         ValueError: as in `mean_interval`.
     """
-    estimate = mean_interval(values, level)
+    estimate = mean_interval(values)
     if estimate.n == 1:
         return estimate
     x = np.sort(np.asarray(values, dtype=np.float64))
@@ -106,14 +100,14 @@ def bootstrap_interval(
         ways = scipy.special.gammaln(n + 1) - scipy.special.gammaln(counts + 1).sum(axis=1)
         means, mass = counts @ x / n, np.exp(ways - n * math.log(n))
     else:
-        means = np.random.default_rng(seed).choice(x, size=(resamples, n)).mean(axis=1)
-        mass = np.full(resamples, 1 / resamples)
+        means = np.random.default_rng(0).choice(x, size=(RESAMPLES, n)).mean(axis=1)
+        mass = np.full(RESAMPLES, 1 / RESAMPLES)
     order = np.argsort(means, kind="stable")
     cumulative = np.cumsum(mass[order])
     # The smallest mean that holds at least the tail's mass at or below it; 1e-12 forgives the sum's rounding.
     ends = [
         float(means[order][np.searchsorted(cumulative, q - 1e-12)])
-        for q in ((1 - level) / 2, (1 + level) / 2)
+        for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     ]
     return estimate._replace(low=ends[0], high=ends[1])
 
@@ -149,7 +143,7 @@ def probability_below(values: Sequence[float]) -> float | None:
 def two_sided_p(values: Sequence[float]) -> float | None:
     """Return the p-value of the two-sided paired t test of `the true mean is zero`, in [0, 1].
 
-    It is below 1 − level exactly where the interval of `mean_interval` at that level excludes zero. Equal
+    It is below 1 − LEVEL exactly where the interval of `mean_interval` excludes zero. Equal
     values leave no doubt: 0, or 1 if they are 0. None for a single value.
 
     Args:
@@ -230,8 +224,6 @@ def with_item_error(values: Sequence[float], errors: Sequence[float]) -> Estimat
     """
     estimate = mean_interval(values)
     x = np.asarray(errors, dtype=np.float64)
-    if x.shape != (estimate.n,):
-        raise ValueError(f"need one standard error per value, got {x.shape} for {estimate.n}")
     of_items = float(scipy.stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(float((x**2).mean()))
     half = math.hypot(of_items, estimate.half_width or 0.0)
     return estimate._replace(low=estimate.mean - half, high=estimate.mean + half)
@@ -266,5 +258,5 @@ def seeds_needed(sd: float, difference: float) -> int | None:
 
 
 @cache
-def _t_quantile(p: float, freedom: int) -> float:
-    return float(scipy.stats.t.ppf(p, freedom))
+def _t_quantile(freedom: int) -> float:
+    return float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom))

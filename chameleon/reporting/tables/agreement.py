@@ -128,12 +128,10 @@ def forecast(scenario: str, frames: Frames) -> Table:
             told = stats.mean_interval(mine[mine["other"] == other]["value"].tolist())
             came = measured[other]
             rows.append({"scenario": scenario, "method": method, "other": other, "foretold": told.mean,
-                         "measured": None if came is None else came.mean,
-                         "correlation": None if correlation is None else correlation.mean,
-                         "heldout_correlation": None if within is None else within.mean,
-                         "n": told.n})  # fmt: skip
-            body.append([method, gaps.label(other, 0 if came is None else came.n), number(told.mean, 4),
-                         number(None if came is None else came.mean, 4)])  # fmt: skip
+                         "measured": came and came.mean, "correlation": correlation and correlation.mean,
+                         "heldout_correlation": within and within.mean, "n": told.n})  # fmt: skip
+            body.append([method, gaps.label(other, came.n if came else 0), number(told.mean, 4),
+                         number(came and came.mean, 4)])  # fmt: skip
         said.append(
             f"`{method}`: rank correlation of what it foretells with what base models came to: "
             f"{ranged(correlation, 2)}; with the held-out runs of its own swarm: {ranged(within, 2)}."

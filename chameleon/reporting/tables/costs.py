@@ -67,8 +67,7 @@ def transfer_cost(scenario: str, frames: Frames) -> Table:
         return empty(names, f"Cost of re-weighting in scenario `{scenario}`", why)
     whole = totals[RETRAINED]["flops"] if RETRAINED in totals else 0.0
     used = {s for stages in spent.values() for s, v in stages.items() if v["flops"] or v["seconds"] >= 0.05}
-    shown = [s for s in (*STAGES, *first_seen(table["stage"])) if s in used]
-    shown = first_seen(shown)
+    shown = [s for s in first_seen([*STAGES, *table["stage"]]) if s in used]
     rows, body = [], []
     for method in method_order([*methods, *gaps.methods]):
         n = table[table["method"] == method]["seed"].nunique()

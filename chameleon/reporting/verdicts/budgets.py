@@ -49,26 +49,23 @@ def cheaper(a: str, b: str, *kinds: str, at_most: float, printed: str) -> Test:
         printed: the paper's own share, in words.
     """
 
-    def evidence(runs: Runs, scenario: str) -> Evidence:
-        found = _cheaper(runs, scenario, a, b, at_most, printed)
-        return complete(runs, scenario, RUN, found, a, b, intervals=0)
-
-    return everywhere(kinds, a, evidence)
+    return everywhere(kinds, a, lambda runs, s: _cheaper(runs, s, a, b, at_most, printed))
 
 
 def _cheaper(runs: Runs, scenario: str, a: str, b: str, at_most: float, printed: str) -> Evidence:
     costs = runs.frames[scenario]["costs"]
     mine, theirs = (weighting_cost(costs, m) for m in (a, b))
-    if not {a, b} <= set(costs["method"]) or not theirs:
-        return absent(f"cost of {a} and {b} in {scenario}")
-    ratio = mine / theirs
-    met = "within" if ratio <= at_most else "above"
-    keys = ", ".join(set_by(runs, scenario, a, b))
-    measured = (
-        f"{scenario}, {a}: {share(ratio)} of the FLOPs of {b}, {met} the {share(at_most)} claimed "
-        f"(the paper's: {printed}); set by {keys}"
-    )
-    return Evidence((), lambda _: Finding(SET, measured))
+    found = absent(f"cost of {a} and {b} in {scenario}")
+    if {a, b} <= set(costs["method"]) and theirs:
+        ratio = mine / theirs
+        met = "within" if ratio <= at_most else "above"
+        keys = ", ".join(set_by(runs, scenario, a, b))
+        measured = (
+            f"{scenario}, {a}: {share(ratio)} of the FLOPs of {b}, {met} the {share(at_most)} claimed "
+            f"(the paper's: {printed}); set by {keys}"
+        )
+        found = Evidence((), lambda _: Finding(SET, measured))
+    return complete(runs, scenario, RUN, found, a, b, intervals=0)
 
 
 def share(ratio: float) -> str:

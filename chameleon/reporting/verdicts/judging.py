@@ -9,7 +9,7 @@ the test set under a learning rate that is still falling, and no verdict rests o
 from collections.abc import Sequence
 
 from chameleon.reporting.records.missing import FEWSHOT, RUN
-from chameleon.reporting.records.tidy import YARDSTICK, shots, tested_domains
+from chameleon.reporting.records.tidy import shots, tested_domains
 from chameleon.reporting.statistics import stats
 from chameleon.reporting.statistics.comparisons import difference, differences
 from chameleon.reporting.statistics.ranking import foretold_order
@@ -50,11 +50,6 @@ def lower(a: str, b: str, *kinds: str, metric: str = "mean_perplexity", margin: 
     With a margin, of `a is not worse than b by more than the margin`: differences count from the margin.
     """
     return everywhere(kinds, a, lambda runs, s: _lower(runs, s, a, b, metric, margin))
-
-
-def against_uniform(method: str, *kinds: str) -> Test:
-    """Return the test of `a lower mean perplexity than uniform mixing`."""
-    return lower(method, YARDSTICK, *kinds)
 
 
 def _lower(runs: Runs, scenario: str, a: str, b: str, metric: str, margin: float) -> Evidence:
