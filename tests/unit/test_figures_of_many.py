@@ -5,6 +5,8 @@ import pytest
 from test_figures import draw, moving, texts
 from tidy_results import DOMAINS, frames, perplexity
 
+from chameleon.reporting.figures import DRAWINGS
+
 
 def many(rows, files=None):
     """Give natural twelve more names, a to l, in the tidy files named (None: all)."""
@@ -64,3 +66,10 @@ def test_means_far_apart_are_drawn_to_a_logarithmic_scale(tmp_path):
     axes = draw("relative_perplexity", tmp_path, rows).axes[0]
     assert axes.get_xscale() == "symlog"
     assert "+100" in [t.get_text() for t in axes.get_xticklabels()]
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_one_seed_of_many_methods_is_drawn(tmp_path, name):
+    figure = draw(name, tmp_path, many(moving(frames(seeds=(0,)))))
+    figure.draw_without_rendering()
+    assert texts(figure)
