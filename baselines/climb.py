@@ -88,7 +88,7 @@ class Climb(Method):
         names, (first, *later) = sorted(domains), params["rounds"]
         if len(names) == 1:
             return []
-        drawn = swarm_mixtures(np.ones(len(names)), first, generator(seed, "climb", "mixtures")).mixtures
+        drawn = swarm_mixtures(np.ones(len(names)), first, generator(seed, "climb", "mixtures"))
         steps, scale = params["steps"], params["scale"]
         runs = [RunSpec(_run(1, i), named(domains, row), steps, scale) for i, row in enumerate(drawn)]
         for number, count in enumerate(later, 2):

@@ -115,7 +115,7 @@ class RegMix(Method):
         names = sorted(domains)
         if len(names) == 1:
             return []
-        draw = mixtures.swarm_mixtures(
+        drawn = mixtures.swarm_mixtures(
             _prior(params["prior"], names),
             params["num_proxies"],
             generator(seed, "regmix", "mixtures"),
@@ -123,14 +123,14 @@ class RegMix(Method):
             (params["strength"][0], params["strength"][1]),
             params["maximum_usage"],
         )
-        if (found := len(draw.mixtures)) < params["num_proxies"]:
+        if (found := len(drawn)) < params["num_proxies"]:
             asked, usage = params["num_proxies"], params["maximum_usage"]
             raise UserError(
                 f"method regmix: num_proxies: {asked} runs are asked for, but only {found} different "
                 f"mixtures keep every weight below maximum_usage ({usage:g}) times its prior; raise "
                 "maximum_usage, or ask for fewer runs"
             )
-        digits = max(3, len(str(len(draw.mixtures) - 1)))
+        digits = max(3, len(str(len(drawn) - 1)))
         return [
             RunSpec(
                 run_id=f"mix{i:0{digits}d}",
@@ -139,7 +139,7 @@ class RegMix(Method):
                 scale=params["scale"],
                 swarm=True,
             )
-            for i, row in enumerate(draw.mixtures)
+            for i, row in enumerate(drawn)
         ]
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
@@ -184,11 +184,9 @@ class RegMix(Method):
     def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray | None:
         """Return what the regression expects; None where the swarm is too small to fit."""
         x, y = rows(inputs.runs, inputs.names, inputs.params["target"])
-        return (
-            models.fit(inputs.params["regression"], x, y).predict(mixtures)
-            if len(x) >= MINIMUM_RUNS
-            else None
-        )
+        if len(x) < MINIMUM_RUNS:
+            return None
+        return models.fit(inputs.params["regression"], x, y).predict(mixtures)
 
 
 def _prior(given: Any, names: list[str]) -> np.ndarray:

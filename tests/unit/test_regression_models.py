@@ -19,7 +19,7 @@ U = np.full(K, 1 / K)
 
 def swarm(n, seed=0, noise=0.0, k=K):
     rng = np.random.default_rng(seed)
-    x = swarm_mixtures(np.ones(k), n, rng).mixtures
+    x = swarm_mixtures(np.ones(k), n, rng)
     return x, 2.5 + np.exp(x @ (T if k == K else rng.normal(size=k))) + noise * rng.normal(size=n)
 
 
