@@ -124,9 +124,9 @@ class Climb(Method):
         losses = y.mean(axis=1)
         model = models.fit(params["regression"], x, y)
         candidates = around(len(names), params["candidates"], generator(inputs.seed, "climb", "candidates"))
-        found = propose(model, candidates, params["top"])
+        found, predicted = propose(model, candidates, params["top"])
         apart = np.ptp(model.predict(x)) > 0
-        chosen = found.mixture if apart else x[losses.argmin()] / x[losses.argmin()].sum()
+        chosen = found if apart else x[losses.argmin()] / x[losses.argmin()].sum()
         folds = generator(inputs.seed, "climb", "folds")
         ids = sorted(inputs.runs)
         diagnostics = {
@@ -135,7 +135,7 @@ class Climb(Method):
             "runs": len(x),
             "round": {run: _place(run)[0] for run in ids},
             "loss": dict(zip(ids, losses.tolist(), strict=True)),
-            "predicted_loss": found.predicted,
+            "predicted_loss": predicted,
             "best_measured_loss": float(losses.min()),
             "importance": named(names, model.importance()),
             **models.held_out(params["regression"], x, y, params["folds"], folds),

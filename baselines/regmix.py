@@ -158,7 +158,7 @@ class RegMix(Method):
         model = models.fit(params["regression"], x, y)
         shuffle = generator(inputs.seed, "regmix", "folds")
         prior = _prior(params["prior"], names)
-        found = propose(
+        found, predicted = propose(
             model,
             mixtures.candidate_mixtures(
                 prior,
@@ -174,12 +174,12 @@ class RegMix(Method):
             "runs": len(x),
             "runs_asked": params["num_proxies"],
             "folds": min(params["folds"], len(x)),
-            "predicted_loss": found.predicted,
+            "predicted_loss": predicted,
             "best_swarm_loss": float(y.mean(axis=1).min()),
             "importance": named(names, model.importance()),
             **models.held_out(params["regression"], x, y, params["folds"], shuffle),
         }
-        return inputs.answer(found.mixture, diagnostics)
+        return inputs.answer(found, diagnostics)
 
     def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray | None:
         """Return what the regression expects; None where the swarm is too small to fit."""

@@ -82,14 +82,14 @@ class MergedSearch(Method):
             )
             x = np.concatenate([x, drawn])
             y = np.concatenate([y, measured(inputs, names, experts, drawn)])
-        found = propose(models.fit(params["regression"], x, y), candidates, params["top"])
+        found, predicted = propose(models.fit(params["regression"], x, y), candidates, params["top"])
         diagnostics = {
             "delta": far(names, self.expert_runs(inputs, names)),
             "proxies": len(x),
             "best_merged_loss": float(y.mean(axis=1).min()),
-            "predicted_loss": found.predicted,
+            "predicted_loss": predicted,
         }
-        return inputs.answer(found.mixture, diagnostics)
+        return inputs.answer(found, diagnostics)
 
     def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray:
         """Return the losses of the mixtures' merged proxies: of small models, only their order counts."""
