@@ -115,16 +115,11 @@ class RegMix(Method):
         names = sorted(domains)
         if len(names) == 1:
             return []
-        drawn = mixtures.swarm_mixtures(
-            _prior(params["prior"], names),
-            params["num_proxies"],
-            generator(seed, "regmix", "mixtures"),
-            params["temperature"],
-            (params["strength"][0], params["strength"][1]),
-            params["maximum_usage"],
-        )
-        if (found := len(drawn)) < params["num_proxies"]:
-            asked, usage = params["num_proxies"], params["maximum_usage"]
+        prior, (low, high) = _prior(params["prior"], names), params["strength"]
+        asked, usage = params["num_proxies"], params["maximum_usage"]
+        draw = generator(seed, "regmix", "mixtures")
+        drawn = mixtures.swarm_mixtures(prior, asked, draw, params["temperature"], (low, high), usage)
+        if (found := len(drawn)) < asked:
             raise UserError(
                 f"method regmix: num_proxies: {asked} runs are asked for, but only {found} different "
                 f"mixtures keep every weight below maximum_usage ({usage:g}) times its prior; raise "
@@ -158,16 +153,10 @@ class RegMix(Method):
         model = models.fit(params["regression"], x, y)
         shuffle = generator(inputs.seed, "regmix", "folds")
         prior = _prior(params["prior"], names)
-        found, predicted = propose(
-            model,
-            mixtures.candidate_mixtures(
-                prior,
-                mixtures.upper_bounds(prior, params["maximum_usage"]),
-                params["candidates"],
-                generator(inputs.seed, "regmix", "candidates"),
-            ),
-            params["top"],
-        )
+        bounds = mixtures.upper_bounds(prior, params["maximum_usage"])
+        draw = generator(inputs.seed, "regmix", "candidates")
+        candidates = mixtures.candidate_mixtures(prior, bounds, params["candidates"], draw)
+        found, predicted = propose(model, candidates, params["top"])
         diagnostics = {
             "regression": model.name,
             "target": params["target"],
