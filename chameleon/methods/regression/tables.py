@@ -3,7 +3,7 @@
 Used by `python -m chameleon regress`. Understands RegMix's published files (`index`, `train_the_pile_arxiv`,
 `metric/the_pile_arxiv_val_loss`) and Olmix's ratios and metrics (`run`, `name`, `index`, plain names) as they
 are: rows are joined on a key that both files have, columns are known by their domain. `sheets` reads the
-    files, `columns` tells weights from settings. What is left out is said, by name.
+files, `columns` tells weights from settings. What is left out is said, by name.
 """
 
 from collections.abc import Iterable, Sequence
