@@ -67,10 +67,8 @@ PAPER_PROBING, SHORT_PROBING = 0.29, 0.15
 def probe_mixtures(k: int, one_hot_factor: float) -> np.ndarray:
     """Return P (k x k, rows on the simplex): row j has the factor on domain j, equal parts elsewhere.
 
-    The paper's ε is (1 − f)·k/(k − 1).
+    The paper's ε is (1 − f)·k/(k − 1). One domain has no probes.
     """
-    if k == 1:
-        return np.ones((1, 1))
     off = (1 - one_hot_factor) / (k - 1)
     return np.full((k, k), off) + (one_hot_factor - off) * np.eye(k)
 

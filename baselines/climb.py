@@ -88,7 +88,7 @@ class Climb(Method):
         names, (first, *later) = sorted(domains), params["rounds"]
         if len(names) == 1:
             return []
-        drawn = swarm_mixtures(np.ones(len(names)), first, generator(seed, "climb", "mixtures")).mixtures
+        drawn = swarm_mixtures(np.ones(len(names)), first, generator(seed, "climb", "mixtures"))
         steps, scale = params["steps"], params["scale"]
         runs = [RunSpec(_run(1, i), named(domains, row), steps, scale) for i, row in enumerate(drawn)]
         for number, count in enumerate(later, 2):
@@ -124,9 +124,9 @@ class Climb(Method):
         losses = y.mean(axis=1)
         model = models.fit(params["regression"], x, y)
         candidates = around(len(names), params["candidates"], generator(inputs.seed, "climb", "candidates"))
-        found = propose(model, candidates, params["top"])
+        found, predicted = propose(model, candidates, params["top"])
         apart = np.ptp(model.predict(x)) > 0
-        chosen = found.mixture if apart else x[losses.argmin()] / x[losses.argmin()].sum()
+        chosen = found if apart else x[losses.argmin()] / x[losses.argmin()].sum()
         folds = generator(inputs.seed, "climb", "folds")
         ids = sorted(inputs.runs)
         diagnostics = {
@@ -135,7 +135,7 @@ class Climb(Method):
             "runs": len(x),
             "round": {run: _place(run)[0] for run in ids},
             "loss": dict(zip(ids, losses.tolist(), strict=True)),
-            "predicted_loss": found.predicted,
+            "predicted_loss": predicted,
             "best_measured_loss": float(losses.min()),
             "importance": named(names, model.importance()),
             **models.held_out(params["regression"], x, y, params["folds"], folds),

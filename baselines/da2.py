@@ -72,13 +72,9 @@ class DA2(Method):
 
         Diagnostics: its `loss`, that of the best candidate and of uniform, in multiples of uniform's; and how
         far train and validation text of a domain are apart (`drift`, total variation).
-
-        Raises:
-            ValueError: no histograms.
         """
         names, params = inputs.names, inputs.params
-        if inputs.histograms is None or inputs.validation_histograms is None:
-            raise ValueError("da2 needs histograms of the train and validation splits")
+        assert inputs.histograms is not None and inputs.validation_histograms is not None
         order = [inputs.domains.index(name) for name in names]
         have, wanted = (
             counts[order] / counts[order].sum(axis=1, keepdims=True)

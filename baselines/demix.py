@@ -63,6 +63,6 @@ class DeMix(MergedSearch):
             for own in sorted(domains)
         ]
 
-    def expert_runs(self, inputs: MethodInputs, names: list[str]) -> list[RunResult]:
+    def expert_runs(self, inputs: MethodInputs) -> list[RunResult]:
         """Return its own runs."""
-        return [inputs.runs[f"expert_{name}"] for name in names]
+        return [inputs.runs[f"expert_{name}"] for name in inputs.names]

@@ -82,12 +82,12 @@ class Duet(Method):
         names, params = inputs.names, inputs.params
         if len(names) == 1:
             return inputs.answer([1.0])
-        runs = read_experts(inputs, names, params["experts"], "method duet: experts")
+        runs = read_experts(inputs, params["experts"], "method duet: experts")
         experts = Experts(folders(runs))
         targets = None if params["target"] == MEAN else [params["target"]]
 
         def measure(p: np.ndarray) -> float:
-            return float(measured(inputs, names, experts, p[None], targets).mean())
+            return float(measured(inputs, experts, p[None], targets).mean())
 
         given = {key: params[key] for key in ("initial", "iterations", "beta", "least", "candidates")}
         x, y = feedback.search(measure, len(names), draw=generator(inputs.seed, "duet"), **given)

@@ -80,16 +80,16 @@ class Mde(Method):
         x, y = _rows(inputs, names)
         model = Featured(inputs, names)
         candidates = around(len(names), params["candidates"], generator(inputs.seed, "mde", "candidates"))
-        found = propose(model, candidates, params["top"])
+        found, predicted = propose(model, candidates, params["top"])
         folds = generator(inputs.seed, "mde", "folds")
         diagnostics = {
             "regression": model.name,
             "runs": len(x),
-            "predicted_loss": found.predicted,
+            "predicted_loss": predicted,
             "best_swarm_loss": float(y.mean(axis=1).min()),
             **models.held_out(params["regression"], model.features(x), y, params["folds"], folds),
         }
-        return inputs.answer(found.mixture, diagnostics)
+        return inputs.answer(found, diagnostics)
 
     def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray:
         """Return what the regression expects."""

@@ -60,7 +60,7 @@ class Medu(Method):
         tasks, utility = _rated(inputs.params, names)
         if len(names) == 1:
             return inputs.answer([1.0])
-        return utilities.portfolio(inputs, names, utility, tasks, self.name)
+        return utilities.portfolio(inputs, utility, tasks, self.name)
 
 
 def _rated(params: Mapping[str, Any], names: list[str]) -> tuple[list[str], np.ndarray]:

@@ -95,7 +95,7 @@ class MixtureReuse(Method):
             return []
         count = params["num_proxies"] or 3 * (len(expansion) + 1)
         prior = (expansion > 0).sum(axis=1) / len(names)
-        drawn = swarm_mixtures(prior, count, generator(seed, "mixture_reuse", "mixtures")).mixtures
+        drawn = swarm_mixtures(prior, count, generator(seed, "mixture_reuse", "mixtures"))
         if len(drawn) < count:
             raise UserError(f"method mixture_reuse: num_proxies: {count}: only {len(drawn)} mixtures differ")
         steps, scale = params["steps"], params["scale"]

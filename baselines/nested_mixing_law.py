@@ -67,7 +67,7 @@ class NestedMixingLaw(LawMethod):
         if len(names) == 1:
             return []
         prior = np.full(len(names), 1 / len(names))
-        drawn = swarm_mixtures(prior, number, generator(seed, self.name, "mixtures")).mixtures
+        drawn = swarm_mixtures(prior, number, generator(seed, self.name, "mixtures"))
         if len(drawn) < number:
             raise UserError(f"method {self.name}: mixtures: {number}: only {len(drawn)} differ")
         return [

@@ -54,16 +54,15 @@ class RegMean(MergedSearch):
         """Return the search's, and one: every expert reads its own part of the text."""
         return super().validation_passes(params, domains) + 1
 
-    def expert_runs(self, inputs: MethodInputs, names: list[str]) -> list[RunResult]:
+    def expert_runs(self, inputs: MethodInputs) -> list[RunResult]:
         """Return the other method's runs.
 
         Raises:
             UserError: they are no experts.
         """
-        label = inputs.params["experts"]
-        return read_experts(inputs, names, label, "method regmean: experts")
+        return read_experts(inputs, inputs.params["experts"], "method regmean: experts")
 
-    def experts(self, inputs: MethodInputs, names: list[str]) -> "Experts":
+    def experts(self, inputs: MethodInputs) -> "Experts":
         """Return the experts, to be merged by RegMean: each reads its own domain's validation text."""
         from chameleon.methods import gram
         from chameleon.methods.merging import Experts
@@ -71,9 +70,9 @@ class RegMean(MergedSearch):
 
         measure, params = inputs.validation_losses, inputs.params
         assert measure is not None
-        where = folders(self.expert_runs(inputs, names))
+        where = folders(self.expert_runs(inputs))
         grams = []
-        for folder, own in zip(where, names, strict=True):
+        for folder, own in zip(where, inputs.names, strict=True):
             model = load(folder)
             grams.append(gram.products(model, partial(measure, domains=[own])))
         how = {"off_diagonal": params["off_diagonal"], "ridge": params["ridge"], "turned": gram.turned(model)}

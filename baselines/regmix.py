@@ -115,22 +115,17 @@ class RegMix(Method):
         names = sorted(domains)
         if len(names) == 1:
             return []
-        draw = mixtures.swarm_mixtures(
-            _prior(params["prior"], names),
-            params["num_proxies"],
-            generator(seed, "regmix", "mixtures"),
-            params["temperature"],
-            (params["strength"][0], params["strength"][1]),
-            params["maximum_usage"],
-        )
-        if (found := len(draw.mixtures)) < params["num_proxies"]:
-            asked, usage = params["num_proxies"], params["maximum_usage"]
+        prior, (low, high) = _prior(params["prior"], names), params["strength"]
+        asked, usage = params["num_proxies"], params["maximum_usage"]
+        draw = generator(seed, "regmix", "mixtures")
+        drawn = mixtures.swarm_mixtures(prior, asked, draw, params["temperature"], (low, high), usage)
+        if (found := len(drawn)) < asked:
             raise UserError(
                 f"method regmix: num_proxies: {asked} runs are asked for, but only {found} different "
                 f"mixtures keep every weight below maximum_usage ({usage:g}) times its prior; raise "
                 "maximum_usage, or ask for fewer runs"
             )
-        digits = max(3, len(str(len(draw.mixtures) - 1)))
+        digits = max(3, len(str(len(drawn) - 1)))
         return [
             RunSpec(
                 run_id=f"mix{i:0{digits}d}",
@@ -139,7 +134,7 @@ class RegMix(Method):
                 scale=params["scale"],
                 swarm=True,
             )
-            for i, row in enumerate(draw.mixtures)
+            for i, row in enumerate(drawn)
         ]
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
@@ -158,37 +153,29 @@ class RegMix(Method):
         model = models.fit(params["regression"], x, y)
         shuffle = generator(inputs.seed, "regmix", "folds")
         prior = _prior(params["prior"], names)
-        found = propose(
-            model,
-            mixtures.candidate_mixtures(
-                prior,
-                mixtures.upper_bounds(prior, params["maximum_usage"]),
-                params["candidates"],
-                generator(inputs.seed, "regmix", "candidates"),
-            ),
-            params["top"],
-        )
+        bounds = mixtures.upper_bounds(prior, params["maximum_usage"])
+        draw = generator(inputs.seed, "regmix", "candidates")
+        candidates = mixtures.candidate_mixtures(prior, bounds, params["candidates"], draw)
+        found, predicted = propose(model, candidates, params["top"])
         diagnostics = {
             "regression": model.name,
             "target": params["target"],
             "runs": len(x),
             "runs_asked": params["num_proxies"],
             "folds": min(params["folds"], len(x)),
-            "predicted_loss": found.predicted,
+            "predicted_loss": predicted,
             "best_swarm_loss": float(y.mean(axis=1).min()),
             "importance": named(names, model.importance()),
             **models.held_out(params["regression"], x, y, params["folds"], shuffle),
         }
-        return inputs.answer(found.mixture, diagnostics)
+        return inputs.answer(found, diagnostics)
 
     def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray | None:
         """Return what the regression expects; None where the swarm is too small to fit."""
         x, y = rows(inputs.runs, inputs.names, inputs.params["target"])
-        return (
-            models.fit(inputs.params["regression"], x, y).predict(mixtures)
-            if len(x) >= MINIMUM_RUNS
-            else None
-        )
+        if len(x) < MINIMUM_RUNS:
+            return None
+        return models.fit(inputs.params["regression"], x, y).predict(mixtures)
 
 
 def _prior(given: Any, names: list[str]) -> np.ndarray:

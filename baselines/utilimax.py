@@ -53,4 +53,4 @@ class UtiliMax(Method):
         if len(names) == 1:
             return inputs.answer([1.0])
         losses = utilities.expert_losses(inputs.read[label], names, f"method utilimax: experts: {label!r}")
-        return utilities.portfolio(inputs, names, utilities.utilities(losses), names, "utilimax")
+        return utilities.portfolio(inputs, utilities.utilities(losses), names, "utilimax")

@@ -50,15 +50,15 @@ class MergedSearch(Method):
     def validation_passes(self, params: Mapping[str, Any], domains: Sequence[str]) -> int:
         return int(sum(params["rounds"]))
 
-    def expert_runs(self, inputs: MethodInputs, names: list[str]) -> list[RunResult]:
-        """Return the run of each domain's expert."""
+    def expert_runs(self, inputs: MethodInputs) -> list[RunResult]:
+        """Return the run of each domain's expert, in the order of `inputs.names`."""
         raise NotImplementedError
 
-    def experts(self, inputs: MethodInputs, names: list[str]) -> "Experts":
+    def experts(self, inputs: MethodInputs) -> "Experts":
         """Return the experts, to be merged."""
         from chameleon.methods.merging import Experts
 
-        return Experts(folders(self.expert_runs(inputs, names)))
+        return Experts(folders(self.expert_runs(inputs)))
 
     def weights(self, inputs: MethodInputs) -> MethodResult:
         """Search over merged proxies.
@@ -69,60 +69,54 @@ class MergedSearch(Method):
         names, params = inputs.names, inputs.params
         if len(names) == 1:
             return inputs.answer([1.0])
-        experts = self.experts(inputs, names)
+        experts = self.experts(inputs)
         first, *later = params["rounds"]
         draw = generator(inputs.seed, self.name, "candidates")
         candidates = around(len(names), params["candidates"], draw)
         x = around(len(names), first, generator(inputs.seed, self.name, "mixtures"))
-        y = measured(inputs, names, experts, x)
+        y = measured(inputs, experts, x)
         for number, count in enumerate(later, 2):
             model = models.fit(params["regression"], x, y)
             drawn = next_round(
                 model, candidates, x, count, None, generator(inputs.seed, self.name, "round", number)
             )
             x = np.concatenate([x, drawn])
-            y = np.concatenate([y, measured(inputs, names, experts, drawn)])
-        found = propose(models.fit(params["regression"], x, y), candidates, params["top"])
+            y = np.concatenate([y, measured(inputs, experts, drawn)])
+        found, predicted = propose(models.fit(params["regression"], x, y), candidates, params["top"])
         diagnostics = {
-            "delta": far(names, self.expert_runs(inputs, names)),
+            "delta": far(names, self.expert_runs(inputs)),
             "proxies": len(x),
             "best_merged_loss": float(y.mean(axis=1).min()),
-            "predicted_loss": found.predicted,
+            "predicted_loss": predicted,
         }
-        return inputs.answer(found.mixture, diagnostics)
+        return inputs.answer(found, diagnostics)
 
     def expected(self, inputs: MethodInputs, mixtures: np.ndarray) -> np.ndarray:
         """Return the losses of the mixtures' merged proxies: of small models, only their order counts."""
-        return measured(inputs, inputs.names, self.experts(inputs, inputs.names), mixtures).mean(axis=1)
+        return measured(inputs, self.experts(inputs), mixtures).mean(axis=1)
 
 
 def measured(
-    inputs: MethodInputs,
-    names: list[str],
-    experts: "Experts",
-    x: np.ndarray,
-    targets: list[str] | None = None,
+    inputs: MethodInputs, experts: "Experts", x: np.ndarray, targets: list[str] | None = None
 ) -> np.ndarray:
     """Return the losses (nats/token, n x m) of the merged proxies of n mixtures.
 
     Args:
         inputs: of a method that requires `validation`.
-        names: k domains, the columns of `x`.
-        experts: in the order of `names`.
-        x: n x k.
-        targets: m domains whose text is looked at; None: all, in the order of `names`.
+        experts: in the order of `inputs.names`.
+        x: n x k, columns likewise.
+        targets: m domains whose text is looked at; None: all, in that order.
     """
     assert inputs.validation_losses is not None
     found = [inputs.validation_losses(experts.merged(p), domains=targets) for p in x]
-    return np.array([[losses[d] for d in targets or names] for losses in found])
+    return np.array([[losses[d] for d in targets or inputs.names] for losses in found])
 
 
-def read_experts(inputs: MethodInputs, names: list[str], label: str, where: str) -> list[RunResult]:
-    """Return the runs of another method that are the domains' experts, in the order of `names`.
+def read_experts(inputs: MethodInputs, label: str, where: str) -> list[RunResult]:
+    """Return the runs of another method that are the domains' experts, in the order of `inputs.names`.
 
     Args:
         inputs: of a method that reads the runs of `label`.
-        names: k domains.
         label: of the other method.
         where: the parameter that holds it, as the user wrote it.
 
@@ -135,11 +129,11 @@ def read_experts(inputs: MethodInputs, names: list[str], label: str, where: str)
         first, *rest = sorted(runs[key].weights.items(), key=lambda pair: -pair[1])
         if runs[key].model_dir is not None and (not rest or first[1] > rest[0][1]):
             largest[first[0]] = runs[key]
-    if len(runs) != len(names) or set(largest) != set(names):
+    if len(runs) != len(inputs.names) or set(largest) != set(inputs.names):
         raise UserError(
             f"{where}: {label!r} has not left one model per domain; valid: a method such as demix"
         )
-    return [largest[name] for name in names]
+    return [largest[name] for name in inputs.names]
 
 
 def folders(runs: list[RunResult]) -> list[Path]:

@@ -133,9 +133,7 @@ def _descend(utility: np.ndarray, caps: np.ndarray, risk: float, start: np.ndarr
     return Portfolio(weights, distance, distance + risk * float(weights @ weights), gap)
 
 
-def portfolio(
-    inputs: MethodInputs, names: list[str], utility: np.ndarray, tasks: Sequence[str], method: str
-) -> MethodResult:
+def portfolio(inputs: MethodInputs, utility: np.ndarray, tasks: Sequence[str], method: str) -> MethodResult:
     """Return the mixture of least distance from full utility; MEDU's too.
 
     Diagnostics: `utility` (domain -> task -> U_ij), `distance` ‖wᵀU − 1‖₂, `objective`, `gap` (how far the
@@ -143,12 +141,11 @@ def portfolio(
 
     Args:
         inputs: the method's, whose parameters have `risk` and `max_epochs`.
-        names: k domains, sorted.
-        utility: U, k x tasks.
+        utility: U, k x tasks, rows in the order of `inputs.names`.
         tasks: their names.
         method: whose parameters they are, for complaints.
     """
-    caps = _caps(names, inputs, method)
+    names, caps = inputs.names, _caps(inputs, method)
     found = invest(utility, caps, inputs.params["risk"] * len(names))
     at_cap = (caps < 1) & (found.weights >= caps * (1 - ROUNDING))
     diagnostics = {
@@ -163,13 +160,13 @@ def portfolio(
     return inputs.answer(found.weights, diagnostics)
 
 
-def _caps(names: list[str], inputs: MethodInputs, method: str) -> np.ndarray:
+def _caps(inputs: MethodInputs, method: str) -> np.ndarray:
     """Return the domains' largest weights (k); they leave at least one mixture."""
     budget, epochs = inputs.token_budget, inputs.params["max_epochs"]
     if budget <= 0:
         raise ValueError(f"{method} needs the base run's token budget, got {budget!r}")
     tokens = inputs.counted(method)
-    counts = np.array([tokens[d] for d in names], dtype=np.float64)
+    counts = np.array([tokens[d] for d in inputs.names], dtype=np.float64)
     caps = capped.epoch_caps(counts, budget, epochs)
     if caps.sum() < 1 - ROUNDING:
         held, least = int(counts.sum()), math.ceil(1e3 * budget / counts.sum()) / 1e3

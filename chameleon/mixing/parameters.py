@@ -35,7 +35,7 @@ class Parameter:
 
 
 def number(default: float | None, optional: bool = False, **bounds: float) -> Parameter:
-    """Return the parameter that is a finite number within bounds, those of `check_number`.
+    """Return the parameter that is a finite number within bounds, those of `is_number`.
 
     One whose default is None may be null, `optional` or not; so with `whole`.
     """
@@ -75,22 +75,10 @@ def weights_of(default: str | None = None, optional: bool = False) -> Parameter:
     return Parameter(default, lambda key, given, _: check_label(key, given, optional), optional, "weights")
 
 
-def check_number(
-    where: str,
-    value: object,
-    *,
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
-    optional: bool = False,
-) -> None:
-    """Refuse what is not a finite number within the bounds (nor, if `optional`, None)."""
-    if optional and value is None:
-        return
-    if is_number(value, above, least, below, most):
-        return
-    _refuse(where, value, _within("number", above, least, below, most), optional)
+def check_number(where: str, value: object, *, optional: bool = False, **bounds: float) -> None:
+    """Refuse what is not a finite number within bounds, those of `is_number` (nor, if `optional`, None)."""
+    if not is_number(value, **bounds) and not (optional and value is None):
+        _refuse(where, value, _within("number", **bounds), optional)
 
 
 def check_whole(
@@ -101,7 +89,7 @@ def check_whole(
         return
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        _refuse(where, value, _within("whole number", None, least, None, most), optional)
+        _refuse(where, value, _within("whole number", least=least, most=most), optional)
 
 
 def check_flag(where: str, value: object) -> None:
@@ -138,11 +126,9 @@ def is_number(
     return all([*fits, below is None or value < below, most is None or value <= most])
 
 
-def _within(
-    kind: str, above: float | None, least: float | None, below: float | None, most: float | None
-) -> str:
-    bounds = [(above, "above"), (least, "of at least"), (below, "below"), (most, "at most")]
-    said = [f"{words} {bound:g}" for bound, words in bounds if bound is not None]
+def _within(kind: str, **bounds: float | None) -> str:
+    words = {"above": "above", "least": "of at least", "below": "below", "most": "at most"}
+    said = [f"{word} {bounds[key]:g}" for key, word in words.items() if bounds.get(key) is not None]
     return f"a {kind} {' and '.join(said)}".rstrip()
 
 

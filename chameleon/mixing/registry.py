@@ -33,21 +33,15 @@ def register(cls: type[Method]) -> type[Method]:
     method = cls()
     if not re.fullmatch(r"[a-z][a-z0-9_]*", method.name):
         raise ValueError(f"{cls.__module__}.{cls.__name__}: name {method.name!r} must match [a-z][a-z0-9_]*")
-    unknown = sorted(method.requires - REQUIREMENTS)
-    if unknown:
+    if unknown := sorted(method.requires - REQUIREMENTS):
         raise ValueError(f"method {method.name}: requires {choices(unknown[0], sorted(REQUIREMENTS))}")
     if method.kind not in KINDS:
         raise ValueError(f"method {method.name}: kind: {choices(method.kind, KINDS)}")
     if unknown := [what for what in method.sees if what not in SEEN]:
         raise ValueError(f"method {method.name}: sees: {choices(unknown[0], SEEN)}")
-    other = _methods.get(method.name)
-    if (
-        other is not None
-        and type(other).__qualname__ + type(other).__module__ != cls.__qualname__ + cls.__module__
-    ):
-        raise ValueError(
-            f"method name {method.name!r} is used by {type(other).__module__} and {cls.__module__}"
-        )
+    other = type(_methods.get(method.name, method))
+    if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise ValueError(f"method name {method.name!r} is used by {other.__module__} and {cls.__module__}")
     _methods[method.name] = method
     return cls
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 #: Weights must sum to one up to float64 rounding over a few thousand domains.
 SIMPLEX_TOLERANCE = 1e-9
@@ -38,7 +39,7 @@ class MixtureSchedule:
         if not self.stages or self.stages[0].start_step != 0:
             raise ValueError("the first stage of a schedule starts at step 0")
         starts = [stage.start_step for stage in self.stages]
-        if any(b <= a for a, b in zip(starts, starts[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(starts)):
             raise ValueError(f"start steps must increase, got {starts}")
         if any(set(stage.weights) != set(self.stages[0].weights) for stage in self.stages):
             raise ValueError("all stages of a schedule name the same domains")
@@ -54,8 +55,6 @@ class MixtureSchedule:
 
     def segments(self, total_steps: int) -> list[tuple[int, dict[str, float]]]:
         """Return (number of steps, weights) per stage, cut at `total_steps`."""
-        starts = [stage.start_step for stage in self.stages] + [max(total_steps, self.stages[-1].start_step)]
-        lengths = [
-            min(b, total_steps) - min(a, total_steps) for a, b in zip(starts, starts[1:], strict=False)
-        ]
+        starts = [*(min(stage.start_step, total_steps) for stage in self.stages), total_steps]
+        lengths = [b - a for a, b in pairwise(starts)]
         return [(n, dict(s.weights)) for n, s in zip(lengths, self.stages, strict=True) if n > 0]

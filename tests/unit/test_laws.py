@@ -23,7 +23,7 @@ def swarm(n=40, k=4, seed=0, noise=0.0):
     rng = np.random.default_rng(seed)
     exponents = rng.normal(scale=0.3, size=(k, k)) - 1.5 * np.eye(k)
     floors = rng.uniform(1.5, 3.0, size=k)
-    x = swarm_mixtures(np.ones(k), n, rng).mixtures
+    x = swarm_mixtures(np.ones(k), n, rng)
     return x, floors + np.exp(x @ exponents.T) + noise * rng.normal(size=(n, k)), floors, exponents
 
 

@@ -164,7 +164,7 @@ def test_each_expert_reads_its_own_domain(trained):
     inputs = MethodInputs(
         tuple(names), dict.fromkeys(names, 9), params, 0, 9, read={"demix": read}, validation_losses=losses
     )
-    experts = registry.get("regmean").experts(inputs, names)
+    experts = registry.get("regmean").experts(inputs)
     assert asked == [[name] for name in names]
     own = dict(Experts([by_name[f"expert_{names[1]}"]]).merged(np.ones(1)).named_parameters())
     corner = dict(experts.merged(np.array([0.0, 1.0, 0.0])).named_parameters())
@@ -172,14 +172,12 @@ def test_each_expert_reads_its_own_domain(trained):
 
 
 def test_what_are_no_experts_is_refused(tmp_path):
-    names = ["a", "b"]
-
     def inputs(*weights, folder=tmp_path):
         found = {f"run{i}": RunResult({"a": a, "b": 1 - a}, {}, folder) for i, a in enumerate(weights)}
         return MethodInputs(("a", "b"), {}, {}, 0, 9, read={"other": found})
 
     where = "method regmean: experts"
-    found = read_experts(inputs(0.2, 0.9), names, "other", where)
+    found = read_experts(inputs(0.2, 0.9), "other", where)
     assert [run.weights["a"] for run in found] == [0.9, 0.2]
     for bad in (
         inputs(0.5, 0.5),
@@ -189,7 +187,7 @@ def test_what_are_no_experts_is_refused(tmp_path):
         inputs(0.9, 0.1, folder=None),
     ):
         with pytest.raises(UserError, match=f"^{where}: 'other' has not left one model per domain; valid: "):
-            read_experts(bad, names, "other", where)
+            read_experts(bad, "other", where)
 
 
 @pytest.mark.parametrize("method", ["regmean", "duet"])

@@ -24,7 +24,7 @@ def swarm(tmp_path_factory):
     folder = tmp_path_factory.mktemp("swarm")
     rng = np.random.default_rng(0)
     for name, n, level in (("train", 60, 0.0), ("test", 40, 0.0), ("large", 40, -2.0)):
-        x = swarm_mixtures(np.ones(4), n, rng).mixtures.round(3)
+        x = swarm_mixtures(np.ones(4), n, rng).round(3)
         y = losses(x) + level + 0.01 * rng.normal(size=n)
         for kind, header, rows in (
             ("mixture", [f"train_the_pile_{d}" for d in DOMAINS], x),

@@ -5,7 +5,6 @@ Used by `chameleon.methods.regression.tables`. Experiment trackers write setting
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,23 +30,12 @@ SETTINGS = {
 _RESULTS = ("metric/", "eval/", "metrics/"), ("_loss", "_bpb", "_ppl", "_perplexity", "_acc", "_accuracy")
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Mixtures of some rows of a table.
+def weights_of(
+    table: Table, rows: Sequence[int], runs: Sequence[str]
+) -> tuple[list[str], np.ndarray, list[str]]:
+    """Return the k domains of a table, some rows' mixtures (n x k), and notes.
 
-    Attributes:
-        domains: k names.
-        mixtures: n x k.
-        notes: which columns were left out, and whether per cent were read.
-    """
-
-    domains: tuple[str, ...]
-    mixtures: np.ndarray
-    notes: tuple[str, ...]
-
-
-def weights_of(table: Table, rows: Sequence[int], runs: Sequence[str]) -> Weights:
-    """Return the weights in some rows of a table.
+    These say which columns were left out, and whether per cent were read.
 
     Args:
         table: as read.
@@ -73,7 +61,7 @@ def weights_of(table: Table, rows: Sequence[int], runs: Sequence[str]) -> Weight
     domains = domain_names(names)
     if len(domains) < 2:
         raise UserError(f"{table.path}: {domains[0]!r} is the only domain: there is nothing to mix")
-    return Weights(tuple(domains), x, tuple(notes))
+    return domains, x, notes
 
 
 def domain_names(columns: list[str]) -> list[str]:

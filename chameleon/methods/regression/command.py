@@ -8,8 +8,6 @@ folder `fit.png`, `importance.png`, `regression.json` (what was fitted, on what,
 `proposed_mixture.json` ({domain: weight}, which the method `fixed` takes as its `file`).
 """
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from chameleon.core.artifacts import read_json, write_json, write_text
+from chameleon.core.artifacts import read_json, write_csv, write_json
 from chameleon.core.errors import UserError, choices
 from chameleon.core.seeds import generator
 from chameleon.methods.regression import diverged, mixtures, models
-from chameleon.methods.regression.held_out import HeldOut
-from chameleon.methods.regression.propose import Proposal, propose
-from chameleon.methods.regression.tables import LISTED, Swarm, read_swarm
+from chameleon.methods.regression.models import HeldOut
+from chameleon.methods.regression.propose import propose
+from chameleon.methods.regression.tables import Swarm, listed, read_swarm
 from chameleon.mixing.parameters import is_number
 
 #: Parts of the cross-validation where there is no test set.
@@ -97,9 +95,9 @@ def regress(
     prior, least, most = _space(swarm, prior_file)
     draws = generator(seed, "regress", "candidates")
     drawn = mixtures.candidate_mixtures(prior, most, candidates, draws, least=least)
-    found = propose(fitted, drawn, top)
-    _write(Path(out), swarm, fitted, held_out, found, len(drawn), top)
-    _say(swarm, model, held_out, found)
+    mixture, expected = propose(fitted, drawn, top)
+    _write(Path(out), swarm, fitted, held_out, mixture, expected, len(drawn), top)
+    _say(swarm, model, held_out, mixture, expected)
     return held_out
 
 
@@ -130,9 +128,7 @@ def _usable(swarm: Swarm, mixtures_file: Path, losses_file: Path, keep: bool, le
 
 
 def _losses(swarm: Swarm, rows: Sequence[int]) -> str:
-    said = ", ".join(f"{swarm.runs[i]} (loss {swarm.losses[i]:.6g})" for i in rows[:LISTED])
-    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
-    return f"run{'s' if len(rows) > 1 else ''} {said}{more}"
+    return listed([f"{swarm.runs[i]} (loss {swarm.losses[i]:.6g})" for i in rows])
 
 
 def _space(swarm: Swarm, prior_file: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,7 +150,7 @@ def _space(swarm: Swarm, prior_file: Path | None) -> tuple[np.ndarray, np.ndarra
     return prior / prior.sum(), np.zeros(len(prior)), mixtures.upper_bounds(prior)
 
 
-def _say(swarm: Swarm, model: str, held_out: HeldOut, found: Proposal) -> None:
+def _say(swarm: Swarm, model: str, held_out: HeldOut, mixture: np.ndarray, expected: float) -> None:
     rho, doubt = held_out.spearman, held_out.doubt
     print(f"target: {swarm.target}")
     for note in swarm.notes:
@@ -163,10 +159,10 @@ def _say(swarm: Swarm, model: str, held_out: HeldOut, found: Proposal) -> None:
     print(f"held out: {held_out.what}")
     print("spearman: undefined, one side is constant" if rho is None else f"spearman: {rho:.4f}")
     print(f"mse: {held_out.mse:.6g}")
-    order = np.argsort(-found.mixture, kind="stable")[:5]
-    print("proposed: " + ", ".join(f"{swarm.domains[i]} {found.mixture[i]:.3f}" for i in order)
+    order = np.argsort(-mixture, kind="stable")[:5]
+    print("proposed: " + ", ".join(f"{swarm.domains[i]} {mixture[i]:.3f}" for i in order)
           + (", ..." if len(swarm.domains) > len(order) else ""))  # fmt: skip
-    print(f"predicted loss: {found.predicted:.4f} (the swarm's runs: {swarm.losses.min():.4f} at best)")
+    print(f"predicted loss: {expected:.4f} (the swarm's runs: {swarm.losses.min():.4f} at best)")
     if doubt:
         print(f"warning: the regression does not predict: {doubt}; the proposal is a guess")
         print(f"warning: {swarm.hint or 'are mixtures and losses of the same run joined?'}")
@@ -177,13 +173,16 @@ def _write(
     swarm: Swarm,
     fitted: models.Regression,
     held_out: HeldOut,
-    found: Proposal,
+    mixture: np.ndarray,
+    expected: float,
     candidates: int,
     top: int,
 ) -> None:
+    import pandas as pd
+
     from chameleon.methods.regression import plots
 
-    weights = dict(zip(swarm.domains, found.mixture.tolist(), strict=True))
+    weights = dict(zip(swarm.domains, mixture.tolist(), strict=True))
     importance = fitted.importance()
     record: dict[str, Any] = {
         "target": swarm.target,
@@ -198,7 +197,7 @@ def _write(
         "doubt": held_out.doubt,
         "candidates": candidates,
         "top": min(top, candidates),
-        "predicted_loss": found.predicted,
+        "predicted_loss": expected,
         "importance": dict(zip(swarm.domains, importance.tolist(), strict=True)),
     }
     for name in ("mse", "predicted_loss"):
@@ -208,11 +207,7 @@ def _write(
     plots.draw_fit(out / "fit.png", swarm.target, fitted.name, held_out)
     plots.draw_importance(out / "importance.png", swarm, fitted.name, importance, effects)
     write_json(out / "regression.json", record)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["domain", "weight", "swarm_mean", "swarm_max"])
-    for i, domain in enumerate(swarm.domains):
-        column = swarm.mixtures[:, i]
-        writer.writerow([domain, weights[domain], float(column.mean()), float(column.max())])
-    write_text(out / "proposed_mixture.csv", text.getvalue())
+    means, most = [column.mean() for column in swarm.mixtures.T], swarm.mixtures.max(axis=0)
+    beside = {"domain": swarm.domains, "weight": mixture, "swarm_mean": means, "swarm_max": most}
+    write_csv(out / "proposed_mixture.csv", pd.DataFrame(beside))
     write_json(out / "proposed_mixture.json", weights)

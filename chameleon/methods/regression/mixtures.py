@@ -5,8 +5,6 @@ All arrays are ordered as the prior is: a caller that wants the same draw whatev
 sorts them by name first.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chameleon.core.errors import UserError
@@ -30,25 +28,6 @@ MADE_MULTIPLIER = 20
 CHUNK = 50_000
 #: Share of a chunk's draws within the bounds below which one in twenty will not be reached.
 HOPELESS = 0.01
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Mixtures and how they came about.
-
-    Attributes:
-        mixtures: n x k, each row a mixture.
-        asked: mixtures asked for.
-        drawn: Dirichlet draws made.
-        accepted: draws within the bounds.
-        distinct: different mixtures among the accepted.
-    """
-
-    mixtures: np.ndarray
-    asked: int
-    drawn: int
-    accepted: int
-    distinct: int
 
 
 def upper_bounds(prior: np.ndarray, maximum_usage: float = MAXIMUM_USAGE) -> np.ndarray:
@@ -76,14 +55,12 @@ def swarm_mixtures(
     temperature: float = TEMPERATURE,
     strength: tuple[float, float] = STRENGTHS,
     maximum_usage: float = MAXIMUM_USAGE,
-    minimum: float = MINIMUM,
-    reference: bool = False,
-) -> Draw:
-    """Return mixtures for a swarm as RegMix samples them.
+) -> np.ndarray:
+    """Return mixtures for a swarm (n x k) as RegMix samples them.
 
     Many Dirichlet(q̃ · s) draws with q̃ the tempered prior and s one of 15 strengths; draws beyond the upper
-    bounds are dropped; weights below `minimum` become 0; the rest is rescaled and rounded to multiples of
-    `minimum`; of the distinct ones, `number` are chosen at random.
+    bounds are dropped; weights below `MINIMUM` become 0; the rest is rescaled and rounded to multiples of
+    `MINIMUM`; of the distinct ones, `number` are chosen at random.
 
     Where this differs from the reference code: it draws under all 15 strengths and picks one of the draws, we
     pick the strength and draw once (the same distribution). A rounded mixture is rescaled to sum to one and
@@ -99,15 +76,13 @@ def swarm_mixtures(
         temperature: exponent on the prior.
         strength: lowest and highest concentration.
         maximum_usage: bound on a weight, in multiples of the prior.
-        minimum: smallest weight and step of the rounding.
-        reference: keep rows as rounded, neither rescaled nor checked again.
 
     Raises:
         UserError: no mixture lies within the bounds.
     """
     q = _normalised(prior)
     if len(q) == 1:
-        return Draw(np.ones((1, 1)), number, 1, 1, 1)
+        return np.ones((1, 1))
     bounds, centre = upper_bounds(q, maximum_usage), tempered(q, temperature)
     steps = np.empty((0, len(q)), dtype=np.int64)
     drawn = accepted = 0
@@ -120,32 +95,28 @@ def swarm_mixtures(
         p = _dirichlet(centre, strengths(*strength), size, generator)
         p = p[(p <= bounds).all(axis=1)]
         drawn, accepted = drawn + size, accepted + len(p)
-        steps = np.unique(np.concatenate([steps, _steps(p, bounds, minimum, reference)]), axis=0)
+        steps = np.unique(np.concatenate([steps, _steps(p, bounds)]), axis=0)
     if len(steps) < number:
         low, size = np.zeros(len(q)), MADE_MULTIPLIER * number
         p = mixtures_within(centre, low, bounds, size, generator, strengths(*strength))
-        drawn, accepted = drawn + size, accepted + size
-        made = np.unique(_steps(p, bounds, minimum, reference), axis=0)
+        made = np.unique(_steps(p, bounds), axis=0)
         steps = made if len(made) >= number else np.unique(np.concatenate([steps, made]), axis=0)
     if not len(steps):
         raise UserError(f"no mixture keeps every weight below {maximum_usage:g} times its prior")
-    chosen = steps
     if len(steps) > number:
-        chosen = steps[generator.choice(len(steps), size=number, replace=False)]
-    rows = chosen * minimum if reference else chosen / chosen.sum(axis=1, keepdims=True)
-    return Draw(rows, number, drawn, accepted, len(steps))
+        steps = steps[generator.choice(len(steps), size=number, replace=False)]
+    rows: np.ndarray = steps / steps.sum(axis=1, keepdims=True)
+    return rows
 
 
-def _steps(p: np.ndarray, bounds: np.ndarray, minimum: float, reference: bool) -> np.ndarray:
-    """Return mixtures rounded to whole numbers of `minimum`, without those that then break the bounds."""
-    p = np.where(p < minimum, 0.0, p)
+def _steps(p: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return mixtures rounded to whole numbers of `MINIMUM`, without those that then break the bounds."""
+    p = np.where(p < MINIMUM, 0.0, p)
     p = p[p.sum(axis=1) > 0]
     # Whole numbers, so that "the same mixture" is exact; sorted by the way, as the reference sorts.
-    found = np.rint(p / p.sum(axis=1, keepdims=True) / minimum).astype(np.int64)
-    if not reference:
-        total = found.sum(axis=1, keepdims=True)
-        found = found[(found <= bounds * total).all(axis=1)]
-    return found
+    found = np.rint(p / p.sum(axis=1, keepdims=True) / MINIMUM).astype(np.int64)
+    total = found.sum(axis=1, keepdims=True)
+    return found[(found <= bounds * total).all(axis=1)]
 
 
 def candidate_mixtures(

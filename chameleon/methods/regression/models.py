@@ -6,6 +6,7 @@ order of columns: LightGBM runs on one thread in its deterministic mode.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +34,10 @@ SMALL_PARAMETERS: dict[str, Any] = {
 }  # fmt: skip
 #: Rows predicted at once.
 CHUNK = 100_000
+#: Standard deviations of the rank correlation of unrelated losses, 1/√(n − 1), that a fit must be above.
+CHANCE = 2.0
+#: A correlation below this orders hardly any runs, however many there are.
+LEAST = 0.2
 
 
 class Regression(Protocol):
@@ -80,7 +85,7 @@ class LightGBM:
 
 
 class Linear:
-    """Least squares with an intercept; `ridge` penalises the squared coefficients.
+    """Least squares with an intercept.
 
     Weights sum to one, so coefficients are defined up to a common constant: the solution of least norm is
     taken, as scikit-learn does. A linear function is lowest in a corner: it proposes nearly one domain.
@@ -89,14 +94,11 @@ class Linear:
 
     name = "linear"
 
-    def __init__(self, mixtures: np.ndarray, losses: np.ndarray, ridge: float = 0.0) -> None:
-        self.parameters = {"ridge": ridge}
+    def __init__(self, mixtures: np.ndarray, losses: np.ndarray) -> None:
+        self.parameters = {"ridge": 0.0}  # no penalty
         self._mean, self._spread = mixtures.mean(axis=0), mixtures.std(axis=0)
         self._level = float(losses.mean())
         x, y = mixtures - self._mean, losses - self._level
-        if ridge:
-            x = np.concatenate([x, np.sqrt(ridge) * np.eye(x.shape[1])])
-            y = np.concatenate([y, np.zeros(x.shape[1])])
         self.coefficients = np.linalg.lstsq(x, y, rcond=None)[0]
 
     def predict(self, mixtures: np.ndarray) -> np.ndarray:
@@ -132,7 +134,7 @@ def fit(name: str, mixtures: np.ndarray, losses: np.ndarray, **parameters: Any) 
         name: one of `MODELS`.
         mixtures: n x k.
         losses: n, or n x m for m targets, whose predictions are averaged.
-        parameters: of the model (LightGBM's own; `ridge` of `linear`).
+        parameters: of the model: LightGBM's own.
 
     Raises:
         UserError: an unknown name, fewer than two runs, or numbers that are not finite.
@@ -217,3 +219,33 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
 def mean_squared_error(predicted: np.ndarray, true: np.ndarray) -> float:
     """Return the mean of the squared differences (squared nats for losses)."""
     return float(np.mean((predicted - true) ** 2))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions for runs that the regression did not see: what they are, predicted and true losses."""
+
+    what: str
+    predicted: np.ndarray
+    true: np.ndarray
+
+    @property
+    def spearman(self) -> float | None:
+        return spearman(self.predicted, self.true)
+
+    @property
+    def mse(self) -> float:
+        return mean_squared_error(self.predicted, self.true)
+
+    @property
+    def doubt(self) -> str | None:
+        """Return why the regression says nothing about unseen runs; None if it does."""
+        rho, n = self.spearman, len(self.true)
+        if rho is None:
+            return "all true or all predicted losses are equal: there is no order to predict"
+        chance = max(LEAST, CHANCE / np.sqrt(max(n - 1, 1)))
+        if rho >= chance:
+            return None
+        if chance > 1:
+            return f"{n} runs are too few to tell a prediction from chance"
+        return f"spearman {rho:.2f} is no better than chance (up to {chance:.2f} with {n} runs)"

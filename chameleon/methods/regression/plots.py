@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from chameleon.core.artifacts import atomic
 
 if TYPE_CHECKING:
-    from chameleon.methods.regression.held_out import HeldOut
+    from chameleon.methods.regression.models import HeldOut
     from chameleon.methods.regression.tables import Swarm
 
 #: Okabe and Ito: told apart with any colour vision; hatching serves print in grey.

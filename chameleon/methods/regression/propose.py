@@ -3,8 +3,6 @@
 Last step, after the regression is fitted. Pure functions; read and write nothing.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chameleon.methods.regression.models import Regression
@@ -14,21 +12,8 @@ TOP = 128
 CANDIDATES = 100_000
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """What the search answers.
-
-    Attributes:
-        mixture: k weights of sum 1.
-        predicted: the regression's loss at `mixture`.
-    """
-
-    mixture: np.ndarray
-    predicted: float
-
-
-def propose(model: Regression, candidates: np.ndarray, top: int = TOP) -> Proposal:
-    """Return the mean of the `top` candidates of lowest predicted loss.
+def propose(model: Regression, candidates: np.ndarray, top: int) -> tuple[np.ndarray, float]:
+    """Return the mean of the `top` candidates of lowest predicted loss (k weights of sum 1), and its own.
 
     Candidates of equal prediction are taken in the order in which they were drawn. Bounds that every
     candidate keeps are kept by the mean.
@@ -41,4 +26,4 @@ def propose(model: Regression, candidates: np.ndarray, top: int = TOP) -> Propos
     losses = model.predict(candidates)
     best = candidates[np.argsort(losses, kind="stable")[:top]].mean(axis=0)
     mixture = best / best.sum()
-    return Proposal(mixture, float(model.predict(mixture[None])[0]))
+    return mixture, float(model.predict(mixture[None])[0])

@@ -3,7 +3,7 @@
 Used by `python -m chameleon regress`. Understands RegMix's published files (`index`, `train_the_pile_arxiv`,
 `metric/the_pile_arxiv_val_loss`) and Olmix's ratios and metrics (`run`, `name`, `index`, plain names) as they
 are: rows are joined on a key that both files have, columns are known by their domain. `sheets` reads the
-    files, `columns` tells weights from settings. What is left out is said, by name.
+files, `columns` tells weights from settings. What is left out is said, by name.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from chameleon.core.errors import UserError
-from chameleon.methods.regression.columns import PREFIXES, SUFFIXES, Weights, weights_of
+from chameleon.methods.regression.columns import PREFIXES, SUFFIXES, weights_of
 from chameleon.methods.regression.sheets import KEYS, Table, read_table
 
 #: A loss beyond this is none: squares of such numbers leave what float64 holds.
@@ -79,26 +79,26 @@ def read_swarm(mixtures: Path, losses: Path, target: str, domains: Sequence[str]
     shared = [key for key in ours if key in theirs]
     if not shared:
         raise UserError(f"{mixtures} and {losses}: no run is in both files")
-    weights = weights_of(left, [ours[key] for key in shared], shared)
-    x = _in_order(weights, mixtures, domains)
+    found, x, notes = weights_of(left, [ours[key] for key in shared], shared)
+    if domains is not None:
+        x = _in_order(found, x, mixtures, domains)
     y = right.columns[column][[theirs[key] for key in shared]] if column in right.columns else None
     usable = np.zeros(len(shared), dtype=bool) if y is None else np.isfinite(y) & (np.abs(y) <= LARGEST)
     if y is None or not usable.any():
         raise UserError(f"{losses}: no run of {mixtures} has a number in column {column!r}")
-    notes = list(weights.notes)
     for path, here, there in ((mixtures, ours, theirs), (losses, theirs, ours)):
         if only := [key for key in here if key not in there]:
-            notes.append(f"left out: {_runs(only)}: only in {Path(path).name}")
+            notes.append(f"left out: {listed(only)}: only in {Path(path).name}")
     missing = [key for key, loss in zip(shared, y, strict=True) if np.isnan(loss)]
     if missing:
-        notes.append(f"left out: {_runs(missing)}: no number in column {column!r}, it is missing")
+        notes.append(f"left out: {listed(missing)}: no number in column {column!r}, it is missing")
     endless = [key for key, ok in zip(shared, usable, strict=True) if not ok and key not in set(missing)]
     if endless:
         values = dict(zip(shared, y.tolist(), strict=True))
         said = ", ".join(f"{values[key]:g}" for key in endless[:LISTED])
-        notes.append(f"left out: {_runs(endless)}: a loss of {said}: it seems to have diverged")
+        notes.append(f"left out: {listed(endless)}: a loss of {said}: it seems to have diverged")
     return Swarm(
-        tuple(domains or weights.domains),
+        tuple(domains or found),
         x[usable],
         y[usable],
         column,
@@ -136,17 +136,15 @@ def _bare(column: str) -> str:
     return name
 
 
-def _in_order(weights: Weights, path: Path, domains: Sequence[str] | None) -> np.ndarray:
-    """Return the mixtures with the columns that are asked for."""
-    if domains is None:
-        return weights.mixtures
-    if set(domains) != set(weights.domains):
-        odd = sorted(set(domains) ^ set(weights.domains))[0]
+def _in_order(found: list[str], mixtures: np.ndarray, path: Path, domains: Sequence[str]) -> np.ndarray:
+    """Return the mixtures, whose columns are the domains found, with those that are asked for."""
+    if set(domains) != set(found):
+        odd = sorted(set(domains) ^ set(found))[0]
         raise UserError(
-            f"{path}: domain {odd!r} is {'unknown' if odd in weights.domains else 'missing'}; "
+            f"{path}: domain {odd!r} is {'unknown' if odd in found else 'missing'}; "
             f"the swarm has {', '.join(domains)}"
         )
-    return weights.mixtures[:, [weights.domains.index(domain) for domain in domains]]
+    return mixtures[:, [found.index(domain) for domain in domains]]
 
 
 def _rows(left: Table, right: Table) -> tuple[dict[str, int], dict[str, int]]:
@@ -182,7 +180,8 @@ def _shifted(ours: Iterable[str], theirs: Iterable[str], left: Path, right: Path
     return f"{left.name} numbers its runs from {first}, {right.name} from {second}: are they the same runs?"
 
 
-def _runs(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return runs for a message: LISTED of them by name, and the number of the rest."""
     rest = len(names) - LISTED
     more = f" and {rest} more" if rest > 0 else ""
     return f"run{'s' if len(names) > 1 else ''} {', '.join(names[:LISTED])}{more}"

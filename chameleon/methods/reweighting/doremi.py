@@ -51,17 +51,13 @@ def token_factors(alpha: np.ndarray, counts: np.ndarray, rows: np.ndarray) -> np
     return alpha[rows] / tokens[rows]
 
 
-def reference_token_factors(
-    alpha: np.ndarray, counts: np.ndarray, rows: np.ndarray, sampling: np.ndarray | None = None
-) -> np.ndarray:
+def reference_token_factors(alpha: np.ndarray, counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The same for the published code: Σ ℓ w / Σ w over tokens, w = α / sampling weight, normalised.
 
-    A domain with more tokens in the batch weighs more, and the batch's total is always one.
-
-    Args:
-        sampling: k weights by which the data are drawn; None: uniform.
+    A domain with more tokens in the batch weighs more, and the batch's total is always one. Here the data are
+    drawn uniformly.
     """
-    ratio = alpha / (1 / len(alpha) if sampling is None else sampling)
+    ratio = alpha / (1 / len(alpha))
     w = (ratio / ratio.sum())[rows]
     return w / (w * counts).sum()
 
