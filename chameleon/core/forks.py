@@ -10,7 +10,6 @@ then. Where there is no keeper, or it must not fork (other threads, a GPU's libr
 itself. `CHAMELEON_KEEPER=` (empty) in the environment has all of them do so. Linux only.
 """
 
-import atexit
 import ctypes
 import hashlib
 import json
@@ -24,6 +23,7 @@ import struct
 import subprocess
 import sys
 import traceback
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -181,7 +181,7 @@ def _be(
         traceback.print_exc()
     finally:
         with suppress(OSError):
-            atexit._run_exitfuncs()
+            weakref.finalize._exitfunc()  # type: ignore[attr-defined]  # as in `__main__`
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)

@@ -15,14 +15,14 @@ from chameleon.core import forks
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux")
 JOBS = """
-import atexit, os, signal, sys, time
+import os, signal, sys, time, weakref
 from chameleon.core import forks
 
 def main(argv):
     if argv[0] == "fail":
         raise ValueError("a bug")
     if argv[0] == "leave":
-        atexit.register(print, "what libraries do at the end")
+        weakref.finalize(os, print, "as a temporary folder goes")
         sys.exit(int(argv[1]))
     if argv[0] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -129,7 +129,7 @@ def test_a_fork_reads_and_ends_as_a_process_of_its_own(run: Run) -> None:
     run.keeper()
     assert run.call("read", "x" * 100_000, given="abc").stdout.startswith("ABC 100000\n")
     left = run.call("leave", "7")
-    assert (left.returncode, left.stdout) == (7, "what libraries do at the end\n")
+    assert (left.returncode, left.stdout) == (7, "as a temporary folder goes\n")
     failed = run.call("fail")
     assert failed.returncode == 1 and failed.stderr.endswith("ValueError: a bug\n")
     assert run.call("die").returncode == -signal.SIGKILL

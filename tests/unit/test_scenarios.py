@@ -158,7 +158,7 @@ def test_a_method_pays_for_the_weights_it_builds_on(three, tmp_path):
 
     def record(path, flops):
         path.parent.mkdir(parents=True, exist_ok=True)
-        empty = dict.fromkeys(("spec", "seeds", "versions", "inputs"), {})
+        empty = dict.fromkeys(("spec", "seeds", "versions", "inputs", "outputs"), {})
         cost = {"tokens": 1, "flops": flops, "seconds": 2.0}
         given = {
             "schema": 1,

@@ -59,7 +59,7 @@ def cost(tokens=0, vocabulary=0):
 def record(path, name, spec, spent=None, **more):
     """Write a run record."""
     same = {"schema": 1, "git": {"commit": None, "dirty": None}, "versions": {}, "device": "none"}
-    same |= {"threads": 1, "inputs": {}, "started": "", "finished": ""}
+    same |= {"threads": 1, "inputs": {}, "outputs": {}, "started": "", "finished": ""}
     own = {"stage": name, "spec": spec, "fingerprint": digest(spec), "seeds": spec.get("seeds", {})}
     write(path, {**same, **own, "cost": spent or cost(), **more})
 
