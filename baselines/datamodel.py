@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chameleon.methods.gradients.in_run import RULES, weights_of
+from chameleon.methods.gradients.in_run import RULES, RUN, watched, weights_of
 from chameleon.methods.gradients.reversal import Movements, key
 from chameleon.mixing import (
     Method,
@@ -49,8 +49,6 @@ from chameleon.mixing.types import OBJECTIVE_TENSORS
 if TYPE_CHECKING:
     from chameleon.training.model import Decoder
 
-RUN = "proxy"
-
 
 @register
 class Datamodel(Method):
@@ -68,10 +66,8 @@ class Datamodel(Method):
     }
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
-        """Return the proxy run, uniform over all domains; one domain leaves nothing to choose."""
-        if len(domains) == 1:
-            return []
-        return [RunSpec(RUN, {d: 1 / len(domains) for d in domains}, params["steps"], objective=True)]
+        """Return the run that is watched."""
+        return watched(domains, params["steps"])
 
     def objective(self, inputs: RunInputs) -> Objective:
         """Return the objective that trains on the mean loss and keeps what each domain did."""

@@ -41,7 +41,7 @@ Known differences from its code:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chameleon.methods.gradients.in_run import PER, RULES, InRunShapley
+from chameleon.methods.gradients.in_run import PER, RULES, RUN, InRunShapley, watched
 from chameleon.methods.reweighting.with_target import bytes_beside
 from chameleon.mixing import (
     Method,
@@ -57,8 +57,6 @@ from chameleon.mixing import (
     target,
     whole,
 )
-
-RUN = "proxy"
 
 
 @register
@@ -78,10 +76,8 @@ class InRunDataShapley(Method):
     }
 
     def extra_runs(self, domains: Sequence[str], params: Mapping[str, Any], seed: int) -> list[RunSpec]:
-        """Return the proxy run, uniform over all domains; one domain leaves nothing to choose."""
-        if len(domains) == 1:
-            return []
-        return [RunSpec(RUN, {d: 1 / len(domains) for d in domains}, params["steps"], objective=True)]
+        """Return the run that is watched."""
+        return watched(domains, params["steps"])
 
     def objective(self, inputs: RunInputs) -> Objective:
         """Return the objective that trains on the mean loss and credits the domains."""

@@ -15,7 +15,7 @@ import numpy as np
 from chameleon.methods.reweighting.weights import Trajectory, by_name
 from chameleon.methods.reweighting.with_target import gradients_beside
 from chameleon.mixing.kept import Kept
-from chameleon.mixing.types import StepInfo
+from chameleon.mixing.types import RunSpec, StepInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 PER = ("token", "total")
 #: How values become weights.
 RULES = ("positive", "softmax")
+#: The run that is watched.
+RUN = "proxy"
+
+
+def watched(domains: Sequence[str], steps: int | None) -> list[RunSpec]:
+    """Return the proxy run that is watched, uniform over all domains; one domain leaves nothing to choose."""
+    if len(domains) == 1:
+        return []
+    return [RunSpec(RUN, {d: 1 / len(domains) for d in domains}, steps, objective=True)]
 
 
 def weights_of(values: np.ndarray, rule: str, temperature: float) -> np.ndarray:
