@@ -7,7 +7,8 @@ seeds (mean rank correlation; relative deviation, root mean square over domains)
 weights are apart (total variation, mean and largest over pairs) on the seven domains and on all fifteen, at
 the fixed temperature and at the one that grows with the number of domains. Below: how well scores have to
 repeat for two users' weights to be 0.1 apart in the mean, by drawing relative errors around the default
-proxies' mean scores. Reads the tokens of a finished default run.
+proxies' mean scores; and how far apart those proxies' weights are under other ridges and temperatures.
+Reads the tokens of a finished default run.
 Run: `python benchmarks/proxy_shapes.py [--results DIR]`; half an hour on two cores.
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS, DRAWS, WITHIN = range(5), 4000, 0.1
 OLD, ALL = "pretrain", "transfer"
+RIDGES, TEMPERATURES = (0.1, 1, 3, 10, 30, 100, 1000), (5, 10, 20, 40)
 
 
 def _sizes(layers: int, heads: int, width: int, steps: int) -> dict[str, dict[str, Any]]:
@@ -98,10 +100,14 @@ def embeddings(results: str, name: str, seed: int) -> tuple[np.ndarray, float]:
     return np.array([rows[d] for d in [*own, *(d for d in cfg.domains(ALL) if d not in own)]]), share
 
 
-def apart(weights: Sequence[np.ndarray]) -> str:
-    """Return the mean and, in brackets, the largest total variation distance between two seeds' weights."""
-    found = [np.abs(a - b).sum() / 2 for a, b in combinations(weights, 2)]
-    return f"{np.mean(found):6.3f} ({max(found):.3f})"
+def apart(weights: Sequence[np.ndarray]) -> list[float]:
+    """Return the total variation distances between two seeds' weights, of all pairs."""
+    return [float(np.abs(a - b).sum() / 2) for a, b in combinations(weights, 2)]
+
+
+def uneven(weights: Sequence[np.ndarray]) -> float:
+    """Return the mean total variation distance to equal weights."""
+    return float(np.mean([np.abs(w - 1 / len(w)).sum() / 2 for w in weights]))
 
 
 def needed(seeds: "Sequence[Weighed]") -> float:
@@ -129,6 +135,20 @@ def deviation(seeds: "Sequence[Weighed]") -> float:
     return float(np.sqrt(np.log([one.scores for one in seeds]).var(axis=0, ddof=1).mean()))
 
 
+def print_settings(embedded: Sequence[np.ndarray]) -> None:
+    """Print how far apart, and how far from equal, weights are under other ridges and temperatures."""
+    from chameleon.mixture.settings import Settings, weigh
+
+    print("\nthe default proxies on 15, two seeds apart by (from uniform)")
+    print(f"{'ridge':8}" + "".join(f"{f'T={t:g}':>16}" for t in TEMPERATURES))
+    for ridge in RIDGES:
+        line = f"{ridge:<8g}"
+        for t in TEMPERATURES:
+            weights = [weigh(x, Settings(ridge=ridge, temperature=t)).weights for x in embedded]
+            line += f"{np.mean(apart(weights)):.3f} ({uneven(weights):.2f})".rjust(16)
+        print(line)
+
+
 def main() -> None:
     from scipy.stats import spearmanr
 
@@ -144,7 +164,7 @@ def main() -> None:
     heads = "".join(f"{head:>16}" for head in columns)
     print(f"{'proxy':26}{'base=1':>6}{'rank':>8}{'dev.':>8}{heads}{'15, T=5':>8}", flush=True)
     jobs = [(results, name, seed) for name in PROXIES for seed in SEEDS]
-    limits = []
+    limits, default = [], ()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         made = pool.map(embeddings, *zip(*jobs, strict=True))
         for name in PROXIES:
@@ -153,15 +173,18 @@ def main() -> None:
             many = found["15, T=5"]
             rank = np.mean([spearmanr(a.scores, b.scores)[0] for a, b in combinations(many, 2)])
             line = f"{name:26}{shares[0]:6.2f}{rank:8.2f}{deviation(many):8.1%}"
-            line += "".join(f"{apart([one.weights for one in of]):>16}" for of in found.values())
-            uniform = np.mean([np.abs(one.weights - 1 / 15).sum() / 2 for one in many])
-            print(f"{line}{uniform:8.2f}", flush=True)
+            for of in found.values():
+                distances = apart([one.weights for one in of])
+                line += f"{np.mean(distances):.3f} ({max(distances):.3f})".rjust(16)
+            print(f"{line}{uneven([one.weights for one in many]):8.2f}", flush=True)
             if not PROXIES[name]:
+                default = rows
                 limits = [
                     f"{head:26}{needed(of):.1%}; the default proxies' deviate by {deviation(of):.1%}"
                     for head, of in found.items()
                 ]
     print(f"\nfor weights {WITHIN} apart in the mean, scores have to repeat within:", *limits, sep="\n")
+    print_settings(default)
 
 
 if __name__ == "__main__":
