@@ -100,14 +100,11 @@ def embeddings(results: str, name: str, seed: int) -> tuple[np.ndarray, float]:
     return np.array([rows[d] for d in [*own, *(d for d in cfg.domains(ALL) if d not in own)]]), share
 
 
-def apart(weights: Sequence[np.ndarray]) -> list[float]:
-    """Return the total variation distances between two seeds' weights, of all pairs."""
-    return [float(np.abs(a - b).sum() / 2) for a, b in combinations(weights, 2)]
-
-
 def uneven(weights: Sequence[np.ndarray]) -> float:
     """Return the mean total variation distance to equal weights."""
-    return float(np.mean([np.abs(w - 1 / len(w)).sum() / 2 for w in weights]))
+    from chameleon.reporting.statistics.stats import total_variation
+
+    return float(np.mean([total_variation(w, np.full(len(w), 1 / len(w))) for w in weights]))
 
 
 def needed(seeds: "Sequence[Weighed]") -> float:
@@ -138,6 +135,7 @@ def deviation(seeds: "Sequence[Weighed]") -> float:
 def print_settings(embedded: Sequence[np.ndarray]) -> None:
     """Print how far apart, and how far from equal, weights are under other ridges and temperatures."""
     from chameleon.mixture.settings import Settings, weigh
+    from chameleon.sensitivity.spread import pairwise
 
     print("\nthe default proxies on 15, two seeds apart by (from uniform)")
     print(f"{'ridge':8}" + "".join(f"{f'T={t:g}':>16}" for t in TEMPERATURES))
@@ -145,7 +143,7 @@ def print_settings(embedded: Sequence[np.ndarray]) -> None:
         line = f"{ridge:<8g}"
         for t in TEMPERATURES:
             weights = [weigh(x, Settings(ridge=ridge, temperature=t)).weights for x in embedded]
-            line += f"{np.mean(apart(weights)):.3f} ({uneven(weights):.2f})".rjust(16)
+            line += f"{np.mean(pairwise(weights)):.3f} ({uneven(weights):.2f})".rjust(16)
         print(line)
 
 
@@ -153,6 +151,7 @@ def main() -> None:
     from scipy.stats import spearmanr
 
     from chameleon.mixture.settings import Settings, weigh
+    from chameleon.sensitivity.spread import pairwise
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", default="results", help="folder of a finished run")
@@ -174,7 +173,7 @@ def main() -> None:
             rank = np.mean([spearmanr(a.scores, b.scores)[0] for a, b in combinations(many, 2)])
             line = f"{name:26}{shares[0]:6.2f}{rank:8.2f}{deviation(many):8.1%}"
             for of in found.values():
-                distances = apart([one.weights for one in of])
+                distances = pairwise([one.weights for one in of])
                 line += f"{np.mean(distances):.3f} ({max(distances):.3f})".rjust(16)
             print(f"{line}{uneven([one.weights for one in many]):8.2f}", flush=True)
             if not PROXIES[name]:

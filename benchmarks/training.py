@@ -27,7 +27,7 @@ from chameleon.training.recipe import Recipe
 CORES = os.cpu_count() or 1
 #: Scale -> shape, blocks of a step, parts it is cut into, steps of one turn.
 SCALES = {
-    "cpu_proxy": (ModelShape(4, 2, 64, 128, 2048, 0.05), 8, 1, 20),
+    "small": (ModelShape(4, 2, 64, 128, 2048, 0.05), 8, 1, 20),
     "cpu": (ModelShape(3, 3, 96, 128, 2048, 0.05), 8, 1, 15),
     "5M": (ModelShape(6, 4, 256, 256, 4096), 16, 1, 2),
 }

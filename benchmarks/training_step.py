@@ -25,7 +25,7 @@ from chameleon.training.optim import AdamW, Muon
 
 SHAPES = {
     "cpu_swarm": ModelShape(2, 2, 32, 128, 2048, 0.05),
-    "cpu_proxy": ModelShape(4, 2, 64, 128, 2048, 0.05),
+    "small": ModelShape(4, 2, 64, 128, 2048, 0.05),
     "cpu": ModelShape(3, 3, 96, 128, 2048, 0.05),
 }
 BATCH = 8
